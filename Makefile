@@ -1,0 +1,174 @@
+# swinstall: `make` builds the default configuration into build/.
+#
+#   make menuconfig | defconfig | full_defconfig | tiny_defconfig | savedefconfig | randconfig
+#   make unit            build and run the unit tests
+#   make O=DIR           build elsewhere        make V=1    show the commands
+#   make SAN=address     with ASan and UBSan    SAN=thread  with TSan
+#   make install DESTDIR=… PREFIX=/usr
+#
+# A folder's Makefile lists what is in it: obj-$(CONFIG_X) += x.o, handler-$(CONFIG_X) += x.
+O ?= build
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+VERSION := 0.1.0
+# the newest date that this program knows of: certificates are never checked against an earlier one
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1767225600)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+# ---- configuration --------------------------------------------------------------------------
+CONFIG := $(O)/.config
+AUTO := $(O)/include/config/auto.conf
+AUTOH := $(O)/include/generated/autoconf.h
+KCONFIG_SRC := Kconfig handlers/Kconfig
+# kconfig-frontends reads and writes in its working directory; srctree leads 'source' back here
+kconf = $(Q)mkdir -p $(O)/include/config $(O)/include/generated && cd $(O) && \
+	srctree='$(CURDIR)' CONFIG_=CONFIG_ $(1) '$(CURDIR)/Kconfig'
+no_config_goals := %config clean distclean lint% fuzz-clean
+ifneq ($(filter-out $(no_config_goals),$(or $(MAKECMDGOALS),all)),)
+-include $(AUTO)
+endif
+
+# ---- tools ----------------------------------------------------------------------------------
+CROSS_COMPILE ?= $(patsubst "%",%,$(CONFIG_CROSS_COMPILE))
+ifeq ($(origin CC),default)
+CC := $(CROSS_COMPILE)gcc
+endif
+AR := $(CROSS_COMPILE)ar
+PKG_CONFIG ?= $(CROSS_COMPILE)pkg-config
+STRIP ?= $(CROSS_COMPILE)strip
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wwrite-strings -Wvla -Wformat=2 -Wundef -Wold-style-definition -Wimplicit-fallthrough
+HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing -fno-common -ftrapv
+FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+LINK_HARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections
+OPT ?= -O2
+ifeq ($(SAN),address)
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FORTIFY :=
+HARDEN := -fPIE -fno-strict-aliasing -fno-common
+else ifeq ($(SAN),thread)
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+FORTIFY :=
+HARDEN := -fPIE -fno-strict-aliasing -fno-common
+else ifeq ($(SAN),coverage)
+OPT := -O0 -g --coverage
+FORTIFY :=
+endif
+CFLAGS ?= -g
+ALL_CFLAGS = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(FORTIFY) -ffunction-sections -fdata-sections \
+	-ffile-prefix-map=$(CURDIR)=. -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 \
+	-I. -I$(O) $(CFLAGS) $(patsubst "%",%,$(CONFIG_EXTRA_CFLAGS)) $(PKG_CFLAGS)
+ALL_LDFLAGS = $(OPT) -pthread $(LINK_HARDEN) $(LDFLAGS)
+
+# ---- what is built --------------------------------------------------------------------------
+include corelib/Makefile parser/Makefile handlers/Makefile core/Makefile core/build/Makefile core/cli/Makefile
+
+# while the parts arrive: what is listed and not there yet is left out
+there = $(foreach o,$(1),$(if $(wildcard $(o:.o=.c)),$(o)))
+handlers := $(foreach h,$(handler-y),$(if $(wildcard handlers/$(h).c),$(h)))
+progs := $(foreach p,$(prog-y),$(if $(wildcard core/cli/$(p).c),$(p)))
+LIB_OBJS := $(addprefix $(O)/,$(call there,$(corelib-y) $(parser-y) $(addprefix handlers/,$(addsuffix .o,$(handlers)) registry.o) $(core-y)))
+BUILD_OBJS := $(addprefix $(O)/,$(call there,$(build-y)))
+PROGRAMS := $(addprefix $(O)/,$(progs))
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(pkgs-y) 2>/dev/null)
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(pkgs-y) 2>/dev/null)
+LIBS = $(PKG_LIBS) $(libs-y)
+
+.PHONY: all
+all: $(PROGRAMS)
+
+$(CONFIG): | $(KCONFIG_SRC)
+	$(call say,CONFIG,$@ (default))
+	$(call kconf,kconfig-conf --defconfig='$(CURDIR)/scripts/configs/default') >/dev/null
+$(AUTO): $(CONFIG) $(KCONFIG_SRC)
+	$(call kconf,kconfig-conf --silentoldconfig) </dev/null >/dev/null
+	$(Q)touch $(AUTO) $(AUTOH)
+
+.PHONY: menuconfig defconfig olddefconfig savedefconfig randconfig tiny_defconfig full_defconfig
+menuconfig:
+	$(call kconf,kconfig-mconf)
+defconfig:
+	$(call kconf,kconfig-conf --defconfig='$(CURDIR)/scripts/configs/default')
+tiny_defconfig full_defconfig:
+	$(call kconf,kconfig-conf --defconfig='$(CURDIR)/scripts/configs/$(@:_defconfig=)')
+olddefconfig randconfig:
+	$(call kconf,kconfig-conf --$@)
+savedefconfig:
+	$(call kconf,kconfig-conf --savedefconfig=defconfig)
+	@echo "$(O)/defconfig"
+
+# ---- rules ----------------------------------------------------------------------------------
+flags_now = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(LIBS) $(VERSION)
+$(O)/flags: FORCE | $(AUTO)
+	$(Q)mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(flags_now))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(flags_now))' > $@
+.PHONY: FORCE
+FORCE:
+
+# the registry: a row for each handler that the configuration names
+$(O)/generated/handlers.inc: handlers/Makefile $(AUTO)
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D); for h in $(handlers); do echo "HANDLER(handler_$$(echo $$h | tr - _))"; done > $@
+$(O)/handlers/registry.o: $(O)/generated/handlers.inc
+$(O)/generated/build.h: FORCE
+	$(Q)mkdir -p $(@D); printf '%s\n' '#define SWINSTALL_VERSION "$(VERSION)"' '#define SWINSTALL_BUILD_STAMP $(SOURCE_DATE_EPOCH)' \
+		| cmp -s - $@ || printf '%s\n' '#define SWINSTALL_VERSION "$(VERSION)"' '#define SWINSTALL_BUILD_STAMP $(SOURCE_DATE_EPOCH)' > $@
+
+$(O)/%.o: %.c $(O)/flags | $(O)/generated/build.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(O)/libswinstall.a: $(LIB_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@; $(AR) rcs $@ $^
+$(O)/libswbuild.a: $(BUILD_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@; $(AR) rcs $@ $^
+
+# a program is core/cli/NAME.c and what core/cli/Makefile lists as NAME-y
+define program
+$(O)/$(1): $(O)/core/cli/$(1).o $$$(addprefix $(O)/,$$(call there,$$($(1)-y))) $(if $(filter swbundle,$(1)),$(O)/libswbuild.a) $(O)/libswinstall.a
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) $$(if $$($(1)-libs),$$($(1)-libs),$$(LIBS))
+endef
+$(foreach p,$(progs),$(eval $(call program,$(p))))
+
+# ---- tests ----------------------------------------------------------------------------------
+# tests/unit/test_x.c is one program; tests/unit/*.c without test_ help all of them
+UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_HELP := $(patsubst %.c,$(O)/%.o,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRC))
+$(O)/unit/%: $(O)/tests/unit/%.o $(UNIT_HELP) $(O)/libswbuild.a $(O)/libswinstall.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS) -lcmocka
+.PRECIOUS: $(O)/tests/unit/%.o $(O)/tests/%.o
+.PHONY: unit unit-build
+unit-build: all $(UNIT)
+unit: unit-build
+	$(Q)O=$(O) scripts/run-unit $(UNIT)
+
+-include tests/tests.mk
+
+# ---- install --------------------------------------------------------------------------------
+DESTBIN := $(DESTDIR)$(PREFIX)/bin
+.PHONY: install
+install: all
+	install -d $(DESTBIN) $(DESTDIR)$(PREFIX)/libexec/swinstall
+	for p in $(filter-out swinstall-unpack,$(progs)); do install -m 0755 $(O)/$$p $(DESTBIN)/; done
+	install -m 0755 $(O)/swinstall-unpack $(DESTDIR)$(PREFIX)/libexec/swinstall/
+
+.PHONY: clean distclean
+clean:
+	$(Q)rm -rf $(O)/corelib $(O)/parser $(O)/handlers $(O)/core $(O)/tests $(O)/unit $(O)/generated $(O)/*.a $(O)/flags $(PROGRAMS)
+distclean:
+	$(Q)rm -rf build build-*
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

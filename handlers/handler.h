@@ -1,0 +1,72 @@
+/*
+ * A handler is a named const vtable for one kind of target or action; a step is an entry bound to it.
+ *
+ * check() runs while planning, before any write, and may run again when the member's header
+ * tells the size. install() pulls 'in' to its proven end or returns an error; whatever it wrote
+ * is not live before commit(). discard() undoes outside effects; it runs in reverse order
+ * for every started step that is not committed, also after a failed install. A handler never logs, hashes,
+ * makes threads, or calls another handler.
+ */
+#ifndef HANDLERS_HANDLER_H
+#define HANDLERS_HANDLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "corelib/blkdev.h"
+#include "corelib/err.h"
+#include "corelib/stream.h"
+#include "handlers/host.h"
+#include "parser/manifest.h"
+
+enum handler_kind { HANDLER_TARGET, HANDLER_SOURCE, HANDLER_ACTION };
+
+/* what the plan opens for a step and holds until activation or discard */
+enum place {
+	PLACE_NONE,   /* nothing on this device */
+	PLACE_DEVICE, /* 'device' or 'slot': st->dev */
+	PLACE_FILE,   /* 'path', maybe on 'device' + 'filesystem': st->file */
+};
+
+enum want { WANT_SIZE = 1, WANT_SEEK = 2 };
+
+enum phase { PHASE_PREINSTALL, PHASE_POSTINSTALL, PHASE_POSTFAILURE, PHASE_SWITCH };
+
+struct handler;
+
+/* run state of one entry; the entry itself is const and never shares a type with it */
+struct step {
+	const struct entry *entry;
+	const struct handler *handler;
+	struct host *host;
+	struct blkdev *dev;        /* PLACE_DEVICE */
+	struct staged *file;       /* PLACE_FILE: corelib/staged.h */
+	bool live;                 /* the place is in use as it is: bytes must be proven first, then staged */
+	bool has_size;
+	uint64_t size;             /* of what will arrive at install(), when known */
+	void *state;               /* the handler's own, freed by discard or commit */
+};
+
+struct handler {
+	const char *name;
+	const char *aliases;       /* "tar" beside "archive"; blanks between; NULL = none */
+	const char *summary;
+	enum handler_kind kind;
+	unsigned sections;         /* of enum section */
+	enum place place;
+	unsigned wants;
+	bool no_data;              /* takes no payload: a file name is refused (T4) */
+	const struct attr *props;  /* properties it takes, for check, manual and lint */
+	size_t prop_count;
+	int (*check)(struct step *st, struct err *e);
+	int (*install)(struct step *st, struct stream *in, struct err *e);
+	int (*commit)(struct step *st, struct err *e);
+	void (*discard)(struct step *st);
+	int (*run)(struct step *st, enum phase phase, struct err *e); /* actions */
+};
+
+/* built-in handlers, in the order of the Makefile; NULL past the last */
+const struct handler *handler_at(size_t i);
+const struct handler *handler_find(const char *name);
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * What the signed description says, as typed values.
+ *
+ * Const after parsing; all strings live in the manifest's arena; absent is a flag or NULL, never a
+ * magic value. Selection (board, set, mode) and links are resolved; nothing here knows devices.
+ */
+#ifndef PARSER_MANIFEST_H
+#define PARSER_MANIFEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "corelib/err.h"
+#include "corelib/stages.h"
+#include "parser/node.h"
+#include "parser/schema.h"
+
+enum section {
+	SECTION_IMAGES = 1,
+	SECTION_FILES = 2,
+	SECTION_SCRIPTS = 4,
+	SECTION_PARTITIONS = 8,
+	SECTION_BOOTENV = 16,
+	SECTION_VARS = 32,
+};
+const char *section_name(enum section s);
+
+struct property {
+	const char *name;
+	const char *const *values; /* at least one */
+	size_t count;
+};
+
+/* the signed list of block digests (SECURITY 4.6) */
+struct hash_list {
+	const char *name; /* member, NULL = none */
+	uint8_t sha256[32];
+	uint64_t block;
+};
+
+struct entry {
+	enum section section;
+	unsigned index; /* in its list, from 0 */
+	unsigned line;
+	const char *filename, *type, *name, *version, *slot;
+	const char *volume, *device, *mtdname, *path, *filesystem, *data;
+	const char *hook, *preinstall, *postinstall;
+	uint64_t size, offset;
+	uint64_t decompressed_size;
+	uint64_t parts; /* 0: the member is called filename; else NAME.001 … */
+	uint8_t sha256[32];
+	uint8_t ivt[16];
+	uint8_t aes_key[32];
+	unsigned aes_key_len;
+	struct hash_list hashes;
+	int compressed; /* enum codec */
+	int encrypted;  /* row of the table of ciphers, 0 = no */
+	bool has_size, has_offset, has_sha256, has_ivt, has_aes_key, has_decompressed_size;
+	bool installed_directly, install_if_different, install_if_higher, preserve_attributes;
+	const struct property *props;
+	size_t prop_count;
+};
+
+/* a value of a property: the last one listed, or NULL; and all of them */
+const char *entry_property(const struct entry *t, const char *name);
+const struct property *entry_properties(const struct entry *t, const char *name);
+
+struct boot_var {
+	const char *name, *value; /* value NULL = unset */
+	unsigned line;
+};
+
+struct manifest {
+	const char *version, *description, *update_type, *output;
+	const char *namespace_for_vars, *embedded_script;
+	struct strings hardware; /* exact text or #RE: */
+	bool has_reboot, reboot;
+	bool has_transaction_marker, transaction_marker;
+	bool has_state_marker, state_marker;
+	const struct entry *entries; /* partitions, images, files, scripts: document order in each */
+	size_t entry_count;
+	const struct boot_var *bootenv, *vars;
+	size_t bootenv_count, var_count;
+	struct arena *arena;
+};
+
+struct selection {
+	const char *board, *set, *mode; /* NULL = none */
+};
+
+struct manifest_options {
+	struct selection sel;
+	bool strict;       /* unknown keys and loose habits are errors */
+	bool hash_required; /* every entry with a file name needs sha256 */
+	void (*note)(void *arg, const char *text);
+	void *arg;
+};
+
+int manifest_parse(struct manifest **m, const void *text, size_t n, const struct manifest_options *o,
+		   struct err *e);
+void manifest_free(struct manifest *m);
+
+/* "images[0] (rootfs.ext4, line 12)" for messages */
+void entry_label(const struct entry *t, char *out, size_t n);
+
+/* the tables, for the manual and lint */
+extern const struct schema manifest_schema, entry_schema;
+
+/* the sets and modes that a description offers, "set,mode" each: for inspect and messages */
+int manifest_selections(const void *text, size_t n, struct strings *out, struct arena *a, struct err *e);
+
+#endif
