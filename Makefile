@@ -3,7 +3,7 @@
 #   make menuconfig | defconfig | full_defconfig | tiny_defconfig | savedefconfig | randconfig
 #   make unit            build and run the unit tests
 #   make O=DIR           build elsewhere        make V=1    show the commands
-#   make SAN=address     with ASan and UBSan    SAN=thread  with TSan
+#   make SAN=address     with ASan and UBSan    SAN=thread  with TSan   SAN=fuzz CC=clang
 #   make install DESTDIR=… PREFIX=/usr
 #
 # A folder's Makefile lists what is in it: obj-$(CONFIG_X) += x.o, handler-$(CONFIG_X) += x.
@@ -55,6 +55,10 @@ FORTIFY :=
 HARDEN := -fPIE -fno-strict-aliasing -fno-common
 else ifeq ($(SAN),thread)
 OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+FORTIFY :=
+HARDEN := -fPIE -fno-strict-aliasing -fno-common
+else ifeq ($(SAN),fuzz)
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FORTIFY :=
 HARDEN := -fPIE -fno-strict-aliasing -fno-common
 else ifeq ($(SAN),coverage)

@@ -1,0 +1,27 @@
+# Faults, power cuts, fuzzing, benchmarks: included by the top Makefile.
+
+# programs of the thread stages under TSan
+THREAD_UNIT := $(filter $(O)/unit/test_stage_% $(O)/unit/test_job $(O)/unit/test_pipeline $(O)/unit/test_progress,$(UNIT))
+.PHONY: unit-threads
+unit-threads: all $(THREAD_UNIT)
+	$(Q)O=$(O) scripts/run-unit $(THREAD_UNIT)
+
+# tests/fuzz/fuzz_x.c is one target; tests/fuzz/corpus/x/ its seeds. SAN=fuzz CC=clang
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(FUZZ_SRC))
+FUZZ_HELP := $(patsubst %.c,$(O)/%.o,$(filter-out $(FUZZ_SRC) tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)))
+$(O)/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_HELP) $(O)/libswbuild.a $(O)/libswinstall.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS)
+.PHONY: fuzz-build fuzz-check fuzz
+fuzz-build: all $(FUZZ)
+# corpora replayed, then FUZZ_SECONDS of search each
+FUZZ_SECONDS ?= 15
+fuzz-check: fuzz-build
+	$(Q)O=$(O) SECONDS_EACH=$(FUZZ_SECONDS) scripts/run-fuzz $(FUZZ)
+fuzz: fuzz-build
+	$(Q)O=$(O) SECONDS_EACH=$(or $(FUZZ_LONG),3600) scripts/run-fuzz $(FUZZ)
+.PHONY: print-cflags
+print-cflags: $(AUTO)
+	@echo '$(filter-out -Werror -ffile-prefix-map=%,$(ALL_CFLAGS))'
