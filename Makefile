@@ -13,6 +13,7 @@ SYSCONFDIR ?= /etc
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
+.SECONDARY:
 
 VERSION := 0.1.0
 # the newest date that this program knows of: certificates are never checked against an earlier one
@@ -45,7 +46,9 @@ STRIP ?= $(CROSS_COMPILE)strip
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wvla -Wformat=2 -Wundef -Wold-style-definition -Wimplicit-fallthrough
-HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing -fno-common -ftrapv
+cc_has = $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null 2>/dev/null && echo '$(1)')
+HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing -fno-common \
+	$(call cc_has,-fstack-clash-protection) $(call cc_has,-fcf-protection) $(call cc_has,-ftrivial-auto-var-init=zero)
 FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 LINK_HARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections
 OPT ?= -O2
@@ -153,11 +156,21 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(UNIT_HELP) $(O)/libswbuild.a $(O)/libswinstal
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS) -lcmocka
-.PRECIOUS: $(O)/tests/unit/%.o $(O)/tests/%.o
 .PHONY: unit unit-build
 unit-build: all $(UNIT)
 unit: unit-build
 	$(Q)O=$(O) scripts/run-unit $(UNIT)
+
+# ---- documents made from the tables -----------------------------------------------------------
+# swdoc is not installed: it prints the tables that the programs read
+$(O)/swdoc: $(O)/core/cli/swdoc.o $(O)/libswinstall.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+.PHONY: docs docs-check
+docs: $(O)/swdoc
+	$(Q)for d in errors config; do $(O)/swdoc $$d > doc/$$d.md || exit 1; done
+docs-check: $(O)/swdoc
+	$(Q)O=$(O) scripts/check-docs
 
 -include tests/tests.mk
 
