@@ -5,6 +5,9 @@
  * how to write it well. pwrite on a 'direct' device takes only memory, length and offset that are
  * multiples of its alignments; tail() takes the unaligned rest without O_DIRECT on the same place.
  * A device whose flush failed is never trusted again: 'broken' stays set and every later flush fails.
+ *
+ * A regular file that has bytes is a slot: its size is as fixed as a partition's. An empty one grows
+ * and ends with exactly the length that was written.
  */
 #ifndef CORELIB_BLKDEV_H
 #define CORELIB_BLKDEV_H
@@ -14,6 +17,9 @@
 #include <sys/types.h>
 
 #include "corelib/stream.h"
+
+enum blkdev_direct { DIRECT_AUTO, DIRECT_YES, DIRECT_NO };
+enum blkdev_compare { COMPARE_AUTO, COMPARE_YES, COMPARE_NO };
 
 struct blkdev;
 
@@ -44,20 +50,22 @@ struct blkdev {
 	bool needs_total;   /* must know the total beforehand */
 	bool reads_zero;    /* a fresh range reads as zero (new file) */
 	bool broken;
+	enum blkdev_compare compare; /* what a fill does that says AUTO */
 	/* what the last fills did */
 	uint64_t written, skipped, zeroed;
 };
 
-enum blkdev_direct { DIRECT_AUTO, DIRECT_YES, DIRECT_NO };
-enum blkdev_compare { COMPARE_AUTO, COMPARE_YES, COMPARE_NO };
-
 struct blkdev_options {
 	enum blkdev_direct direct; /* AUTO: asked of the device and tried with its first block, never assumed */
+	enum blkdev_compare compare;
 };
 
 /* over an open descriptor of a block device or regular file, which it owns from now on (also on failure) */
 int blkdev_open(struct blkdev **d, int fd, const char *name, const struct blkdev_options *o, struct err *e);
 struct blkdev *blkdev_close(struct blkdev *d); /* returns NULL; does not flush */
+
+/* do len bytes fit at off? E_RANGE when not even the offset does, else E_TARGET_SMALL */
+int blkdev_range(const struct blkdev *d, uint64_t off, uint64_t len, struct err *e);
 
 /*
  * Write the whole stream at offset. The one place that knows O_DIRECT, alignment, heads and odd
@@ -66,7 +74,7 @@ struct blkdev *blkdev_close(struct blkdev *d); /* returns NULL; does not flush *
  */
 struct fill {
 	uint64_t offset;
-	enum blkdev_compare compare; /* AUTO: keep comparing while it finds equal blocks */
+	enum blkdev_compare compare; /* AUTO: as the device says; AUTO there: while it finds equal blocks */
 	uint64_t limit;              /* bytes that may be written from offset; 0 = to the device's end */
 };
 int blkdev_fill(struct blkdev *d, struct stream *in, const struct fill *f, struct err *e);

@@ -6,6 +6,8 @@
 #ifndef HANDLERS_HOST_H
 #define HANDLERS_HOST_H
 
+#include <stdbool.h>
+
 #include "corelib/err.h"
 
 struct host;
@@ -13,6 +15,8 @@ struct host;
 struct host_ops {
 	/* put a boot variable into the one commit of this install; value NULL unsets */
 	int (*set_variable)(struct host *h, const char *name, const char *value, struct err *e);
+	/* does the commit of this install have a variable of this name already? */
+	bool (*has_variable)(struct host *h, const char *name);
 	/* a line for the log and the progress, from a handler that has something to tell */
 	void (*tell)(struct host *h, const char *text);
 };
