@@ -25,3 +25,18 @@ fuzz: fuzz-build
 .PHONY: print-cflags
 print-cflags: $(AUTO)
 	@echo '$(filter-out -Werror -ffile-prefix-map=%,$(ALL_CFLAGS))'
+
+# power cuts: record real runs, cut everywhere, recover, look. CUTS=1000000 for a release
+CUTS ?= 20000
+.PHONY: cuts
+cuts: all
+	$(Q)python3 tests/fault/cuts.py --bin $(O) --cuts $(CUTS)
+
+# the N-th call of each kind fails. FAULTS_MOST=0 for every N
+FAULTS_MOST ?= 12
+$(O)/libfault.so: tests/fault/libfault.c
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D); gcc -shared -fPIC -O1 -g -Wall -Wextra -o $@ $< -ldl
+.PHONY: fault
+fault: all $(O)/libfault.so
+	$(Q)python3 tests/fault/faults.py --bin $(O) --lib $(O)/libfault.so --most $(FAULTS_MOST)
