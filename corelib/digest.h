@@ -13,12 +13,14 @@ struct sha256 {
 	void *ctx;
 };
 int sha256_init(struct sha256 *h, struct err *e);
+int sha256_again(struct sha256 *h, struct err *e); /* after final: a new message, same context */
 int sha256_update(struct sha256 *h, const void *buf, size_t n, struct err *e);
 int sha256_final(struct sha256 *h, uint8_t out[SHA256_LEN], struct err *e);
 void sha256_clear(struct sha256 *h);
 int sha256_once(const void *buf, size_t n, uint8_t out[SHA256_LEN], struct err *e);
 
 uint32_t crc32c(uint32_t crc, const void *buf, size_t n); /* start with 0 */
+uint32_t crc32c_portable(uint32_t crc, const void *buf, size_t n); /* the same by table, for tests */
 
 /* the checksum of cpio's crc format: a sum of bytes, many at a time */
 uint32_t bytesum(uint32_t sum, const void *buf, size_t n);

@@ -14,6 +14,7 @@
 #ifndef CORELIB_STREAM_H
 #define CORELIB_STREAM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,7 +36,8 @@ struct stream_ops {
 	ssize_t (*read)(struct stream *s, uint8_t *buf, size_t n, struct err *e);
 	/* go to an absolute place of what this stream yields; NULL = one pass only */
 	int (*seek)(struct stream *s, uint64_t off, struct err *e);
-	void (*close)(struct stream *s); /* frees the stage's own things, not the upstream */
+	/* frees the stage's own things and its struct, not the upstream; called once, downstream first */
+	void (*close)(struct stream *s);
 };
 
 /* the head of each stage's own struct; the fields are read-only outside corelib/stream*.c */
@@ -45,7 +47,9 @@ struct stream {
 	enum proof proof;
 	bool has_size;
 	uint64_t size;     /* of what this stream yields, when known beforehand */
+	atomic_bool stop;  /* set by stream_stop(); sources that wait look at it each 100 ms */
 	/* kept by corelib/stream.c */
+	uint64_t pos;      /* bytes that were taken so far, or the place of the last seek and on */
 	int rc;            /* sticky error, or 0 */
 	bool ended;
 	struct err err;
@@ -56,6 +60,8 @@ struct stream {
 };
 
 ssize_t stream_next(struct stream *s, const uint8_t **buf, struct err *e);
+/* lends at most max; what is left of the block is lent by the next call */
+ssize_t stream_next_max(struct stream *s, size_t max, const uint8_t **buf, struct err *e);
 ssize_t stream_read(struct stream *s, void *buf, size_t n, struct err *e);
 /* exactly n bytes; an earlier end is E_TRUNCATED */
 int stream_read_all(struct stream *s, void *buf, size_t n, struct err *e);
@@ -65,6 +71,12 @@ int stream_skip(struct stream *s, uint64_t n, struct err *e);
 int stream_drain(struct stream *s, struct err *e);
 bool stream_can_seek(const struct stream *s);
 int stream_seek(struct stream *s, uint64_t off, struct err *e);
+
+/*
+ * From any thread: this stage and all above it fail with E_CANCELED at the next call, and a source that
+ * waits ends its wait within 100 ms. The only call that another thread may make.
+ */
+void stream_stop(struct stream *s);
 
 /* close the stage and all above it; returns NULL: s = stream_close(s). NULL is allowed. */
 struct stream *stream_close(struct stream *s);
@@ -86,7 +98,7 @@ struct stream_fd_options {
 int stream_fd_open(struct stream **s, int fd, const struct stream_fd_options *o, struct err *e);
 int stream_mem_open(struct stream **s, const void *buf, size_t n, struct err *e);
 
-/* for stages: fill the head. ops->close is called once by stream_close. */
+/* for stages: fill the head. proof is the upstream's; has_size stays false until the stage sets it. */
 void stream_init(struct stream *s, const struct stream_ops *ops, struct stream *up);
 
 #endif
