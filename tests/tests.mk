@@ -40,3 +40,8 @@ $(O)/libfault.so: tests/fault/libfault.c
 .PHONY: fault
 fault: all $(O)/libfault.so
 	$(Q)python3 tests/fault/faults.py --bin $(O) --lib $(O)/libfault.so --most $(FAULTS_MOST)
+
+# figures beside Debian's swupdate. BENCH='--size 256 --runs 3 --only F1'
+.PHONY: bench
+bench: all
+	python3 tests/bench/bench.py --bin $(O) $(BENCH) --write doc/benchmarks.md
