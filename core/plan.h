@@ -1,12 +1,13 @@
 /*
  * The ordered steps of one update. Everything that can be refused is refused here, before any write:
- * hardware, versions, handlers and sections, properties, places and their size, boot variables, space.
+ * handlers and sections, properties, places and their size, boot variables, space.
  */
 #ifndef CORE_PLAN_H
 #define CORE_PLAN_H
 
 #include "core/journal.h"
 #include "core/slots.h"
+#include "corelib/stages.h"
 #include "handlers/handler.h"
 #include "parser/bundle.h"
 
@@ -18,11 +19,27 @@ enum route {
 	ROUTE_SPOOL,  /* from a pipe into an unnamed file, then as TWICE */
 	ROUTE_NONE,   /* no payload */
 };
+const char *route_name(enum route r);
+
+/* one payload and the steps that name it: they are the same bytes */
+struct intake {
+	const char *name;
+	const struct payload *payload;  /* NULL on a pipe until it arrives */
+	struct plan_step **users;       /* in the order of the steps, skipped ones left out */
+	size_t count;
+	struct notes *notes;            /* of the first pass */
+	int spool;                      /* -1, or the unnamed file */
+	uint64_t size;                  /* of what is in it */
+};
 
 struct plan_step {
 	struct step step;
-	const struct payload *payload; /* NULL for no data */
+	struct intake *intake;         /* NULL without payload */
 	enum route route;
+	uint64_t room;                 /* bytes that may reach the handler; UINT64_MAX = not bounded */
+	struct block_hashes blocks;    /* digests NULL: no list, or not yet arrived */
+	uint8_t *list;                 /* their memory */
+	struct aes_key *key;           /* NULL: not encrypted */
 	bool skipped;                  /* install-if-*: nothing to do */
 	bool started, done;
 };
@@ -31,9 +48,13 @@ struct plan {
 	const struct manifest *manifest;
 	struct plan_step *steps;
 	size_t count;
-	struct envset variables; /* of the bundle, the slot and the handlers: commit 2 */
+	struct intake *intakes;  /* sorted by name */
+	size_t intake_count;
+	struct plan_step **users; /* memory of all intakes' users */
+	struct envset variables; /* of the bundle: part of commit 2 */
 	bool seekable;
 	bool wants_undo;         /* some step stages files: needs a writable state directory */
+	bool takes_slot;         /* writes into the target slot: its variables join commit 2 */
 };
 
 struct plan_input {
@@ -43,10 +64,31 @@ struct plan_input {
 	struct slots *slots;
 	struct bootenv *env;
 	struct host *host;
-	const char *txn;
-	bool dry_run;
+	void (*note)(void *arg, const char *text); /* warnings; may be NULL */
+	void *arg;
 };
 int plan_build(struct plan **p, const struct plan_input *in, struct err *e);
 void plan_free(struct plan *p); /* closes places; does not discard */
+
+/* bind one entry: in core/plan_entry.c */
+int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e);
+/* the place it writes to, opened once; live or not. In core/plan_place.c */
+int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e);
+int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e);
+/* no two steps write the same bytes: E_RANGE. A step of unknown length gets the room up to the next one. */
+int plan_place_overlaps(struct plan *p, struct err *e);
+/* the payload's size is known now: E_MEMBER_SIZE, E_TARGET_SMALL, then the handler's own check */
+int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e);
+/* the signed list of block hashes has arrived in 's': compared, kept, ready for a payload of 'size' */
+int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t list_size, struct err *e);
+int plan_blocks_fit(struct plan_step *ps, uint64_t size, struct err *e);
+
+/* who shares which payload; refuses what contradicts itself. In core/plan_share.c */
+int plan_share(struct plan *p, struct err *e);
+struct intake *plan_intake(const struct plan *p, const char *name); /* lent or NULL */
+void plan_share_free(struct plan *p);
+
+/* where it happened, for every error of a step */
+int plan_at(const struct plan *p, const struct plan_step *ps, int rc, struct err *e);
 
 #endif
