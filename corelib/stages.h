@@ -70,7 +70,8 @@ int stage_process_open(struct stream **s, enum codec c, uint64_t mem_max, struct
 struct meter {
 	atomic_uint_fast64_t bytes;
 	const volatile bool *cancel;
-	void (*moved)(void *arg, uint64_t bytes); /* called by the stage's thread, at most each 1/4 MiB; may be NULL */
+	/* told 'bytes' by the stage's thread, at most each 1/4 MiB and at the end; may be NULL */
+	void (*moved)(void *arg, uint64_t bytes);
 	void *arg;
 };
 int stage_count_open(struct stream **s, struct meter *m, struct err *e);

@@ -167,3 +167,16 @@ int fake_take_all(struct stream *s, uint8_t *out, size_t room, size_t *n, uint32
 		*n += (size_t)r;
 	}
 }
+
+int fake_run(struct fake_run *r, struct err *e)
+{
+	AUTO_STREAM struct stream *s = NULL;
+	int rc = fake_stream_open(&s, r->fake, e);
+
+	r->n = 0;
+	if (rc == 0)
+		rc = r->stage(&s, r->arg, e);
+	if (rc == 0)
+		rc = fake_take_all(s, r->out, r->room, &r->n, r->seed, e);
+	return rc;
+}

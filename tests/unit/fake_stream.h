@@ -47,4 +47,19 @@ void fake_bytes(uint8_t *buf, size_t n, uint32_t seed);
  */
 int fake_take_all(struct stream *s, uint8_t *out, size_t room, size_t *n, uint32_t seed, struct err *e);
 
+/* stacks the stage to be tested; arg is the test's */
+typedef int (*fake_stage)(struct stream **s, void *arg, struct err *e);
+
+/* all of it: the fake, the stage over it, take everything, close. rc as fake_take_all or of opening. */
+struct fake_run {
+	struct fake *fake;
+	fake_stage stage;
+	void *arg;
+	uint8_t *out;
+	size_t room;
+	uint32_t seed; /* of taking */
+	size_t n;      /* bytes that came */
+};
+int fake_run(struct fake_run *r, struct err *e);
+
 #endif

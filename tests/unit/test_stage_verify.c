@@ -1,0 +1,162 @@
+/* The end is proven or it is an error: SHA-256 and the checksum of cpio. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "corelib/digest.h"
+#include "corelib/stages.h"
+#include "tests/unit/fake_stream.h"
+
+#define SIZE 3000u
+static uint8_t data[SIZE], bad[SIZE], got[SIZE + 100], want[SHA256_LEN];
+static uint32_t want_sum;
+
+static int stack(struct stream **s, void *arg, struct err *e)
+{
+	return *(int *)arg ? stage_sum_open(s, want_sum, e) : stage_verify_open(s, want, e);
+}
+
+static int run(struct fake *f, int sum, uint32_t seed, size_t *n, struct err *e)
+{
+	struct fake_run r = { .fake = f, .stage = stack, .arg = &sum, .out = got, .room = sizeof(got),
+			      .seed = seed };
+	int rc;
+
+	err_clear(e);
+	rc = fake_run(&r, e);
+	*n = r.n;
+	return rc;
+}
+
+static struct fake any_fake(const uint8_t *bytes, uint32_t seed)
+{
+	return (struct fake){ .data = bytes, .size = SIZE, .way = (enum fake_way)(seed % 3), .seed = seed,
+			      .max_piece = 1 + seed * 53 };
+}
+
+static void verify_good_bytes_pass_unchanged_in_any_cutting(void **state)
+{
+	struct err e = { 0 };
+	size_t n;
+
+	(void)state;
+	for (uint32_t seed = 0; seed < 60; seed++)
+		for (int sum = 0; sum < 2; sum++) {
+			struct fake f = any_fake(data, seed);
+
+			assert_int_equal(run(&f, sum, seed / 3, &n, &e), 0);
+			assert_int_equal(n, SIZE);
+			assert_memory_equal(got, data, SIZE);
+		}
+}
+
+static void t1_verify_one_flipped_bit_is_an_error_instead_of_the_end(void **state)
+{
+	struct err e = { 0 };
+	size_t n;
+
+	(void)state;
+	for (uint32_t bit = 0; bit < SIZE * 8; bit += 1 + bit / 40) {
+		struct fake f = any_fake(bad, bit);
+
+		memcpy(bad, data, SIZE);
+		bad[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		assert_int_equal(run(&f, 0, bit, &n, &e), -EBADMSG);
+		assert_int_equal(e.code, E_PAYLOAD_HASH);
+		assert_int_equal(run(&f, 1, bit, &n, &e), -EBADMSG);
+		assert_int_equal(e.code, E_CPIO_SUM);
+	}
+}
+
+static void verify_early_end_or_more_bytes_is_a_wrong_hash(void **state)
+{
+	struct err e = { 0 };
+	size_t n;
+
+	(void)state;
+	for (uint64_t cut = 0; cut < SIZE; cut += 1 + cut / 7) {
+		struct fake f = any_fake(data, (uint32_t)cut);
+
+		f.ends = true;
+		f.end_at = cut;
+		assert_int_equal(run(&f, 0, (uint32_t)cut, &n, &e), -EBADMSG);
+		assert_int_equal(e.code, E_PAYLOAD_HASH);
+	}
+}
+
+static void verify_error_names_both_digests(void **state)
+{
+	struct fake f = { .data = (const uint8_t *)"abc", .size = 3 };
+	struct err e = { 0 };
+	size_t n;
+
+	(void)state;
+	assert_int_equal(run(&f, 0, 0, &n, &e), -EBADMSG);
+	assert_non_null(strstr(e.why, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+	assert_non_null(strstr(e.why, "the signed description says"));
+}
+
+static void verify_hands_on_an_error_from_above_with_its_own_code(void **state)
+{
+	struct err e = { 0 };
+	size_t n;
+
+	(void)state;
+	for (uint64_t at = 0; at <= SIZE; at += 250)
+		for (int sum = 0; sum < 2; sum++) {
+			struct fake f = any_fake(data, (uint32_t)at);
+
+			f.fails = true;
+			f.fail_at = at;
+			assert_int_equal(run(&f, sum, (uint32_t)at, &n, &e), -EIO);
+			assert_int_equal(e.code, E_IO);
+		}
+}
+
+static void verify_keeps_size_and_proof_and_error_is_sticky(void **state)
+{
+	struct fake f = { .data = data, .size = SIZE - 1 };
+	struct err e = { 0 };
+	AUTO_STREAM struct stream *s = NULL;
+
+	(void)state;
+	assert_int_equal(fake_stream_open(&s, &f, &e), 0);
+	assert_int_equal(stage_sum_open(&s, want_sum - data[SIZE - 1], &e), 0);
+	assert_int_equal(stage_verify_open(&s, want, &e), 0);
+	assert_true(s->has_size);
+	assert_int_equal(s->size, SIZE - 1);
+	assert_int_equal(s->proof, PROOF_NONE);
+	for (int i = 0; i < 3; i++) {
+		err_clear(&e);
+		assert_int_equal(stream_drain(s, &e), -EBADMSG);
+		assert_int_equal(e.code, E_PAYLOAD_HASH);
+	}
+}
+
+static int make_data(void **state)
+{
+	struct err e = { 0 };
+
+	(void)state;
+	fake_bytes(data, SIZE, 6);
+	want_sum = bytesum(0, data, SIZE);
+	return sha256_once(data, SIZE, want, &e);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(verify_good_bytes_pass_unchanged_in_any_cutting),
+		cmocka_unit_test(t1_verify_one_flipped_bit_is_an_error_instead_of_the_end),
+		cmocka_unit_test(verify_early_end_or_more_bytes_is_a_wrong_hash),
+		cmocka_unit_test(verify_error_names_both_digests),
+		cmocka_unit_test(verify_hands_on_an_error_from_above_with_its_own_code),
+		cmocka_unit_test(verify_keeps_size_and_proof_and_error_is_sticky),
+	};
+	return cmocka_run_group_tests(tests, make_data, NULL);
+}
