@@ -54,6 +54,7 @@ struct sig_signer {
 	enum sig_scheme scheme; /* SIG_ANY: CMS when cert_pem is given, else what suits the key */
 	const char *key_pem;
 	const char *cert_pem;   /* signer's certificate first, then its chain; NULL for bare keys */
+	int64_t time;           /* of signing, noted in CMS: the same time gives the same bytes (RSA) */
 };
 int sig_sign(const struct sig_signer *s, const void *data, size_t n, uint8_t **sig, size_t *sig_len,
 	     struct err *e);

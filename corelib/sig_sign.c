@@ -1,0 +1,184 @@
+/* Signing, for the builder and for tests. */
+#include "corelib/keyring.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/cms.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+struct signing {
+	EVP_PKEY *key;
+	enum key_kind kind;
+	X509 *cert;
+	STACK_OF(X509) * chain; /* behind the signer's */
+	enum sig_scheme scheme;
+};
+
+static void signing_clear(struct signing *s)
+{
+	EVP_PKEY_free(s->key);
+	X509_free(s->cert);
+	sk_X509_pop_free(s->chain, X509_free);
+}
+
+/* never ask at a terminal: builds run unattended */
+static int no_password(char *buf, int size, int writing, void *arg)
+{
+	(void)buf, (void)size, (void)writing;
+	*(bool *)arg = true;
+	return -1;
+}
+
+static int load_key(struct signing *s, const char *pem, struct err *e)
+{
+	AUTO(BIO_free_all) BIO *in = BIO_new_mem_buf(pem, -1);
+	bool asked = false;
+
+	s->key = in ? PEM_read_bio_PrivateKey(in, NULL, no_password, &asked) : NULL;
+	if (asked) {
+		ERR_clear_error();
+		return err_set(e, E_KEY_FILE, EACCES, "the private key is protected by a password");
+	}
+	if (!s->key)
+		return sig_openssl_err(e, E_KEY_FILE, "there is no private key in PEM form");
+	return key_check(s->key, &s->kind, e);
+}
+
+static int load_certs(struct signing *s, const char *pem, struct err *e)
+{
+	AUTO(BIO_free_all) BIO *in = BIO_new_mem_buf(pem, -1);
+	X509 *cert;
+
+	s->chain = sk_X509_new_null();
+	s->cert = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+	if (!s->cert || !s->chain)
+		return sig_openssl_err(e, E_KEY_FILE, "there is no certificate in PEM form");
+	while ((cert = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL) {
+		if (sk_X509_push(s->chain, cert) <= 0) {
+			X509_free(cert);
+			return sig_openssl_err(e, E_MEMORY, "the certificates cannot be stored");
+		}
+	}
+	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		return sig_openssl_err(e, E_KEY_FILE, "a certificate cannot be read");
+	ERR_clear_error();
+	if (X509_check_private_key(s->cert, s->key) != 1)
+		return sig_openssl_err(e, E_KEY_FILE,
+				       "the first certificate is not that of the private key");
+	return 0;
+}
+
+/* does the scheme suit the key? SIG_ANY becomes the one that does */
+static int choose(struct signing *s, enum sig_scheme asked, struct err *e)
+{
+	static const enum sig_scheme natural[] = {
+		[KEY_RSA] = SIG_RSA_PKCS1,
+		[KEY_EC_P256] = SIG_ECDSA,
+		[KEY_EC_P384] = SIG_ECDSA,
+		[KEY_ED25519] = SIG_ED25519,
+	};
+
+	s->scheme = asked;
+	if (asked == SIG_ANY)
+		s->scheme = s->cert ? SIG_CMS : natural[s->kind];
+	if (s->scheme == SIG_CMS && !s->cert)
+		return err_set(e, E_KEY_FILE, EINVAL,
+			       "signing as cms needs the signer's certificate");
+	if (s->scheme == SIG_CMS && s->kind == KEY_ED25519)
+		return err_set(e, E_SIG_KEY, ENOTSUP,
+			       "cms with an Ed25519 key is not read by existing devices; "
+			       "sign as ed25519 with the bare key");
+	if (s->scheme == SIG_CMS || s->scheme == natural[s->kind] ||
+	    (s->scheme == SIG_RSA_PSS && s->kind == KEY_RSA))
+		return 0;
+	return err_set(e, E_SIG_KEY, EINVAL, "the key cannot sign as %s; it is for %s",
+		       sig_scheme_name(s->scheme), sig_scheme_name(natural[s->kind]));
+}
+
+static int hand_over(const uint8_t *made, size_t n, uint8_t **sig, size_t *sig_len)
+{
+	*sig = malloc(n);
+	if (!*sig)
+		return 0;
+	memcpy(*sig, made, n);
+	*sig_len = n;
+	return 1;
+}
+
+static int sign_raw(const struct signing *s, const struct sig_input *in, uint8_t **sig,
+		    size_t *sig_len)
+{
+	AUTO(EVP_MD_CTX_free) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *p = NULL; /* belongs to ctx */
+	uint8_t made[1024];	/* RSA of 8192 bits */
+	size_t n = sizeof(made);
+
+	if (!ctx || EVP_DigestSignInit(ctx, &p, key_digest(s->kind), NULL, s->key) <= 0)
+		return 0;
+	if (s->scheme == SIG_RSA_PSS &&
+	    (EVP_PKEY_CTX_set_rsa_padding(p, RSA_PKCS1_PSS_PADDING) <= 0 ||
+	     EVP_PKEY_CTX_set_rsa_pss_saltlen(p, RSA_PSS_SALTLEN_DIGEST) <= 0))
+		return 0;
+	return EVP_DigestSign(ctx, made, &n, in->data, in->n) == 1 &&
+	       hand_over(made, n, sig, sig_len);
+}
+
+/* the time of signing is an attribute: given, so that the same input makes the same bytes */
+static int add_signer(CMS_ContentInfo *cms, const struct signing *s, int64_t when)
+{
+	CMS_SignerInfo *si = CMS_add1_signer(cms, s->cert, s->key, key_digest(s->kind),
+					     CMS_BINARY | CMS_NOSMIMECAP);
+	ASN1_TIME *t = ASN1_TIME_set(NULL, (time_t)when);
+	int ok = si && t &&
+		 CMS_signed_add1_attr_by_NID(si, NID_pkcs9_signingTime, ASN1_STRING_type(t), t,
+					     -1) == 1;
+
+	ASN1_TIME_free(t);
+	return ok;
+}
+
+static int sign_cms(const struct signing *s, const struct sig_signer *how,
+		    const struct sig_input *in, struct sig_input *out)
+{
+	const unsigned flags = CMS_DETACHED | CMS_BINARY | CMS_NOSMIMECAP;
+	AUTO(BIO_free_all) BIO *data = BIO_new_mem_buf(in->data, (int)in->n);
+	CMS_ContentInfo *cms = CMS_sign(NULL, NULL, s->chain, NULL, flags | CMS_PARTIAL);
+	unsigned char *der = NULL;
+	int n = -1;
+
+	if (data && cms && add_signer(cms, s, how->time) && CMS_final(cms, data, NULL, flags) == 1)
+		n = i2d_CMS_ContentInfo(cms, &der);
+	CMS_ContentInfo_free(cms);
+	out->sig = der;
+	out->sig_len = n > 0 ? (size_t)n : 0;
+	return n > 0;
+}
+
+int sig_sign(const struct sig_signer *how, const void *data, size_t n, uint8_t **sig,
+	     size_t *sig_len, struct err *e)
+{
+	struct signing s __attribute__((cleanup(signing_clear))) = {0};
+	const struct sig_input in = {.data = data, .n = n};
+	struct sig_input out = {0};
+	int ok, rc = sig_openssl_init(e);
+
+	*sig = NULL;
+	if (rc == 0)
+		rc = load_key(&s, how->key_pem, e);
+	if (rc == 0 && how->cert_pem)
+		rc = load_certs(&s, how->cert_pem, e);
+	if (rc == 0)
+		rc = choose(&s, how->scheme, e);
+	if (rc < 0)
+		return rc;
+	if (s.scheme == SIG_CMS)
+		ok = sign_cms(&s, how, &in, &out) && hand_over(out.sig, out.sig_len, sig, sig_len);
+	else
+		ok = sign_raw(&s, &in, sig, sig_len);
+	OPENSSL_free((void *)out.sig);
+	return ok ? 0 : sig_openssl_err(e, E_SIG_KEY, "signing failed");
+}
