@@ -123,6 +123,11 @@ $(O)/generated/handlers.inc: handlers/Makefile $(AUTO)
 	$(call say,GEN,$@)
 	$(Q)mkdir -p $(@D); for h in $(handlers); do echo "HANDLER(handler_$$(echo $$h | tr - _))"; done > $@
 $(O)/handlers/registry.o: $(O)/generated/handlers.inc
+# the boot environments that the configuration names
+$(O)/generated/bootenv.inc: corelib/Makefile $(AUTO)
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D); for b in $(bootenv-y); do echo "BOOTENV($$b)"; done > $@
+$(O)/corelib/bootenv.o: $(O)/generated/bootenv.inc
 $(O)/generated/build.h: FORCE
 	$(Q)mkdir -p $(@D); printf '%s\n' '#define SWINSTALL_VERSION "$(VERSION)"' '#define SWINSTALL_BUILD_STAMP $(SOURCE_DATE_EPOCH)' \
 		| cmp -s - $@ || printf '%s\n' '#define SWINSTALL_VERSION "$(VERSION)"' '#define SWINSTALL_BUILD_STAMP $(SOURCE_DATE_EPOCH)' > $@

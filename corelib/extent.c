@@ -1,0 +1,150 @@
+#include "corelib/extent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "corelib/sys.h"
+#include "corelib/text.h"
+
+#define SYSFS_LINE 512
+#define SYSFS_SECTOR 512 /* 'start' and 'size' of sysfs count 512 bytes on every medium */
+#define MTD_CHAR_MAJOR 90
+#define MTD_BLOCK_MAJOR 31
+
+int extent_sysfs_line(dev_t dev, const char *name, char *out, size_t n)
+{
+	AUTO_FREE char *text = NULL;
+	char plain[128], path[512];
+	size_t len;
+
+	int rc = text_print(plain, sizeof(plain), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev),
+			    name);
+	if (rc < 0)
+		return rc;
+	rc = sys_path(plain, path, sizeof(path));
+	if (rc < 0)
+		return rc;
+	rc = sys_read_file(AT_FDCWD, path, SYSFS_LINE, &text, &len);
+	if (rc < 0)
+		return rc;
+	while (len && (text[len - 1] == '\n' || text[len - 1] == ' '))
+		text[--len] = '\0';
+	return text_copy(out, n, text);
+}
+
+int extent_sysfs_u64(dev_t dev, const char *name, uint64_t *v)
+{
+	char line[32];
+	int rc = extent_sysfs_line(dev, name, line, sizeof(line));
+
+	return rc < 0 ? rc : text_u64(line, v);
+}
+
+int extent_disk_of(dev_t dev, dev_t *disk)
+{
+	char line[32];
+	uint64_t part;
+	unsigned ma, mi;
+
+	*disk = dev;
+	if (extent_sysfs_u64(dev, "partition", &part) < 0)
+		return 0;
+	int rc = extent_sysfs_line(dev, "../dev", line, sizeof(line));
+	if (rc < 0)
+		return rc;
+	if (sscanf(line, "%u:%u", &ma, &mi) != 2)
+		return -EPROTO;
+	*disk = makedev(ma, mi);
+	return 0;
+}
+
+static uint64_t add_cap(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+
+	return u64_add(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+static void extent_shift(struct extent *x, uint64_t start)
+{
+	x->off = add_cap(x->off, start);
+	if (x->end != UINT64_MAX)
+		x->end = add_cap(x->end, start);
+}
+
+/* a loop device is a range of a file, as long as the file still has a name */
+static void extent_through_loop(struct extent *x)
+{
+	char path[SYSFS_LINE];
+	struct stat st;
+	uint64_t start;
+
+	if (extent_sysfs_line(x->dev, "loop/backing_file", path, sizeof(path)) < 0 ||
+	    stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	if (extent_sysfs_u64(x->dev, "loop/offset", &start) == 0)
+		extent_shift(x, start);
+	x->kind = EXTENT_FILE;
+	x->dev = st.st_dev;
+	x->ino = st.st_ino;
+}
+
+static int extent_of_block(dev_t dev, struct extent *x)
+{
+	uint64_t start, size;
+
+	x->kind = EXTENT_DISK;
+	if (x->end == UINT64_MAX && extent_sysfs_u64(dev, "size", &size) == 0 &&
+	    !u64_mul(size, SYSFS_SECTOR, &size))
+		x->end = size;
+	int rc = extent_disk_of(dev, &x->dev);
+	if (rc < 0)
+		return rc;
+	if (x->dev != dev) {
+		rc = extent_sysfs_u64(dev, "start", &start);
+		if (rc < 0 || u64_mul(start, SYSFS_SECTOR, &start))
+			return rc < 0 ? rc : -ERANGE;
+		extent_shift(x, start);
+	}
+	extent_through_loop(x);
+	return 0;
+}
+
+int extent_of(int fd, uint64_t off, uint64_t len, struct extent *x)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*x = (struct extent){ .off = off, .end = len ? add_cap(off, len) : UINT64_MAX };
+	if (S_ISBLK(st.st_mode))
+		return extent_of_block(st.st_rdev, x);
+	if (S_ISREG(st.st_mode)) {
+		x->kind = EXTENT_FILE;
+		x->dev = st.st_dev;
+		x->ino = st.st_ino;
+		return 0;
+	}
+	if (!S_ISCHR(st.st_mode))
+		return -ENODEV;
+	x->kind = EXTENT_CHAR;
+	x->dev = st.st_rdev;
+	if (major(st.st_rdev) == MTD_CHAR_MAJOR) { /* two minors each: writable and read only */
+		x->kind = EXTENT_DISK;
+		x->dev = makedev(MTD_BLOCK_MAJOR, minor(st.st_rdev) / 2);
+	}
+	return 0;
+}
+
+bool extent_overlaps(const struct extent *a, const struct extent *b)
+{
+	if (a->kind != b->kind || a->dev != b->dev)
+		return false;
+	if (a->kind == EXTENT_FILE && a->ino != b->ino)
+		return false;
+	return a->off < b->end && b->off < a->end;
+}

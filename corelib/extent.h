@@ -1,0 +1,31 @@
+/*
+ * Which bytes of which storage a descriptor's range really is.
+ *
+ * A partition is a range of its disk, a loop device a range of its file, an MTD character device the
+ * same storage as its block device. Two extents that overlap must not be written independently.
+ */
+#ifndef CORELIB_EXTENT_H
+#define CORELIB_EXTENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct extent {
+	enum { EXTENT_FILE, EXTENT_DISK, EXTENT_CHAR } kind;
+	dev_t dev;         /* of the disk, the character device, or the file system of the file */
+	ino_t ino;         /* EXTENT_FILE */
+	uint64_t off, end; /* end is behind the last byte; UINT64_MAX = not known */
+};
+
+/* len 0 = to the end. 0, -ENODEV for what is no storage, -errno */
+int extent_of(int fd, uint64_t off, uint64_t len, struct extent *x);
+bool extent_overlaps(const struct extent *a, const struct extent *b);
+
+/* a number or line of /sys/dev/block/MAJOR:MINOR/'name'; -ENOENT when the device has none */
+int extent_sysfs_u64(dev_t dev, const char *name, uint64_t *v);
+int extent_sysfs_line(dev_t dev, const char *name, char *out, size_t n);
+/* the disk that a partition lies on; a disk is its own */
+int extent_disk_of(dev_t dev, dev_t *disk);
+
+#endif
