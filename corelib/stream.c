@@ -242,8 +242,11 @@ int stream_drain(struct stream *s, struct err *e)
 
 void stream_stop(struct stream *s)
 {
-	for (; s; s = s->up)
+	for (; s; s = s->up) {
 		atomic_store_explicit(&s->stop, true, memory_order_relaxed);
+		if (s->ops->stop)
+			s->ops->stop(s);
+	}
 }
 
 struct stream *stream_close(struct stream *s)

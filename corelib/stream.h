@@ -36,6 +36,8 @@ struct stream_ops {
 	ssize_t (*read)(struct stream *s, uint8_t *buf, size_t n, struct err *e);
 	/* go to an absolute place of what this stream yields; NULL = one pass only */
 	int (*seek)(struct stream *s, uint64_t off, struct err *e);
+	/* for a stage that reads from a stream which it does not own: pass stream_stop() on; may be NULL */
+	void (*stop)(struct stream *s);
 	/* frees the stage's own things and its struct, not the upstream; called once, downstream first */
 	void (*close)(struct stream *s);
 };
