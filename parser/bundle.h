@@ -16,7 +16,9 @@
 #include "corelib/stream.h"
 #include "parser/manifest.h"
 
-#define CPIO_HEAD 110
+#define CPIO_HEAD     110
+#define CPIO_NAME_MAX 256u /* with its NUL */
+#define CPIO_TRAILER  "TRAILER!!!"
 
 struct cpio_head {
 	uint64_t size;
@@ -49,6 +51,7 @@ bool bundle_can_seek(const struct bundle *b);
 struct payload {
 	const char *name;  /* as the entry says it */
 	uint64_t size;     /* of all parts */
+	bool has_size;     /* false on a pipe for several parts: the later ones are not known yet */
 	uint64_t index;    /* order in the archive */
 };
 
@@ -72,6 +75,7 @@ int bundle_next(struct bundle *b, const struct payload **p, struct err *e);
 int bundle_payload(struct bundle *b, const struct payload *p, struct stream **out, struct err *e);
 
 uint64_t bundle_skipped(const struct bundle *b); /* unlisted members met */
+bool bundle_has_tail(const struct bundle *b);    /* bytes other than NUL follow the trailer: ignored, warn */
 
 /* for inspect and lint: every member in order; seekable sources only. cb returns 0 to go on */
 int bundle_list(struct bundle *b, int (*cb)(void *arg, const char *name, const struct cpio_head *h),
