@@ -46,6 +46,8 @@ ec p256; ec p384 P-384; ec p521 P-521; ec k1 secp256k1
 openssl genpkey -algorithm ED25519 -out ed25519.key
 openssl genpkey -algorithm ED448 -out ed448.key
 wait
+openssl pkcs8 -topk8 -in p256.key -passout pass:x -out locked.key
+openssl ec -in p256.key -aes128 -passout pass:x -out locked1.key 2>/dev/null
 pub rsa rsab rsa1024 rsae3 p256 p384 p521 k1 ed25519 ed448
 openssl rsa -in rsa.key -RSAPublicKey_out -out rsa.rsapub 2>/dev/null
 cat rsab.pub rsa.pub >two.pub
