@@ -55,12 +55,20 @@ struct entry {
 	unsigned aes_key_len;
 	struct hash_list hashes;
 	int compressed; /* enum codec */
-	int encrypted;  /* row of the table of ciphers, 0 = no */
+	int encrypted;  /* row of the table of ciphers, 0 = no: entry_cipher() */
 	bool has_size, has_offset, has_sha256, has_ivt, has_aes_key, has_decompressed_size;
 	bool installed_directly, install_if_different, install_if_higher, preserve_attributes;
 	const struct property *props;
 	size_t prop_count;
 };
+
+/* what 'encrypted' says; NULL = not encrypted. bits 0: the length of the key decides */
+struct cipher_row {
+	const char *name;
+	enum cipher cipher;
+	unsigned bits;
+};
+const struct cipher_row *entry_cipher(const struct entry *t);
 
 /* a value of a property: the last one listed, or NULL; and all of them */
 const char *entry_property(const struct entry *t, const char *name);
@@ -93,6 +101,7 @@ struct manifest_options {
 	struct selection sel;
 	bool strict;       /* unknown keys and loose habits are errors */
 	bool hash_required; /* every entry with a file name needs sha256 */
+	size_t max_bytes;   /* of the text, 0 = 1 MiB */
 	void (*note)(void *arg, const char *text);
 	void *arg;
 };
@@ -104,8 +113,8 @@ void manifest_free(struct manifest *m);
 /* "images[0] (rootfs.ext4, line 12)" for messages */
 void entry_label(const struct entry *t, char *out, size_t n);
 
-/* the tables, for the manual and lint */
-extern const struct schema manifest_schema, entry_schema;
+/* the tables, for the manual and lint; 'where' of the rows of entry_schema is a set of sections */
+extern const struct schema manifest_schema, entry_schema, boot_var_schema;
 
 /* the sets and modes that a description offers, "set,mode" each: for inspect and messages */
 int manifest_selections(const void *text, size_t n, struct strings *out, struct arena *a, struct err *e);

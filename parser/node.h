@@ -42,7 +42,10 @@ const struct node *node_find(const struct node *group, const char *name); /* len
 void node_path(const struct node *n, char *out, size_t size);
 const char *node_type_name(enum node_type t);
 
-/* for tests and tools: canonical libconfig text of a tree; -ENOSPC */
+/*
+ * For tests and tools: canonical libconfig text of a tree; its length, -ENOSPC, or -EINVAL for what
+ * libconfig cannot say (null, names that only JSON allows).
+ */
 int node_print(const struct node *root, char *out, size_t size);
 
 #endif

@@ -26,7 +26,7 @@ enum attr_type {
 	ATTR_STRINGS, /* struct strings; a list, or one string */
 	ATTR_GROUP,  /* const struct node *: the caller reads it */
 	ATTR_LIST,   /* const struct node *: a list, or one group counted as a list of one */
-	ATTR_SWITCH, /* bool; true, false, or "enabled", "disabled" */
+	ATTR_SWITCH, /* bool; true, false, or "enabled", "disabled", "yes", "no" */
 };
 
 struct strings {
@@ -58,9 +58,21 @@ struct schema {
 	void *arg;
 };
 
-/* fill 'out' from a group; keys of other schemas in the same group are skipped when listed in 'also' */
+/*
+ * Fill 'out' from a group. Texts are lent from the tree, which must live as long as 'out'. An empty
+ * text counts as absent, unless the row has a least length. A hash (row code E_DESC_HASH) of zeros
+ * only is refused.
+ */
 int schema_fill(const struct schema *s, const struct node *group, void *out, struct arena *a,
 		struct err *e);
+/* one value, for callers that look their keys up themselves */
+int schema_set(const struct attr *row, const struct node *value, void *out, struct arena *a,
+	       struct err *e);
+/* a note of the same form as that for unknown keys: "line 3: TEXT"; nothing without s->note */
+void schema_note(const struct schema *s, const struct node *n, const char *text, ...)
+	__attribute__((format(printf, 3, 4)));
+/* note or refuse a key that no row knows */
+int schema_unknown(const struct schema *s, const struct node *n, struct err *e);
 const struct attr *schema_find(const struct schema *s, const char *name);
 const char *attr_type_name(const struct attr *a); /* "text", "yes or no", "size", … */
 
