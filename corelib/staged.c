@@ -1,0 +1,564 @@
+/* Files that become live in one move; the names in the staging folder tell the state. */
+#include "corelib/staged.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "corelib/sys.h"
+#include "corelib/text.h"
+
+#define PREFIX ".swinstall-"
+#define ATTRS  4096u
+
+enum part { PART_NEW, PART_OLD, PART_NONE };
+
+static const char *part_name(const struct staged *s, enum part p, char out[32])
+{
+	static const char *const suffix[] = { "new", "old", "none" };
+
+	text_print(out, 32, "%u.%s", s->place.index, suffix[p]);
+	return out;
+}
+
+static void stage_name(const struct staged *s, char out[64])
+{
+	text_print(out, 64, PREFIX "%s", s->place.txn);
+}
+
+/* the place in every message */
+static int at(const struct staged *s, struct err *e, int rc)
+{
+	const char *slash = s->place.folder[1] ? "/" : "";
+
+	return err_at(e, rc, "%s%s%s", s->place.folder, slash, s->place.name);
+}
+
+static int failed(const struct staged *s, struct err *e, int rc, const char *what)
+{
+	err_sys(e, rc == -ENOSPC || rc == -EDQUOT ? E_NO_SPACE : E_FILE, -rc, "%s", what);
+	return at(s, e, rc);
+}
+
+/* 1, 0, or -errno */
+static int there(int dir, const char *name, struct stat *st)
+{
+	if (fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : -errno;
+}
+
+/* ---- where it is ---- */
+
+static bool has_dots(const char *path)
+{
+	for (const char *p = path; p; p = strchr(p, '/')) {
+		size_t n;
+
+		p += *p == '/';
+		n = strcspn(p, "/");
+		if ((n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
+			return true;
+	}
+	return false;
+}
+
+static int split(struct staged_place *pl, const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n;
+
+	if (path[0] != '/' || has_dots(path))
+		return err_set(e, E_FILE, EINVAL, "the path must be absolute, without '.' and '..'");
+	if (text_has_control(path, strlen(path)) || !text_is_utf8(path, strlen(path)) ||
+	    strpbrk(path, "\n\r\t"))
+		return err_set(e, E_FILE, EINVAL, "the path has control bytes");
+	if (slash[1] == '\0' || strncmp(slash + 1, PREFIX, strlen(PREFIX)) == 0)
+		return err_set(e, E_FILE, EINVAL, "the path must end with the name of a file");
+	n = slash > path ? (size_t)(slash - path) : 1;
+	if (n >= sizeof(pl->folder) || text_copy(pl->name, sizeof(pl->name), slash + 1) < 0)
+		return err_set(e, E_FILE, ENAMETOOLONG, "the path is too long");
+	memcpy(pl->folder, path, n);
+	pl->folder[n] = '\0';
+	return 0;
+}
+
+static int check_txn(const char *txn, struct err *e)
+{
+	if (strlen(txn) != 16 || strspn(txn, "0123456789abcdef") != 16)
+		return err_set(e, E_INTERNAL, EINVAL, "a transaction has 16 hexadecimal digits");
+	return 0;
+}
+
+static int open_dir(int dir, const char *name)
+{
+	return sys_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+}
+
+/* the folder itself may be reached through links: they were judged by sys_path_is_safe */
+static int open_folder(struct staged *s, struct err *e)
+{
+	struct stat st;
+	int fd;
+
+	if (!sys_path_is_safe(s->place.folder) && stat(s->place.folder, &st) < 0)
+		return -errno;
+	if (!sys_path_is_safe(s->place.folder))
+		return at(s, e, err_set(e, E_TARGET, EPERM, "others than root may change what '%s' leads to",
+					s->place.folder));
+	fd = sys_openat(AT_FDCWD, s->place.folder, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
+	s->folder_fd = fd;
+	return 0;
+}
+
+static int check_target(struct staged *s, struct err *e)
+{
+	struct stat st;
+	int rc = there(s->folder_fd, s->place.name, &st);
+
+	if (rc < 0)
+		return failed(s, e, rc, "the target cannot be examined");
+	s->existed = rc == 1;
+	if (rc == 1 && S_ISLNK(st.st_mode))
+		return at(s, e, err_set(e, E_FILE, ELOOP, "it is a symbolic link; name the file that it "
+					"leads to"));
+	if (rc == 1 && !S_ISREG(st.st_mode))
+		return at(s, e, err_set(e, E_FILE, EISDIR, "there is something that is not a regular file"));
+	return 0;
+}
+
+/* -ENOENT without *e when it is not there */
+static int open_stage(struct staged *s, struct err *e)
+{
+	char name[64];
+	struct stat st;
+	int fd;
+
+	stage_name(s, name);
+	fd = open_dir(s->folder_fd, name);
+	if (fd == -ENOENT)
+		return fd;
+	if (fd < 0)
+		return failed(s, e, fd, "the staging folder cannot be opened");
+	s->stage_fd = fd;
+	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022))
+		return at(s, e, err_set(e, E_FILE, EPERM, "somebody else made '%s' here", name));
+	return 0;
+}
+
+static int staged_new(struct staged **s, struct err *e)
+{
+	*s = calloc(1, sizeof(**s));
+	if (!*s)
+		return err_set(e, E_MEMORY, ENOMEM, "a staged file");
+	(*s)->folder_fd = (*s)->stage_fd = -1;
+	return 0;
+}
+
+static int look(struct staged *s, bool create, struct err *e)
+{
+	int rc = open_folder(s, e);
+
+	s->create = create;
+	if (rc == 0)
+		return check_target(s, e);
+	if ((rc == -ENOENT && create) || err_is_set(e))
+		return err_is_set(e) ? rc : 0;
+	failed(s, e, rc, "the folder cannot be opened");
+	if (rc == -ENOENT)
+		err_fix(e, "make the folder, or give the entry the property create-destination = \"true\"");
+	return rc;
+}
+
+int staged_open(struct staged **out, const char *path, const char *txn, unsigned index, bool create,
+		struct err *e)
+{
+	struct staged *s;
+	int rc = staged_new(out, e);
+
+	if (rc < 0)
+		return rc;
+	s = *out;
+	s->place.index = index;
+	rc = check_txn(txn, e);
+	if (rc == 0)
+		rc = text_copy(s->place.txn, sizeof(s->place.txn), txn);
+	if (rc == 0)
+		rc = err_at(e, split(&s->place, path, e), "%s", path);
+	if (rc == 0)
+		rc = look(s, create, e);
+	if (rc < 0)
+		*out = staged_close(s);
+	return rc;
+}
+
+struct staged *staged_close(struct staged *s)
+{
+	if (!s)
+		return NULL;
+	sys_close(&s->stage_fd);
+	sys_close(&s->folder_fd);
+	free(s);
+	return NULL;
+}
+
+/* what the names say; 0 or -errno with *e */
+static int read_state(struct staged *s, bool has[3], struct err *e)
+{
+	char name[32];
+	struct stat st;
+
+	for (enum part p = PART_NEW; p <= PART_NONE; p++) {
+		int rc = s->stage_fd < 0 ? 0 : there(s->stage_fd, part_name(s, p, name), &st);
+
+		if (rc < 0)
+			return failed(s, e, rc, "the staging folder cannot be read");
+		has[p] = rc == 1;
+	}
+	s->published = !has[PART_NEW] && (has[PART_OLD] || has[PART_NONE]);
+	return 0;
+}
+
+static int find_again(struct staged *s, struct err *e)
+{
+	bool has[3];
+	struct stat st;
+	int rc = open_folder(s, e);
+
+	if (rc < 0)
+		return rc == -ENOENT || err_is_set(e) ? rc : failed(s, e, rc, "the folder cannot be opened");
+	rc = open_stage(s, e);
+	if (rc == 0)
+		rc = read_state(s, has, e);
+	if (rc == 0)
+		s->existed = has[PART_OLD] ||
+			     (!has[PART_NONE] && there(s->folder_fd, s->place.name, &st) == 1);
+	return rc;
+}
+
+int staged_find(struct staged **out, const struct staged_place *p, struct err *e)
+{
+	int rc = staged_new(out, e);
+
+	if (rc < 0)
+		return rc;
+	(*out)->place = *p;
+	rc = check_txn(p->txn, e);
+	if (rc == 0)
+		rc = find_again(*out, e);
+	if (rc == 0)
+		return 1;
+	*out = staged_close(*out);
+	return rc == -ENOENT && !err_is_set(e) ? 0 : rc;
+}
+
+/* ---- the content ---- */
+
+/* make 'path', whose parent is there; durable when done */
+static int make_one(char *path)
+{
+	char *slash = strrchr(path, '/');
+	AUTO_CLOSE int parent = -1, dir = -1;
+	int rc;
+
+	*slash = '\0';
+	rc = sys_path_is_safe(*path ? path : "/") ? 0 : -EPERM;
+	if (rc == 0)
+		rc = parent = sys_openat(AT_FDCWD, *path ? path : "/", O_RDONLY | O_DIRECTORY, 0);
+	*slash = '/';
+	if (rc >= 0)
+		rc = sys_mkdirat(parent, slash + 1, 0755);
+	if (rc < 0)
+		return rc == -EEXIST ? 0 : rc;
+	dir = open_dir(parent, slash + 1);
+	if (dir < 0)
+		return dir;
+	return fchmod(dir, 0755) < 0 ? -errno : sys_fsync(parent); /* the umask took something away */
+}
+
+/* the missing parts of the folder, from the root on */
+static int make_folder(struct staged *s, struct err *e)
+{
+	char path[sizeof(s->place.folder)];
+	struct stat st;
+	size_t n = 0;
+	int rc = 0;
+
+	while (s->place.folder[n] && rc == 0) {
+		n += strspn(s->place.folder + n, "/");
+		n += strcspn(s->place.folder + n, "/");
+		memcpy(path, s->place.folder, n);
+		path[n] = '\0';
+		if (stat(path, &st) < 0)
+			rc = errno == ENOENT ? make_one(path) : -errno;
+	}
+	return rc < 0 ? failed(s, e, rc, "the folder cannot be made") : 0;
+}
+
+static int make_stage(struct staged *s, struct err *e)
+{
+	char name[64];
+	int rc;
+
+	if (s->stage_fd >= 0)
+		return 0;
+	if (s->folder_fd < 0 && s->create && make_folder(s, e) < 0)
+		return -e->sys;
+	if (s->folder_fd < 0) {
+		rc = open_folder(s, e);
+		if (rc < 0)
+			return err_is_set(e) ? rc : failed(s, e, rc, "the folder cannot be opened");
+	}
+	stage_name(s, name);
+	rc = sys_mkdirat(s->folder_fd, name, 0700);
+	if (rc < 0 && rc != -EEXIST)
+		return failed(s, e, rc, "the staging folder cannot be made");
+	rc = open_stage(s, e);
+	return rc < 0 && !err_is_set(e) ? failed(s, e, rc, "the staging folder is gone") : rc;
+}
+
+static int copy_attr(int from, int to, const char *name)
+{
+	AUTO_FREE char *value = NULL;
+	ssize_t n;
+
+	/* those two speak about the content, which is another one now */
+	if (strcmp(name, "security.ima") == 0 || strcmp(name, "security.evm") == 0)
+		return 0;
+	n = fgetxattr(from, name, NULL, 0);
+	if (n < 0)
+		return errno == ENODATA ? 0 : -errno;
+	value = malloc((size_t)n + 1);
+	if (!value)
+		return -ENOMEM;
+	n = fgetxattr(from, name, value, (size_t)n);
+	if (n < 0 || fsetxattr(to, name, value, (size_t)n, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static int copy_attrs(int from, int to)
+{
+	AUTO_FREE char *names = malloc(ATTRS);
+	ssize_t n;
+
+	if (!names)
+		return -ENOMEM;
+	n = flistxattr(from, names, ATTRS);
+	if (n < 0)
+		return errno == ENOTSUP ? 0 : -errno;
+	for (char *p = names; p < names + n; p += strlen(p) + 1) {
+		int rc = copy_attr(from, to, p);
+
+		if (rc < 0 && rc != -ENOTSUP && rc != -EPERM)
+			return rc;
+	}
+	return 0;
+}
+
+static int copy_nature(const struct staged *s, int to)
+{
+	AUTO_CLOSE int from = sys_openat(s->folder_fd, s->place.name,
+					 O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	struct stat st;
+
+	if (from < 0)
+		return from;
+	if (fstat(from, &st) < 0 || fchown(to, st.st_uid, st.st_gid) < 0 ||
+	    fchmod(to, st.st_mode & 07777) < 0) /* after the owner, which takes set-uid away */
+		return -errno;
+	return copy_attrs(from, to);
+}
+
+int staged_create(struct staged *s, unsigned mode, struct err *e)
+{
+	AUTO_CLOSE int fd = -1;
+	char name[32];
+	int rc;
+
+	if (make_stage(s, e) < 0)
+		return -e->sys;
+	part_name(s, PART_NEW, name);
+	rc = sys_unlinkat(s->stage_fd, name, 0); /* of a first try in the same transaction */
+	if (rc < 0 && rc != -ENOENT)
+		return failed(s, e, rc, "an earlier content cannot be removed");
+	fd = sys_openat(s->stage_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return failed(s, e, fd, "the new file cannot be made");
+	if (s->existed)
+		rc = copy_nature(s, fd);
+	else
+		rc = fchmod(fd, mode) < 0 ? -errno : 0;
+	if (rc < 0)
+		return failed(s, e, rc, "mode and owner cannot be set");
+	rc = fd;
+	fd = -1;
+	return rc;
+}
+
+/* ---- the four verbs ---- */
+
+static int sync_folders(struct staged *s, struct err *e)
+{
+	int rc = s->stage_fd < 0 ? 0 : sys_fsync(s->stage_fd);
+
+	if (rc == 0 && s->folder_fd >= 0)
+		rc = sys_fsync(s->folder_fd);
+	return rc < 0 ? failed(s, e, rc, "the folder cannot be flushed") : 0;
+}
+
+int staged_sync(struct staged *s, struct err *e)
+{
+	AUTO_CLOSE int fd = -1;
+	char name[32];
+	int rc;
+
+	if (s->stage_fd < 0)
+		return at(s, e, err_set(e, E_INTERNAL, ENOENT, "there is no new content"));
+	fd = sys_openat(s->stage_fd, part_name(s, PART_NEW, name), O_RDONLY | O_NOFOLLOW, 0);
+	if (fd == -ENOENT) /* published already */
+		return sync_folders(s, e);
+	rc = fd < 0 ? fd : sys_fsync(fd);
+	return rc < 0 ? failed(s, e, rc, "the new content cannot be flushed") : sync_folders(s, e);
+}
+
+static bool no_links(int rc)
+{
+	return rc == -EPERM || rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EMLINK || rc == -EXDEV;
+}
+
+/* keep the old file under a second name, or (no links here) under another one */
+static int keep_old(struct staged *s, struct err *e)
+{
+	char name[32];
+	int rc;
+
+	part_name(s, PART_OLD, name);
+	rc = sys_unlinkat(s->stage_fd, name, 0); /* of a publish that was cut: it may be stale */
+	if (rc == 0 || rc == -ENOENT)
+		rc = sys_linkat(s->folder_fd, s->place.name, s->stage_fd, name, 0);
+	if (no_links(rc))
+		rc = sys_renameat(s->folder_fd, s->place.name, s->stage_fd, name, 0);
+	return rc < 0 ? failed(s, e, rc, "the old file cannot be kept aside") : 0;
+}
+
+static int note_none(struct staged *s, struct err *e)
+{
+	char name[32];
+	int fd = sys_openat(s->stage_fd, part_name(s, PART_NONE, name), O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return failed(s, e, fd, "the staging folder cannot be written");
+	sys_close(&fd);
+	return 0;
+}
+
+static int move_new(struct staged *s, unsigned flags, struct err *e)
+{
+	char name[32];
+	int rc;
+
+	part_name(s, PART_NEW, name);
+	rc = sys_renameat(s->stage_fd, name, s->folder_fd, s->place.name, flags);
+	if (flags && (rc == -EINVAL || rc == -ENOSYS)) /* a file system of before these flags */
+		rc = sys_renameat(s->stage_fd, name, s->folder_fd, s->place.name, 0);
+	if (rc == -EEXIST)
+		return at(s, e, err_set(e, E_FILE, EEXIST, "somebody made this file meanwhile"));
+	return rc < 0 ? failed(s, e, rc, "the new file cannot be put in place") : 0;
+}
+
+/* two renames were cut in the middle: the only file is aside */
+static int heal(struct staged *s, const bool has[3], struct err *e)
+{
+	char name[32];
+	struct stat st;
+	int rc;
+
+	if (!has[PART_NEW] || !has[PART_OLD] || there(s->folder_fd, s->place.name, &st) != 0)
+		return 0;
+	rc = sys_renameat(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd, s->place.name, 0);
+	return rc < 0 ? failed(s, e, rc, "the old file cannot be put back") : sync_folders(s, e);
+}
+
+int staged_publish(struct staged *s, struct err *e)
+{
+	bool has[3];
+	int rc;
+
+	if (read_state(s, has, e) < 0)
+		return -e->sys;
+	if (s->published)
+		return sync_folders(s, e);
+	if (!has[PART_NEW])
+		return at(s, e, err_set(e, E_INTERNAL, ENOENT, "there is no new content"));
+	rc = heal(s, has, e);
+	if (rc == 0)
+		rc = s->existed ? keep_old(s, e) : note_none(s, e);
+	if (rc == 0 && (rc = sys_fsync(s->stage_fd)) < 0)
+		failed(s, e, rc, "the staging folder cannot be flushed");
+	if (rc == 0)
+		rc = move_new(s, s->existed ? 0 : RENAME_NOREPLACE, e);
+	if (rc == 0)
+		rc = sync_folders(s, e);
+	s->published = rc == 0;
+	return rc;
+}
+
+static int unlink_part(struct staged *s, enum part p, struct err *e)
+{
+	char name[32];
+	int rc = sys_unlinkat(s->stage_fd, part_name(s, p, name), 0);
+
+	return rc < 0 && rc != -ENOENT ? failed(s, e, rc, "the staging folder cannot be tidied") : 0;
+}
+
+int staged_revert(struct staged *s, struct err *e)
+{
+	char name[32];
+	bool has[3];
+	int rc = 0;
+
+	if (read_state(s, has, e) < 0)
+		return -e->sys;
+	if (!s->published)
+		return heal(s, has, e);
+	if (has[PART_OLD])
+		rc = sys_renameat(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd,
+				  s->place.name, 0);
+	else
+		rc = sys_unlinkat(s->folder_fd, s->place.name, 0);
+	if (rc < 0 && rc != -ENOENT)
+		return failed(s, e, rc, "the old state cannot be brought back");
+	s->published = false;
+	/* the mark goes last: without it nobody would know that the file was new */
+	if (sync_folders(s, e) < 0 || unlink_part(s, PART_NONE, e) < 0)
+		return -e->sys;
+	return 0;
+}
+
+/* marks before content: content alone is 'not published', a mark alone would be 'published' */
+int staged_drop(struct staged *s, struct err *e)
+{
+	char name[64];
+	bool has[3];
+	int rc;
+
+	if (s->stage_fd < 0)
+		return 0;
+	if (read_state(s, has, e) < 0 || heal(s, has, e) < 0 || unlink_part(s, PART_OLD, e) < 0 ||
+	    unlink_part(s, PART_NONE, e) < 0 || unlink_part(s, PART_NEW, e) < 0)
+		return -e->sys;
+	stage_name(s, name);
+	rc = sys_unlinkat(s->folder_fd, name, AT_REMOVEDIR);
+	if (rc < 0 && rc != -ENOENT && rc != -ENOTEMPTY && rc != -EEXIST)
+		return failed(s, e, rc, "the staging folder cannot be removed");
+	rc = sys_fsync(s->folder_fd);
+	return rc < 0 ? failed(s, e, rc, "the folder cannot be flushed") : 0;
+}
