@@ -81,7 +81,7 @@ include corelib/Makefile parser/Makefile handlers/Makefile core/Makefile core/bu
 there = $(foreach o,$(1),$(if $(wildcard $(o:.o=.c)),$(o)))
 handlers := $(foreach h,$(handler-y),$(if $(wildcard handlers/$(h).c),$(h)))
 progs := $(foreach p,$(prog-y),$(if $(wildcard core/cli/$(p).c),$(p)))
-LIB_OBJS := $(addprefix $(O)/,$(call there,$(corelib-y) $(parser-y) $(addprefix handlers/,$(addsuffix .o,$(handlers)) registry.o) $(core-y)))
+LIB_OBJS := $(addprefix $(O)/,$(call there,$(corelib-y) $(parser-y) $(addprefix handlers/,$(addsuffix .o,$(handlers)) registry.o props.o) $(core-y)))
 BUILD_OBJS := $(addprefix $(O)/,$(call there,$(build-y)))
 PROGRAMS := $(addprefix $(O)/,$(progs))
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(pkgs-y) 2>/dev/null)

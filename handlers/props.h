@@ -1,0 +1,13 @@
+/* Properties of an entry as typed values; what is not there has its default. */
+#ifndef HANDLERS_PROPS_H
+#define HANDLERS_PROPS_H
+
+#include <stdbool.h>
+
+#include "corelib/err.h"
+#include "parser/manifest.h"
+
+/* "true" or "false" (default); anything else is E_PROPERTY (T47) */
+int props_flag(const struct entry *t, const char *name, bool *on, struct err *e);
+
+#endif

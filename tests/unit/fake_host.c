@@ -1,0 +1,51 @@
+/* A host that records. */
+#include "tests/unit/fake_host.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int set_variable(struct host *h, const char *name, const char *value, struct err *e)
+{
+	struct fake_host *f = (struct fake_host *)h;
+	unsigned i = f->var_count;
+
+	if (f->fail_at && f->fail_at == i + 1)
+		return err_set(e, E_ENV_NAME, EINVAL, "as told");
+	if (i == FAKE_HOST_MAX)
+		return err_set(e, E_ENV_BIG, E2BIG, "the fake is full");
+	snprintf(f->vars[i].name, sizeof(f->vars[i].name), "%s", name);
+	snprintf(f->vars[i].value, sizeof(f->vars[i].value), "%s", value ? value : "");
+	f->vars[i].unset = !value;
+	f->var_count++;
+	return 0;
+}
+
+static bool has_variable(struct host *h, const char *name)
+{
+	return fake_host_value((struct fake_host *)h, name) != NULL;
+}
+
+static void tell(struct host *h, const char *text)
+{
+	struct fake_host *f = (struct fake_host *)h;
+
+	if (f->told_count < FAKE_HOST_MAX)
+		snprintf(f->told[f->told_count++], sizeof(f->told[0]), "%s", text);
+}
+
+const char *fake_host_value(const struct fake_host *f, const char *name)
+{
+	for (unsigned i = f->var_count; i-- > 0;)
+		if (strcmp(f->vars[i].name, name) == 0)
+			return f->vars[i].value;
+	return NULL;
+}
+
+void fake_host_init(struct fake_host *f)
+{
+	static const struct host_ops ops = { set_variable, has_variable, tell };
+
+	memset(f, 0, sizeof(*f));
+	f->h.ops = &ops;
+}
