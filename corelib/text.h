@@ -57,7 +57,7 @@ char *arena_strndup(struct arena *a, const char *s, size_t n);
 /* for __attribute__((cleanup(...))) */
 void cleanup_free(void *p);  /* of a pointer variable */
 void cleanup_close(int *fd); /* errors of close are of no use here: read-only or already flushed */
-#define AUTO_FREE  __attribute__((cleanup(cleanup_free)))
-#define AUTO_CLOSE __attribute__((cleanup(cleanup_close)))
+#define AUTO_FREE  __attribute__((cleanup(cleanup_free), unused))
+#define AUTO_CLOSE __attribute__((cleanup(cleanup_close), unused))
 
 #endif
