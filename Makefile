@@ -128,6 +128,11 @@ $(O)/generated/bootenv.inc: corelib/Makefile $(AUTO)
 	$(call say,GEN,$@)
 	$(Q)mkdir -p $(@D); for b in $(bootenv-y); do echo "BOOTENV($$b)"; done > $@
 $(O)/corelib/bootenv.o: $(O)/generated/bootenv.inc
+# the same for the decoders
+$(O)/generated/codecs.inc: corelib/Makefile $(AUTO)
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D); for c in $(codec-y); do echo "CODEC(codec_$$c)"; done > $@
+$(O)/corelib/codec.o: $(O)/generated/codecs.inc
 $(O)/generated/build.h: FORCE
 	$(Q)mkdir -p $(@D); printf '%s\n' '#define SWINSTALL_VERSION "$(VERSION)"' '#define SWINSTALL_BUILD_STAMP $(SOURCE_DATE_EPOCH)' \
 		| cmp -s - $@ || printf '%s\n' '#define SWINSTALL_VERSION "$(VERSION)"' '#define SWINSTALL_BUILD_STAMP $(SOURCE_DATE_EPOCH)' > $@

@@ -57,7 +57,7 @@ struct aes_key {
 int stage_decrypt_open(struct stream **s, const struct aes_key *k, struct err *e);
 
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_XZ, CODEC_ZSTD, CODEC_LZ4, CODEC_COUNT };
-const char *codec_name(enum codec c);
+const char *codec_name(enum codec c); /* as in the attribute: "none", "zlib", "xz", "zstd", "lz4" */
 bool codec_is_built(enum codec c);
 /* Several members or frames follow each other; truncation and bytes behind the last are errors.
  * mem_max bounds window and dictionary: E_LIMIT_MEM. */
