@@ -1,0 +1,16 @@
+/* What is installed: /etc/sw-versions (or the configuration's own list) read, compared, and written after the commit. */
+#ifndef CORE_INSTALLED_H
+#define CORE_INSTALLED_H
+
+#include "parser/manifest.h"
+#include "parser/settings.h"
+#include "parser/version.h"
+
+int installed_load(struct version_list *l, const struct settings *cfg, struct err *e);
+/* does install-if-different / install-if-higher say that there is nothing to do? */
+bool installed_skips(const struct version_list *l, const struct entry *t);
+
+/* lines "name<TAB><TAB>version" put over what the file has, in one replacement; running it again changes nothing */
+int installed_write(const char *path, const char *lines, struct err *e);
+
+#endif

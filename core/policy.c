@@ -1,0 +1,96 @@
+#include "core/policy.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "corelib/text.h"
+#include "parser/version.h"
+
+static int check_hardware(const struct settings *cfg, const struct manifest *m, struct err *e)
+{
+	if (!cfg->revision)
+		return 0; /* nothing is known to compare with */
+	for (size_t i = 0; i < m->hardware.count; i++) {
+		int rc = hardware_matches(m->hardware.at[i], cfg->revision, e);
+
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+	}
+	if (m->hardware.count == 0)
+		return err_set(e, E_HARDWARE, ENODEV,
+			       "this board is '%s' revision '%s', and the bundle has no list "
+			       "hardware-compatibility",
+			       cfg->board ? cfg->board : "", cfg->revision);
+	return err_set(e, E_HARDWARE, ENODEV,
+		       "this board is '%s' revision '%s'; the bundle is made for '%s'%s",
+		       cfg->board ? cfg->board : "", cfg->revision, m->hardware.at[0],
+		       m->hardware.count > 1 ? " and others" : "");
+}
+
+static int find_type(struct policy *p, const struct settings *cfg, const struct manifest *m,
+		     struct err *e)
+{
+	const char *type = m->update_type;
+
+	p->type = NULL;
+	if (!type && cfg->update_type_required)
+		return err_set(e, E_UPDATE_TYPE, EPERM, "the bundle has no update-type, and the "
+							"configuration demands one");
+	for (size_t i = 0; i < cfg->type_count; i++)
+		if (strcmp(cfg->types[i].name, type ? type : "default") == 0)
+			p->type = &cfg->types[i];
+	if (p->type || !type || strcmp(type, "default") == 0)
+		return 0;
+	return err_set(e, E_UPDATE_TYPE, EPERM,
+		       "the bundle's update-type is '%s'; the configuration does not list it", type);
+}
+
+static void note_classes(const struct policy *p, const char *bundle, const char *limit)
+{
+	char text[256];
+
+	if (!p->note || version_class(bundle) == version_class(limit))
+		return;
+	if (text_print(text, sizeof(text), "versions '%s' and '%s' are written in different ways "
+		       "and compare as text", bundle, limit) == 0)
+		p->note(p->arg, text);
+}
+
+/* a type of its own may add limits, never lift those of globals */
+static const char *pick(const char *own, const char *global)
+{
+	return own ? own : global;
+}
+
+static int check_versions(const struct policy *p, const struct settings *cfg,
+			  const struct manifest *m, struct err *e)
+{
+	const struct update_policy *t = p->type ? p->type : &cfg->policy;
+	const char *min = pick(t->no_downgrading, cfg->policy.no_downgrading);
+	const char *max = pick(t->max_version, cfg->policy.max_version);
+	const char *now = pick(t->no_reinstalling, cfg->policy.no_reinstalling);
+
+	if (min)
+		note_classes(p, m->version, min);
+	if (min && version_compare(m->version, min) < 0)
+		return err_set(e, E_VERSION, EPERM, "the bundle is %s; no-downgrading allows %s "
+			       "and later", m->version, min);
+	if (max && version_compare(m->version, max) > 0)
+		return err_set(e, E_VERSION, EPERM, "the bundle is %s; max-version allows up to %s",
+			       m->version, max);
+	if (now && strcmp(m->version, now) == 0)
+		return err_set(e, E_REINSTALL, EALREADY, "version %s is installed, and "
+			       "no-reinstalling is set", now);
+	return 0;
+}
+
+int policy_check(struct policy *p, const struct settings *cfg, const struct manifest *m, struct err *e)
+{
+	int rc = find_type(p, cfg, m, e);
+
+	if (rc == 0)
+		rc = check_versions(p, cfg, m, e);
+	if (rc == 0)
+		rc = check_hardware(cfg, m, e);
+	return rc;
+}
