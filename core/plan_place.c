@@ -1,0 +1,271 @@
+/* Where a step writes: opened once here and held; judged live or idle; no two steps on the same bytes. */
+#include "core/plan.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "corelib/staged.h"
+#include "corelib/sys.h"
+#include "corelib/text.h"
+
+/* ---- devices ---- */
+
+static int device_path(const struct entry *t, const struct plan_input *in, const char **path,
+		       struct err *e)
+{
+	if (t->slot)
+		return slots_place(in->slots, t->slot, path, e);
+	*path = t->device;
+	if (!t->device)
+		return err_set(e, E_DESC_MISSING, EINVAL, "the entry names neither device nor slot");
+	return 0;
+}
+
+/* do both names lead to the same place? */
+static bool same_place(const struct stat *a, const char *path)
+{
+	struct stat b;
+
+	if (stat(path, &b) < 0)
+		return false;
+	if (S_ISBLK(a->st_mode) || S_ISCHR(a->st_mode))
+		return (a->st_mode & S_IFMT) == (b.st_mode & S_IFMT) && a->st_rdev == b.st_rdev;
+	return a->st_dev == b.st_dev && a->st_ino == b.st_ino;
+}
+
+/* a bundle may name the device of a slot instead of the slot */
+static bool in_slot(const struct slot_setting *s, int fd)
+{
+	struct stat st;
+
+	if (!s || fd < 0 || fstat(fd, &st) < 0)
+		return false;
+	for (size_t i = 0; i < s->place_count; i++)
+		if (same_place(&st, s->places[i].path))
+			return true;
+	return false;
+}
+
+static int open_device(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		       struct err *e)
+{
+	const struct entry *t = ps->step.entry;
+	const struct blkdev_options o = {
+		.direct = (enum blkdev_direct)in->cfg->direct_io,
+		.compare = (enum blkdev_compare)in->cfg->compare_writes,
+	};
+	const char *path;
+	int fd, rc = device_path(t, in, &path, e);
+
+	if (rc == 0)
+		rc = slots_open_target(in->slots, path, &fd, e);
+	if (rc == 0)
+		rc = blkdev_open(&ps->step.dev, fd, path, &o, e);
+	if (rc < 0)
+		return rc;
+	if (t->slot || in_slot(in->slots->target, ps->step.dev->fd))
+		p->takes_slot = true;
+	if (in_slot(in->slots->next, ps->step.dev->fd))
+		p->takes_slot = true;
+	return 0;
+}
+
+static int judge_device(struct plan_step *ps, const struct plan_input *in, struct err *e)
+{
+	struct step *st = &ps->step;
+	const struct place_range r = {
+		.fd = st->dev->fd,
+		.path = st->dev->name,
+		.off = st->entry->offset,
+		.len = st->has_size ? st->size : 0,
+	};
+	enum liveness live = PLACE_LIVE;
+	int rc = slots_judge(in->slots, in->env, &r, &live, e);
+
+	st->live = live == PLACE_LIVE;
+	if (rc < 0 && !st->has_size && st->entry->compressed)
+		err_fix(e, "if the image is small enough not to reach there, say so with the "
+			   "property decompressed-size");
+	if (rc == 0 && st->dev->has_size && st->dev->size - st->entry->offset < ps->room)
+		ps->room = st->dev->size - st->entry->offset;
+	return rc;
+}
+
+/* ---- files ---- */
+
+static bool is_beneath(const char *path, const char *folder)
+{
+	size_t n = folder ? strlen(folder) : 0;
+
+	while (n > 1 && folder[n - 1] == '/')
+		n--;
+	return n > 1 && strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* what the installer itself depends on is never written by a bundle (T17) */
+static int check_protected(const struct staged_place *place, const struct plan_input *in,
+			   struct err *e)
+{
+	const struct settings *c = in->cfg;
+	const char *const ours[] = { c->state_dir, c->run_dir, c->public_key_file, c->file,
+				     c->aes_key_file, c->crl_path, c->bootenv_path, c->spool_dir };
+	char path[sizeof(place->folder) + sizeof(place->name) + 1], real[PATH_MAX];
+	const char *folder = realpath(place->folder, real) ? real : place->folder;
+
+	if (text_print(path, sizeof(path), "%s/%s", strcmp(folder, "/") ? folder : "", place->name) < 0)
+		return err_set(e, E_FILE, ENAMETOOLONG, "the path is too long");
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
+		char mine[PATH_MAX];
+
+		if (ours[i] && *ours[i] &&
+		    (is_beneath(path, ours[i]) || (realpath(ours[i], mine) && is_beneath(path, mine))))
+			return err_set(e, E_TARGET_PROTECTED, EPERM, "'%s' belongs to the installer",
+				       path);
+	}
+	return 0;
+}
+
+static int open_file(const struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		     struct err *e)
+{
+	const struct entry *t = ps->step.entry;
+	const char *create = entry_property(t, "create-destination");
+	int rc;
+
+	if (!t->path || t->path[0] != '/')
+		return err_set(e, E_DESC_MISSING, EINVAL, "the entry needs an absolute path");
+	if (t->device || t->slot || t->filesystem)
+		return err_set(e, E_NOT_BUILT, ENOTSUP, "a file on a device that must be mounted "
+			       "first (device, slot, filesystem) is not possible yet");
+	/* the number of the transaction is put in when the journal has given one */
+	rc = staged_open(&ps->step.file, t->path, "0000000000000000",
+			 (unsigned)(ps - p->steps), create && strcmp(create, "true") == 0, e);
+	if (rc < 0)
+		return rc;
+	ps->step.live = true;
+	return check_protected(&ps->step.file->place, in, e);
+}
+
+/* ---- both ---- */
+
+int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e)
+{
+	switch (ps->step.handler->place) {
+	case PLACE_DEVICE:
+		return open_device(p, ps, in, e);
+	case PLACE_FILE:
+		return open_file(p, ps, in, e);
+	default:
+		ps->step.live = true; /* who knows what it does: proven first */
+		return 0;
+	}
+}
+
+int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e)
+{
+	(void)p;
+	return ps->step.dev ? judge_device(ps, in, e) : 0;
+}
+
+/* which device: two descriptors of one device give the same pair */
+struct spot {
+	uint64_t major, minor;
+	struct plan_step *ps;
+};
+
+static void spot_of(struct spot *s, struct plan_step *ps)
+{
+	struct stat st;
+
+	*s = (struct spot){ .ps = ps };
+	if (fstat(ps->step.dev->fd, &st) < 0)
+		return; /* not known: all such count as one device, which is the careful answer */
+	s->major = S_ISREG(st.st_mode) ? st.st_dev + 1 : 1;
+	s->minor = S_ISREG(st.st_mode) ? st.st_ino : st.st_rdev;
+}
+
+static int by_place(const void *x, const void *y)
+{
+	const struct spot *a = x, *b = y;
+	uint64_t p = a->ps->step.entry->offset, q = b->ps->step.entry->offset;
+
+	if (a->major != b->major)
+		return a->major < b->major ? -1 : 1;
+	if (a->minor != b->minor)
+		return a->minor < b->minor ? -1 : 1;
+	return p < q ? -1 : p > q;
+}
+
+/* two neighbours on a device: the low one has to end where the high one begins */
+static int keep_apart(struct plan_step *low, const struct plan_step *high, struct err *e)
+{
+	uint64_t gap = high->step.entry->offset - low->step.entry->offset;
+
+	if (gap == 0 || (low->step.has_size && low->step.size > gap))
+		return err_set(e, E_RANGE, EEXIST, "lines %u and %u of the description write to the "
+			       "same bytes of %s", low->step.entry->line, high->step.entry->line,
+			       low->step.dev->name);
+	if (low->room > gap)
+		low->room = gap;
+	return 0;
+}
+
+static int devices_overlap(struct plan *p, struct spot *spots, struct err *e)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->count; i++)
+		if (p->steps[i].step.dev)
+			spot_of(&spots[n++], &p->steps[i]);
+	qsort(spots, n, sizeof(*spots), by_place);
+	for (size_t i = 1; i < n; i++) {
+		struct spot *a = &spots[i - 1], *b = &spots[i];
+		int rc = 0;
+
+		if (a->major == b->major && a->minor == b->minor)
+			rc = keep_apart(a->ps, b->ps, e);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int by_name(const void *x, const void *y)
+{
+	const struct staged_place *a = &(*(struct plan_step *const *)x)->step.file->place;
+	const struct staged_place *b = &(*(struct plan_step *const *)y)->step.file->place;
+	int c = strcmp(a->name, b->name);
+
+	return c ? c : strcmp(a->folder, b->folder);
+}
+
+static int files_overlap(struct plan *p, struct plan_step **files, struct err *e)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->count; i++)
+		if (p->steps[i].step.file)
+			files[n++] = &p->steps[i];
+	qsort(files, n, sizeof(*files), by_name);
+	for (size_t i = 1; i < n; i++)
+		if (by_name(&files[i - 1], &files[i]) == 0)
+			return err_set(e, E_RANGE, EEXIST, "lines %u and %u of the description write "
+				       "the same file '%s'", files[i - 1]->step.entry->line,
+				       files[i]->step.entry->line, files[i]->step.entry->path);
+	return 0;
+}
+
+int plan_place_overlaps(struct plan *p, struct err *e)
+{
+	AUTO_FREE struct spot *spots = calloc(p->count + 1, sizeof(*spots));
+	AUTO_FREE struct plan_step **files = calloc(p->count + 1, sizeof(*files));
+	int rc;
+
+	if (!spots || !files)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for the plan");
+	rc = devices_overlap(p, spots, e);
+	return rc < 0 ? rc : files_overlap(p, files, e);
+}
