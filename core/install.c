@@ -1,0 +1,398 @@
+#include "core/install.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/pipeline.h"
+#include "core/spool.h"
+#include "corelib/staged.h"
+#include "corelib/text.h"
+
+static struct feed feed_for(const struct install *in)
+{
+	return (struct feed){
+		.cfg = in->cfg, .meter = in->meter, .threads = in->threads, .discard = in->dry
+	};
+}
+
+static void watch(struct install *in, enum install_event what, const struct plan_step *ps,
+		  uint64_t size)
+{
+	if (in->meter)
+		atomic_store(&in->meter->bytes, 0);
+	if (in->watch)
+		in->watch(in->arg, what, ps, size);
+}
+
+static int begin(struct install *in, struct err *e)
+{
+	if (in->begun)
+		return 0;
+	in->begun = true;
+	return in->begin ? in->begin(in->arg, e) : 0;
+}
+
+/* ---- the journal knows of a file before it is touched ---- */
+
+int install_place_text(const struct staged_place *p, char *out, size_t n)
+{
+	if (strchr(p->folder, '\n') || strchr(p->name, '\n'))
+		return -EINVAL;
+	return text_print(out, n, "%u\n%s\n%s", p->index, p->name, p->folder);
+}
+
+int install_place_parse(struct staged_place *p, const char *text)
+{
+	const char *name = strchr(text, '\n');
+	const char *folder = name ? strchr(name + 1, '\n') : NULL;
+	char number[24] = "";
+	uint64_t index;
+
+	memset(p, 0, sizeof(*p));
+	if (!folder || (size_t)(name - text) >= sizeof(number) ||
+	    (size_t)(folder - name - 1) >= sizeof(p->name))
+		return -EINVAL;
+	memcpy(number, text, (size_t)(name - text));
+	memcpy(p->name, name + 1, (size_t)(folder - name - 1));
+	if (text_u64(number, &index) < 0 || index > UINT32_MAX)
+		return -EINVAL;
+	p->index = (unsigned)index;
+	return text_copy(p->folder, sizeof(p->folder), folder + 1);
+}
+
+static int note_file(const struct install *in, const struct plan_step *ps, struct err *e)
+{
+	char text[1536];
+
+	if (!ps->step.file || in->dry)
+		return 0;
+	if (!in->journal)
+		return err_set(e, E_STATE_DIR, EROFS, "files need the journal to be undone");
+	if (install_place_text(&ps->step.file->place, text, sizeof(text)) < 0)
+		return err_set(e, E_FILE, EINVAL, "the path of '%s' cannot be written down",
+			       ps->step.file->place.name);
+	return journal_add(in->journal, JOURNAL_FILE, text, e);
+}
+
+/* ---- one step ---- */
+
+static int open_source(struct install *in, struct plan_step *ps, struct stream **s, struct err *e)
+{
+	struct intake *from = ps->intake;
+	struct stream_fd_options o = { .cancel = in->meter ? in->meter->cancel : NULL };
+
+	if (!from)
+		return stream_mem_open(s, "", 0, e);
+	if (from->spool < 0)
+		return bundle_payload(in->bundle, from->payload, s, e);
+	o.size = from->size;
+	return stream_fd_open(s, from->spool, &o, e);
+}
+
+static int pull(struct install *in, struct plan_step *ps, struct err *e)
+{
+	struct feed f = feed_for(in);
+	struct stream *s = NULL;
+	int rc = open_source(in, ps, &s, e);
+
+	if (rc < 0)
+		return rc;
+	if (ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL)
+		f.notes = ps->intake->notes;
+	return pipeline_install(ps, s, &f, e);
+}
+
+static int run_step(struct install *in, struct plan_step *ps, struct err *e)
+{
+	int rc = note_file(in, ps, e);
+
+	watch(in, INSTALL_WRITES, ps, ps->intake ? ps->intake->size : 0);
+	ps->started = rc == 0 && !in->dry;
+	if (rc == 0)
+		rc = pull(in, ps, e);
+	ps->done = rc == 0;
+	return plan_at(in->plan, ps, rc, e);
+}
+
+static bool is_action(const struct plan_step *ps)
+{
+	return ps->step.handler && ps->step.handler->kind == HANDLER_ACTION;
+}
+
+static int run_actions(struct install *in, enum phase phase, struct err *e)
+{
+	struct plan *p = in->plan;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < p->count && !in->dry; i++) {
+		struct plan_step *ps = &p->steps[i];
+
+		if (ps->skipped || !is_action(ps))
+			continue;
+		watch(in, INSTALL_RUNS, ps, 0);
+		ps->started = true;
+		rc = plan_at(p, ps, ps->step.handler->run(&ps->step, phase, e), e);
+		ps->done = rc == 0 && phase == PHASE_POSTINSTALL;
+	}
+	return rc;
+}
+
+/* all that has not run yet, in order */
+static int run_rest(struct install *in, struct err *e)
+{
+	struct plan *p = in->plan;
+	int rc = begin(in, e);
+
+	if (rc == 0)
+		rc = run_actions(in, PHASE_PREINSTALL, e);
+	for (size_t i = 0; rc == 0 && i < p->count; i++) {
+		struct plan_step *ps = &p->steps[i];
+
+		if (!ps->skipped && !ps->done && !is_action(ps))
+			rc = run_step(in, ps, e);
+	}
+	return rc < 0 ? rc : run_actions(in, PHASE_POSTINSTALL, e);
+}
+
+/* ---- proving ---- */
+
+static bool wants_proof(const struct intake *in)
+{
+	for (size_t i = 0; i < in->count; i++)
+		if (in->users[i]->route == ROUTE_TWICE || in->users[i]->route == ROUTE_SPOOL)
+			return true;
+	return false;
+}
+
+/* the payload flows by from 's' (taken): proven, noted and, with fd, kept */
+static int prove(struct install *in, struct intake *t, struct stream *s, int fd, struct err *e)
+{
+	struct plan_step *ps = t->users[0];
+	struct feed f = feed_for(in);
+	int rc;
+
+	watch(in, fd < 0 ? INSTALL_CHECKS : INSTALL_STORES, ps, t->size);
+	rc = pipeline_prove(ps, s, &f, t->notes, fd, e);
+	return plan_at(in->plan, ps, rc, e);
+}
+
+static int prove_here(struct install *in, struct intake *t, bool notes, struct err *e)
+{
+	struct stream *s = NULL;
+	int rc;
+
+	if (notes && !(t->notes = notes_new(t->size, e)))
+		return -e->sys;
+	rc = bundle_payload(in->bundle, t->payload, &s, e);
+	return rc < 0 ? rc : prove(in, t, s, -1, e);
+}
+
+static int find_payloads(struct install *in, struct err *e)
+{
+	struct plan *p = in->plan;
+
+	for (size_t i = 0; i < p->intake_count; i++) {
+		struct intake *t = &p->intakes[i];
+
+		t->payload = bundle_find(in->bundle, t->name);
+		if (!t->payload)
+			return err_set(e, E_MEMBER_MISSING, ENOENT, "'%s' is not in the bundle",
+				       t->name);
+		t->size = t->payload->size;
+	}
+	return 0;
+}
+
+/* from a file: 'all' for a check, else only what has to be proven before the first write */
+static int prove_all(struct install *in, bool all, struct err *e)
+{
+	struct plan *p = in->plan;
+	int rc = find_payloads(in, e);
+
+	for (size_t i = 0; rc == 0 && i < p->intake_count; i++) {
+		struct intake *t = &p->intakes[i];
+
+		if (all || wants_proof(t))
+			rc = prove_here(in, t, !all, e);
+	}
+	return rc;
+}
+
+/* ---- from a pipe ---- */
+
+static int take_list(struct install *in, const struct payload *load, struct err *e)
+{
+	struct plan *p = in->plan;
+	struct plan_step *first = NULL;
+	AUTO_STREAM struct stream *s = NULL;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < p->count; i++) {
+		struct plan_step *ps = &p->steps[i];
+		const char *name = ps->step.entry->hashes.name;
+
+		if (ps->skipped || !name || strcmp(name, load->name) != 0 || first)
+			continue; /* sharers of the payload are proven by the first one's list */
+		first = ps;
+		rc = bundle_payload(in->bundle, load, &s, e);
+		if (rc == 0)
+			rc = plan_hash_list(ps, s, load->size, e);
+		rc = plan_at(p, ps, rc, e);
+	}
+	return rc;
+}
+
+static bool all_before_done(const struct plan *p, const struct plan_step *ps)
+{
+	for (const struct plan_step *q = p->steps; q < ps; q++)
+		if (!q->skipped && !q->done && !is_action(q))
+			return false;
+	return true;
+}
+
+/* partitions are laid out before anything flows into one of them */
+static int run_partitions(struct install *in, struct err *e)
+{
+	struct plan *p = in->plan;
+	int rc = begin(in, e);
+
+	for (size_t i = 0; rc == 0 && i < p->count; i++) {
+		struct plan_step *ps = &p->steps[i];
+
+		if (ps->step.entry->section == SECTION_PARTITIONS && !ps->skipped && !ps->done &&
+		    ps->route == ROUTE_NONE)
+			rc = run_step(in, ps, e);
+	}
+	return rc;
+}
+
+static bool has_actions(const struct plan *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (!p->steps[i].skipped && is_action(&p->steps[i]))
+			return true;
+	return false;
+}
+
+/* may this payload go straight to its only step? */
+static bool may_flow(const struct install *in, const struct intake *t)
+{
+	const struct plan_step *ps = t->users[0];
+
+	if (t->count != 1)
+		return false;
+	if (ps->route == ROUTE_FLOW)
+		return true;
+	return ps->route == ROUTE_BLOCKS && ps->list && !has_actions(in->plan) &&
+	       all_before_done(in->plan, ps);
+}
+
+static int flow(struct install *in, struct intake *t, struct err *e)
+{
+	int rc = run_partitions(in, e);
+
+	return rc < 0 ? rc : run_step(in, t->users[0], e);
+}
+
+static int store(struct install *in, struct intake *t, struct err *e)
+{
+	struct stream *s = NULL;
+	int rc;
+
+	rc = spool_open(in->cfg, t->size, &t->spool, e);
+	if (rc < 0)
+		return rc;
+	if (spool_in_memory(t->spool) && in->note)
+		in->note(in->arg, "the spool directory lies in memory: a large payload may use it up");
+	t->notes = notes_new(t->size, e);
+	if (!t->notes)
+		return -e->sys;
+	rc = bundle_payload(in->bundle, t->payload, &s, e);
+	if (rc == 0)
+		rc = prove(in, t, s, t->spool, e);
+	for (size_t i = 0; i < t->count; i++)
+		t->users[i]->route = ROUTE_SPOOL;
+	return rc;
+}
+
+/* the sizes that the header tells; of several parts only the description knows the sum */
+static int learn_size(struct install *in, struct intake *t, const struct payload *load, struct err *e)
+{
+	const struct entry *first = t->users[0]->step.entry;
+
+	t->payload = load;
+	t->size = load->has_size ? load->size : first->size;
+	if (!load->has_size && !first->has_size)
+		return err_set(e, E_PARTS, EINVAL, "'%s' comes in parts: from a pipe the description "
+			       "has to say its size", t->name);
+	for (size_t i = 0; i < t->count; i++) {
+		int rc = plan_entry_size(t->users[i], t->size, e);
+
+		if (rc < 0)
+			return plan_at(in->plan, t->users[i], rc, e);
+	}
+	return 0;
+}
+
+static int take_payload(struct install *in, struct intake *t, const struct payload *load, bool check,
+			struct err *e)
+{
+	int rc = learn_size(in, t, load, e);
+
+	if (rc < 0)
+		return rc;
+	if (check)
+		return prove_here(in, t, false, e);
+	if (in->dry)
+		return run_step(in, t->users[0], e);
+	return may_flow(in, t) ? flow(in, t, e) : store(in, t, e);
+}
+
+static int take_all(struct install *in, bool check, struct err *e)
+{
+	const struct payload *load;
+	int rc;
+
+	while ((rc = bundle_next(in->bundle, &load, e)) > 0) {
+		struct intake *t = plan_intake(in->plan, load->name);
+
+		rc = t ? take_payload(in, t, load, check, e) : take_list(in, load, e);
+		if (rc < 0)
+			return rc;
+	}
+	for (size_t i = 0; rc == 0 && i < in->plan->intake_count; i++)
+		if (!in->plan->intakes[i].payload)
+			rc = err_set(e, E_MEMBER_MISSING, ENOENT, "'%s' is not in the bundle",
+				     in->plan->intakes[i].name);
+	return rc;
+}
+
+/* ---- all ---- */
+
+int install_check(struct install *in, struct err *e)
+{
+	in->threads = pipeline_threads(in->cfg);
+	return in->plan->seekable ? prove_all(in, true, e) : take_all(in, true, e);
+}
+
+int install_run(struct install *in, struct err *e)
+{
+	int rc;
+
+	in->threads = pipeline_threads(in->cfg);
+	rc = in->plan->seekable ? prove_all(in, false, e) : take_all(in, false, e);
+	if (rc == 0 && in->dry && !in->plan->seekable)
+		return 0;
+	return rc < 0 ? rc : run_rest(in, e);
+}
+
+void install_discard(struct plan *p)
+{
+	for (size_t i = p->count; i-- > 0;) {
+		struct plan_step *ps = &p->steps[i];
+
+		if (ps->started && ps->step.handler->discard)
+			ps->step.handler->discard(&ps->step);
+		ps->started = false;
+	}
+}

@@ -1,0 +1,44 @@
+/*
+ * The steps of a plan, one after the other: first all that has to be proven beforehand, then the bytes.
+ *
+ * begin() is called once, before the first byte goes to a target; on a pipe that is when the first
+ * payload flows, else when everything that was stored is proven. What was started stays to be
+ * committed or discarded by the caller.
+ */
+#ifndef CORE_INSTALL_H
+#define CORE_INSTALL_H
+
+#include "core/plan.h"
+#include "corelib/stages.h"
+
+enum install_event { INSTALL_CHECKS, INSTALL_STORES, INSTALL_WRITES, INSTALL_RUNS };
+
+struct install {
+	const struct settings *cfg;
+	struct plan *plan;
+	struct bundle *bundle;
+	struct journal *journal; /* NULL only where no step stages files */
+	struct meter *meter;
+	bool dry;                /* read everything through its stages, write nothing */
+	int (*begin)(void *arg, struct err *e); /* NULL: nothing to begin */
+	/* a step begins to be checked, stored, written; may be NULL */
+	void (*watch)(void *arg, enum install_event what, const struct plan_step *ps, uint64_t size);
+	void (*note)(void *arg, const char *text);
+	void *arg;
+	/* kept here */
+	unsigned threads;
+	bool begun;
+};
+
+/* prove every payload, write nothing */
+int install_check(struct install *in, struct err *e);
+int install_run(struct install *in, struct err *e);
+/* undo the started steps, last one first */
+void install_discard(struct plan *p);
+
+/* the text of a JOURNAL_FILE record and back; -EINVAL, -ENAMETOOLONG */
+struct staged_place;
+int install_place_text(const struct staged_place *place, char *out, size_t n);
+int install_place_parse(struct staged_place *place, const char *text);
+
+#endif

@@ -1,0 +1,153 @@
+#include "core/pipeline.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#include "core/tap.h"
+#include "corelib/sys.h"
+
+enum { AHEAD_DEPTH = 4 };
+
+unsigned pipeline_threads(const struct settings *cfg)
+{
+	cpu_set_t cpus;
+
+	if (cfg->threads)
+		return cfg->threads > 64 ? 64 : (unsigned)cfg->threads;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0 || CPU_COUNT(&cpus) < 1)
+		return 1;
+	return (unsigned)CPU_COUNT(&cpus);
+}
+
+static int ahead(struct stream **s, const struct feed *f, struct err *e)
+{
+	return f->threads < 2 ? 0 : stage_ahead_open(s, AHEAD_DEPTH, STREAM_BLOCK, e);
+}
+
+/* the stage that knows whether these are the signed bytes */
+static int stack_proof(struct stream **s, const struct plan_step *ps, const struct feed *f,
+		       struct err *e)
+{
+	if (f->notes)
+		return stage_proven_open(s, f->notes, e);
+	if (ps->blocks.digests)
+		return stage_blocks_open(s, &ps->blocks, f->threads, e);
+	if (ps->step.entry->has_sha256)
+		return stage_verify_open(s, ps->step.entry->sha256, e);
+	return 0; /* only under allow-unsigned: the parser demands sha256 otherwise */
+}
+
+static int stack_decompress(struct stream **s, const struct plan_step *ps, const struct feed *f,
+			    struct err *e)
+{
+	enum codec c = (enum codec)ps->step.entry->compressed;
+
+	if (c == CODEC_NONE)
+		return 0;
+	if ((*s)->proof == PROOF_NONE)
+		return stage_process_open(s, c, f->cfg->mem_max, e);
+	return stage_decompress_open(s, c, f->cfg->mem_max, e);
+}
+
+static int stack_transforms(struct stream **s, const struct plan_step *ps, const struct feed *f,
+			    struct err *e)
+{
+	int rc = 0;
+
+	if (ps->key)
+		rc = stage_decrypt_open(s, ps->key, e);
+	if (rc == 0)
+		rc = stack_decompress(s, ps, f, e);
+	if (rc == 0 && ps->room != UINT64_MAX)
+		rc = stage_cap_open(s, ps->room, e);
+	return rc;
+}
+
+static int stack(struct stream **s, const struct plan_step *ps, const struct feed *f, struct err *e)
+{
+	bool transforms = ps->key || ps->step.entry->compressed != CODEC_NONE;
+	int rc = 0;
+
+	if (f->meter)
+		rc = stage_count_open(s, f->meter, e);
+	if (rc == 0)
+		rc = stack_proof(s, ps, f, e);
+	if (rc == 0)
+		rc = ahead(s, f, e);
+	if (rc == 0)
+		rc = stack_transforms(s, ps, f, e);
+	if (rc == 0 && transforms)
+		rc = ahead(s, f, e);
+	return rc;
+}
+
+static int copy_to(struct stream *s, int fd, struct err *e)
+{
+	const uint8_t *buf;
+	ssize_t n;
+
+	while ((n = stream_next(s, &buf, e)) > 0) {
+		int rc = sys_write(fd, buf, (size_t)n);
+
+		if (rc < 0)
+			return err_sys(e, rc == -ENOSPC ? E_NO_SPACE : E_SPOOL, -rc,
+				       "writing the payload to the spool directory");
+	}
+	return (int)n;
+}
+
+int pipeline_prove(const struct plan_step *ps, struct stream *raw, const struct feed *f,
+		   struct notes *n, int fd, struct err *e)
+{
+	AUTO_STREAM struct stream *s = raw;
+	int rc = 0;
+
+	if (f->meter)
+		rc = stage_count_open(&s, f->meter, e);
+	if (rc == 0)
+		rc = stack_proof(&s, ps, f, e);
+	if (rc == 0 && n)
+		rc = ahead(&s, f, e);
+	if (rc == 0 && n)
+		rc = stage_note_open(&s, n, e);
+	if (rc < 0)
+		return rc;
+	return fd < 0 ? stream_drain(s, e) : copy_to(s, fd, e);
+}
+
+/* the handler said that all is well: has the end been proven, and is nothing left? */
+static int check_end(struct stream *s, const struct step *st, struct err *e)
+{
+	const uint8_t *buf;
+	ssize_t n = stream_next(s, &buf, e);
+
+	if (n <= 0)
+		return (int)n;
+	return err_set(e, E_INTERNAL, EBADMSG, "handler %s did not read its payload to the end",
+		       st->handler->name);
+}
+
+static int hand_over(struct plan_step *ps, struct stream *s, const struct feed *f, struct err *e)
+{
+	int rc;
+
+	if (f->discard)
+		return stream_drain(s, e);
+	rc = ps->step.handler->install(&ps->step, s, e);
+	return rc < 0 ? rc : check_end(s, &ps->step, e);
+}
+
+int pipeline_install(struct plan_step *ps, struct stream *raw, const struct feed *f, struct err *e)
+{
+	AUTO_STREAM struct stream *s = raw;
+	struct tap *tap = NULL;
+	int rc = stack(&s, ps, f, e);
+
+	if (rc == 0 && f->cfg->verify_writes && ps->step.dev && !f->discard)
+		rc = tap_open(&s, &tap, e);
+	if (rc == 0)
+		rc = hand_over(ps, s, f, e);
+	if (rc == 0 && tap)
+		rc = tap_check(tap, &ps->step, e);
+	return rc;
+}

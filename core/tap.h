@@ -1,0 +1,13 @@
+/* verify-writes: a stage that hashes what reaches the handler, and the read-back that compares it. */
+#ifndef CORE_TAP_H
+#define CORE_TAP_H
+
+#include "corelib/stream.h"
+#include "handlers/handler.h"
+
+struct tap; /* lives as long as the stream */
+int tap_open(struct stream **s, struct tap **t, struct err *e);
+/* flush the step's device and compare what the medium holds: E_VERIFY_WRITES */
+int tap_check(struct tap *t, const struct step *st, struct err *e);
+
+#endif
