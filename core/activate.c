@@ -1,0 +1,412 @@
+#include "core/activate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/install.h"
+#include "core/installed.h"
+#include "corelib/staged.h"
+#include "corelib/sys.h"
+#include "corelib/text.h"
+
+#define USTATE_INSTALLED "1"
+
+static void tell(const struct activation *a, const char *text)
+{
+	if (a->note)
+		a->note(a->arg, text);
+}
+
+static void tell_err(const struct activation *a, const char *what, const struct err *e)
+{
+	char text[800];
+
+	text_print(text, sizeof(text), "%s: %s", what, e->why);
+	tell(a, text);
+}
+
+int activate_env(const struct settings *cfg, struct bootenv **env, struct err *e)
+{
+	const struct bootenv_options o = {
+		.kind = cfg->bootloader ? cfg->bootloader : "none",
+		.path = cfg->bootenv_path,
+		.config = cfg->fwenv_config,
+		.require_redundant = cfg->require_redundant_env,
+	};
+
+	return bootenv_open(env, &o, e);
+}
+
+bool activate_marks(const struct settings *cfg, const struct manifest *m)
+{
+	if (cfg->no_transaction_marker)
+		return false;
+	return !m->has_transaction_marker || m->transaction_marker;
+}
+
+static bool keeps_state(const struct activation *a)
+{
+	const struct manifest *m = a->plan->manifest;
+
+	if (a->cfg->no_state_marker || !a->cfg->state_variable)
+		return false;
+	return !m->has_state_marker || m->state_marker;
+}
+
+/* ---- the two commits ---- */
+
+static int put_all(struct envset *to, const struct envset *from, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && from && i < from->count; i++)
+		rc = envset_put(to, from->vars[i].name, from->vars[i].value, e);
+	return rc;
+}
+
+/* commit 2: what the bundle says first, so that nothing of it can override what decides the switch */
+static int final_set(const struct activation *a, struct envset *s, struct err *e)
+{
+	int rc = put_all(s, &a->plan->variables, e);
+
+	if (rc == 0)
+		rc = put_all(s, a->extra, e);
+	if (rc == 0 && a->plan->takes_slot && a->slots->target)
+		rc = slots_env(a->slots->target, s, e);
+	if (rc == 0 && keeps_state(a))
+		rc = envset_put(s, a->cfg->state_variable, USTATE_INSTALLED, e);
+	if (rc == 0 && bootenv_is_switch(a->env))
+		rc = envset_put(s, TXN_VARIABLE, a->txn, e);
+	if (rc == 0 && activate_marks(a->cfg, a->plan->manifest))
+		rc = envset_put(s, RECOVERY_STATUS, NULL, e);
+	return rc;
+}
+
+static int mark(const struct activation *a, const char *value, struct err *e)
+{
+	struct envset s = { 0 };
+	int rc;
+
+	if (!bootenv_is_switch(a->env) || !activate_marks(a->cfg, a->plan->manifest))
+		return 0;
+	rc = envset_put(&s, RECOVERY_STATUS, value, e);
+	if (rc == 0)
+		rc = bootenv_commit(a->env, &s, e);
+	envset_clear(&s);
+	return rc;
+}
+
+int activate_check(const struct activation *a, struct err *e)
+{
+	struct envset s = { 0 };
+	struct activation trial = *a;
+	int rc;
+
+	text_copy(trial.txn, sizeof(trial.txn), "0123456789abcdef");
+	rc = final_set(&trial, &s, e);
+	if (rc == 0 && activate_marks(a->cfg, a->plan->manifest))
+		rc = envset_put(&s, RECOVERY_STATUS, "in_progress", e); /* the longest it gets */
+	if (rc == 0 && bootenv_is_switch(a->env))
+		rc = bootenv_check(a->env, &s, e);
+	else if (rc == 0 && (a->plan->variables.count || a->plan->takes_slot))
+		tell(a, "bootloader is 'none': boot variables and the choice of the slot are not stored");
+	envset_clear(&s);
+	return err_while(e, rc, "checking the boot variables of the bundle");
+}
+
+/* ---- begin ---- */
+
+/* a second install before the reboot: the slot that is about to be written must not be booted */
+static int take_back(const struct activation *a, struct err *e)
+{
+	const struct slots *s = a->slots;
+	struct envset back = { 0 };
+	struct err cause = { 0 };
+	int rc;
+
+	if (!a->plan->takes_slot || !s->running || !s->next || s->running == s->next)
+		return 0;
+	rc = slots_env(s->running, &back, &cause);
+	if (rc == 0)
+		rc = bootenv_commit(a->env, &back, &cause);
+	envset_clear(&back);
+	if (rc == 0) {
+		tell(a, "an earlier update was waiting for its reboot: taken back, the running slot "
+			"boots until this one is complete");
+		return 0;
+	}
+	return err_set(e, E_SLOT_PENDING, -rc, "slot '%s' boots next and is to be written; making "
+		       "'%s' boot again failed: %s", s->next->name, s->running->name, cause.why);
+}
+
+static int new_txn(struct activation *a, struct err *e)
+{
+	uint8_t random[8];
+	int rc;
+
+	if (a->journal)
+		return journal_begin(a->journal, a->plan->manifest->version, a->txn, e);
+	rc = sys_random(random, sizeof(random));
+	if (rc < 0)
+		return err_sys(e, E_SYS, -rc, "getting random bytes");
+	text_hex(random, sizeof(random), a->txn);
+	return 0;
+}
+
+static void name_files(struct activation *a)
+{
+	for (size_t i = 0; i < a->plan->count; i++) {
+		struct staged *f = a->plan->steps[i].step.file;
+
+		if (f)
+			text_copy(f->place.txn, sizeof(f->place.txn), a->txn);
+	}
+}
+
+int activate_begin(struct activation *a, struct err *e)
+{
+	int rc = take_back(a, e);
+
+	if (rc < 0)
+		return rc;
+	rc = new_txn(a, e);
+	if (rc < 0)
+		return rc;
+	a->began = true;
+	name_files(a);
+	rc = mark(a, "in_progress", e);
+	return err_while(e, rc, "marking the beginning in the boot environment");
+}
+
+/* ---- commit ---- */
+
+/* every target that is held, also those that nobody wrote: a script may have */
+static int flush_all(const struct activation *a, struct err *e)
+{
+	struct plan *p = a->plan;
+
+	for (size_t i = 0; i < p->count; i++) {
+		struct plan_step *ps = &p->steps[i];
+		int rc = 0;
+
+		if (ps->step.dev)
+			rc = blkdev_flush(ps->step.dev, e);
+		if (ps->step.file && ps->started)
+			rc = staged_sync(ps->step.file, e);
+		if (rc < 0)
+			return plan_at(p, ps, rc, e);
+	}
+	return 0;
+}
+
+static int commit_handlers(const struct activation *a, struct err *e)
+{
+	struct plan *p = a->plan;
+
+	for (size_t i = 0; i < p->count; i++) {
+		struct plan_step *ps = &p->steps[i];
+		int rc = 0;
+
+		if (ps->started && ps->step.handler->commit)
+			rc = ps->step.handler->commit(&ps->step, e);
+		if (rc < 0)
+			return plan_at(p, ps, rc, e);
+	}
+	return 0;
+}
+
+/* "name version" lines of what was installed; *lines is malloc'ed, NULL when there are none */
+static int version_lines(const struct activation *a, char **lines, struct err *e)
+{
+	const struct plan *p = a->plan;
+	size_t n = 0;
+	FILE *f;
+	int rc;
+
+	*lines = NULL;
+	if (!a->cfg->gen_swversions)
+		return 0;
+	f = open_memstream(lines, &n);
+	if (!f)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for the installed versions");
+	for (size_t i = 0; i < p->count; i++) {
+		const struct entry *t = p->steps[i].step.entry;
+
+		if (!p->steps[i].skipped && t->name && *t->name && t->version && *t->version)
+			fprintf(f, "%s %s\n", t->name, t->version);
+	}
+	rc = ferror(f);
+	if (fclose(f) != 0 || rc)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for the installed versions");
+	return 0;
+}
+
+/* the old values of what commit 2 changes, should it have to be taken back */
+static int old_values(const struct activation *a, const struct envset *now, struct envset *old,
+		      struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc >= 0 && i < now->count; i++) {
+		AUTO_FREE char *value = NULL;
+
+		rc = bootenv_get(a->env, now->vars[i].name, &value, e);
+		if (rc >= 0)
+			rc = envset_put(old, now->vars[i].name, rc > 0 ? value : NULL, e);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+/*
+ * The commit of the switch failed: nobody knows what the medium holds. Only a good commit of the old
+ * values makes it old again; else the journal stays open and the next start looks.
+ */
+static void take_back_switch(struct activation *a, struct envset *old)
+{
+	struct err ignored = { 0 };
+	int rc = 0;
+
+	if (activate_marks(a->cfg, a->plan->manifest))
+		rc = envset_put(old, RECOVERY_STATUS, "failed", &ignored);
+	if (rc == 0)
+		rc = bootenv_commit(a->env, old, &ignored);
+	a->unknown = rc < 0;
+}
+
+static int switch_over(struct activation *a, struct err *e)
+{
+	struct envset now = { 0 }, old = { 0 };
+	int rc;
+
+	if (!bootenv_is_switch(a->env))
+		return a->journal ? journal_add(a->journal, JOURNAL_COMMITTED, "", e) : 0;
+	rc = final_set(a, &now, e);
+	if (rc == 0)
+		rc = old_values(a, &now, &old, e);
+	if (rc == 0) {
+		rc = bootenv_commit(a->env, &now, e);
+		if (rc < 0)
+			take_back_switch(a, &old);
+	}
+	envset_clear(&now);
+	envset_clear(&old);
+	return err_while(e, rc, "switching the boot environment to the new system");
+}
+
+/* after the commit point nothing fails the update any more; recovery does it again if need be */
+static void tidy(struct activation *a, const char *lines)
+{
+	struct plan *p = a->plan;
+	bool complete = true;
+
+	for (size_t i = 0; i < p->count; i++) {
+		struct err e = { 0 };
+		struct plan_step *ps = &p->steps[i];
+
+		if (ps->step.file && ps->started && staged_drop(ps->step.file, &e) < 0) {
+			tell_err(a, "the old version of a file could not be removed", &e);
+			complete = false;
+		}
+		ps->started = false;
+	}
+	if (lines && *lines) {
+		struct err e = { 0 };
+
+		if (installed_write(a->cfg->gen_swversions, lines, &e) < 0) {
+			tell_err(a, "the list of installed versions could not be written", &e);
+			complete = false;
+		}
+	}
+	if (a->journal && complete) {
+		struct err e = { 0 };
+
+		if (journal_finish(a->journal, &e) < 0)
+			tell_err(a, "the journal could not be finished", &e);
+	}
+}
+
+static int prepare(struct activation *a, const char *lines, struct err *e)
+{
+	int rc = flush_all(a, e);
+
+	if (rc == 0 && a->journal)
+		rc = journal_add(a->journal, JOURNAL_STAGED, "", e);
+	if (rc == 0 && a->journal && lines && *lines)
+		rc = journal_add(a->journal, JOURNAL_AFTER, lines, e);
+	if (rc == 0)
+		rc = commit_handlers(a, e);
+	if (rc == 0 && a->cancel && *a->cancel)
+		rc = err_set(e, E_CANCELED, ECANCELED, "cancelled before the switch");
+	return rc;
+}
+
+int activate_commit(struct activation *a, struct err *e)
+{
+	AUTO_FREE char *lines = NULL;
+	int rc = version_lines(a, &lines, e);
+
+	if (rc == 0)
+		rc = prepare(a, lines, e);
+	if (rc == 0)
+		rc = switch_over(a, e);
+	if (rc < 0)
+		return rc;
+	a->switched = true;
+	tidy(a, lines);
+	return 0;
+}
+
+/* ---- abort ---- */
+
+static void run_postfailure(struct plan *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		struct err ignored = { 0 };
+		struct plan_step *ps = &p->steps[i];
+
+		if (ps->started && ps->step.handler->kind == HANDLER_ACTION)
+			ps->step.handler->run(&ps->step, PHASE_POSTFAILURE, &ignored);
+	}
+}
+
+/* a file that could not be put back: the journal keeps it for the next start */
+static bool anything_left(const struct plan *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		struct staged *left = NULL;
+		struct err ignored = { 0 };
+
+		if (!p->steps[i].step.file)
+			continue;
+		if (staged_find(&left, &p->steps[i].step.file->place, &ignored) != 0) {
+			staged_close(left);
+			return true;
+		}
+	}
+	return false;
+}
+
+void activate_abort(struct activation *a)
+{
+	struct err e = { 0 };
+
+	if (a->switched)
+		return;
+	if (a->unknown) {
+		tell(a, "the boot environment may or may not have been switched: nothing is undone; "
+			"the next start looks and finishes or undoes (swctl recover)");
+		return;
+	}
+	run_postfailure(a->plan);
+	install_discard(a->plan);
+	if (!a->began)
+		return;
+	if (mark(a, "failed", &e) < 0)
+		tell_err(a, "recovery_status=failed could not be written", &e);
+	else if (anything_left(a->plan))
+		tell(a, "a file could not be put back: the next start tries again (swctl recover)");
+	else if (a->journal && journal_finish(a->journal, &e) < 0)
+		tell_err(a, "the journal could not be finished", &e);
+}

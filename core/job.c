@@ -1,0 +1,255 @@
+#include "core/job.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/job_private.h"
+#include "core/status.h"
+#include "corelib/sys.h"
+#include "corelib/text.h"
+
+enum { EVENTS = 256 };
+
+int job_new(struct job **out, const struct settings *cfg, struct err *e)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j)
+		j->progress = progress_new(EVENTS);
+	if (!j || !j->progress) {
+		free(j);
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for a job");
+	}
+	j->cfg = cfg;
+	pthread_mutex_init(&j->tell, NULL);
+	j->meter.cancel = &j->cancel;
+	j->meter.moved = tell_moved;
+	j->meter.arg = j;
+	*out = j;
+	return 0;
+}
+
+void job_free(struct job *j)
+{
+	if (!j)
+		return;
+	progress_free(j->progress);
+	pthread_mutex_destroy(&j->tell);
+	free(j);
+}
+
+void job_subscribe(struct job *j, void (*wake)(void *arg), void *arg)
+{
+	j->wake = wake;
+	j->wake_arg = arg;
+}
+
+struct progress *job_progress(struct job *j)
+{
+	return j->progress;
+}
+
+void job_cancel(struct job *j)
+{
+	j->cancel = true;
+}
+
+bool job_wants_reboot(const struct job *j)
+{
+	return j->wants_reboot;
+}
+
+const char *job_version(const struct job *j)
+{
+	return j->version;
+}
+
+/* ---- one update ---- */
+
+static void watch(void *arg, enum install_event what, const struct plan_step *ps, uint64_t size)
+{
+	struct run *r = arg;
+
+	tell_step(r->job, what, ps, size);
+}
+
+static int begin(void *arg, struct err *e)
+{
+	struct run *r = arg;
+
+	tell_state(r->job, STATE_INSTALL);
+	return activate_begin(&r->act, e);
+}
+
+static void note(void *arg, const char *text)
+{
+	struct run *r = arg;
+
+	tell_note(r->job, text);
+}
+
+/* how many steps will be told: each payload is checked or stored, each step written */
+static unsigned count_steps(const struct plan *p, bool check)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; !check && i < p->count; i++)
+		n += !p->steps[i].skipped;
+	for (size_t i = 0; i < p->intake_count; i++) {
+		const struct plan_step *ps = p->intakes[i].users[0];
+
+		n += check || ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL;
+	}
+	return n;
+}
+
+static void set_up(struct run *r, struct install *in)
+{
+	struct job *j = r->job;
+
+	*in = (struct install){
+		.cfg = &r->cfg,
+		.plan = r->plan,
+		.bundle = r->bundle,
+		.journal = r->journal,
+		.meter = &j->meter,
+		.dry = r->request->mode == JOB_DRY_RUN,
+		.begin = r->request->mode == JOB_INSTALL ? begin : NULL,
+		.watch = watch,
+		.note = note,
+		.arg = r,
+	};
+	j->steps = count_steps(r->plan, r->request->mode == JOB_CHECK);
+	r->act.cfg = &r->cfg;
+	r->act.plan = r->plan;
+	r->act.slots = &r->slots;
+	r->act.env = r->env;
+	r->act.journal = r->journal;
+	r->act.extra = &r->extra;
+	r->act.cancel = &j->cancel;
+	r->act.note = tell_note;
+	r->act.arg = j;
+}
+
+/* what only the payloads told may not fit into the boot environment either */
+static int activate(struct run *r, struct err *e)
+{
+	int rc = r->extra.count ? activate_check(&r->act, e) : 0;
+
+	tell_state(r->job, STATE_ACTIVATE);
+	return rc < 0 ? rc : activate_commit(&r->act, e);
+}
+
+static int update(struct run *r, struct err *e)
+{
+	struct install in;
+	int rc = run_open(r, e);
+
+	if (rc < 0)
+		return rc;
+	set_up(r, &in);
+	rc = activate_check(&r->act, e);
+	if (rc == 0 && r->request->mode == JOB_CHECK)
+		return install_check(&in, e);
+	if (rc == 0)
+		rc = install_run(&in, e);
+	if (rc == 0 && r->request->mode == JOB_INSTALL)
+		rc = activate(r, e);
+	if (rc < 0 && r->request->mode == JOB_INSTALL)
+		activate_abort(&r->act);
+	return rc;
+}
+
+static void keep_result(struct run *r, int rc)
+{
+	struct job *j = r->job;
+	const struct manifest *m = r->manifest;
+
+	if (rc < 0 || !m)
+		return;
+	text_printable(m->version, strlen(m->version), j->version, sizeof(j->version));
+	if (m->has_reboot)
+		j->wants_reboot = m->reboot;
+	else
+		j->wants_reboot = !r->cfg.policy.has_reboot || r->cfg.policy.reboot;
+}
+
+static void write_status(const struct run *r, int rc, const struct err *e)
+{
+	struct status s = { .time = sys_now_real() };
+
+	if (r->request->mode != JOB_INSTALL || !r->lock)
+		return;
+	text_copy(s.state, sizeof(s.state), rc < 0 ? "failure" : "success");
+	if (r->manifest)
+		text_printable(r->manifest->version, strlen(r->manifest->version), s.version,
+			       sizeof(s.version));
+	if (r->request->name)
+		text_printable(r->request->name, strlen(r->request->name), s.bundle, sizeof(s.bundle));
+	if (rc < 0)
+		s.err = *e;
+	status_write(r->cfg.state_dir, &s); /* that it fails never fails an install */
+}
+
+int job_submit(struct job *j, const struct job_request *request, struct err *e)
+{
+	struct run *r = calloc(1, sizeof(*r));
+	int rc;
+
+	if (!r)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for a job");
+	r->job = j;
+	r->request = request;
+	j->step = j->steps = 0;
+	j->wants_reboot = false;
+	tell_state(j, STATE_CHECK);
+	rc = update(r, e);
+	keep_result(r, rc);
+	write_status(r, rc, e);
+	run_close(r);
+	free(r);
+	tell_result(j, rc, e);
+	return rc;
+}
+
+/* ---- recovery alone ---- */
+
+static int recover(struct run *r, char *did, size_t n, struct err *e)
+{
+	struct recovery rec = { .cfg = &r->cfg };
+	int rc = run_lock(r, e);
+
+	if (rc == 0)
+		rc = activate_env(&r->cfg, &r->env, e);
+	if (rc == 0)
+		rc = journal_open(&r->journal, r->cfg.state_dir, e);
+	if (rc < 0)
+		return rc;
+	rec.env = r->env;
+	rec.journal = r->journal;
+	rc = recover_run(&rec, e);
+	if (rc == 0)
+		text_printable(rec.text, strlen(rec.text), did, n);
+	return rc;
+}
+
+int job_recover(const struct settings *cfg, char *did, size_t n, struct err *e)
+{
+	struct run *r = calloc(1, sizeof(*r));
+	struct job *j = NULL;
+	int rc;
+
+	if (!r)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for recovery");
+	rc = job_new(&j, cfg, e);
+	if (rc == 0) {
+		r->job = j;
+		r->cfg = *cfg;
+		rc = recover(r, did, n, e);
+		run_close(r);
+	}
+	job_free(j);
+	free(r);
+	return rc;
+}

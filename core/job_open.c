@@ -1,0 +1,253 @@
+/* The front half of a job: lock, recovery, bundle, trust, description, policy, plan. */
+#include "core/job_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "core/policy.h"
+#include "corelib/sys.h"
+#include "corelib/text.h"
+#include "parser/version.h"
+
+enum { HWREVISION_MAX = 4096 };
+
+/* ---- what the device is ---- */
+
+/* "board revision" in a file, unless the command line said it */
+static int read_hardware(struct run *r, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	struct version_list l = { 0 };
+	size_t n;
+	int rc;
+
+	if (r->cfg.board || r->cfg.revision || !r->cfg.hwrevision_file)
+		return 0;
+	rc = sys_read_file(AT_FDCWD, r->cfg.hwrevision_file, HWREVISION_MAX, &text, &n);
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return err_sys(e, E_SYS, -rc, "reading %s", r->cfg.hwrevision_file);
+	rc = version_list_parse(&l, text, n, e);
+	if (rc == 0 && l.count &&
+	    text_copy(r->board, sizeof(r->board), l.items[0].name) == 0 &&
+	    text_copy(r->revision, sizeof(r->revision), l.items[0].version) == 0) {
+		r->cfg.board = r->board;
+		r->cfg.revision = r->revision;
+	}
+	version_list_clear(&l);
+	return err_at(e, rc, "%s", r->cfg.hwrevision_file);
+}
+
+/* ---- lock, journal, recovery ---- */
+
+static void waits(void *arg, const char *holder)
+{
+	tell_line(arg, LOG_LEVEL_INFO, "waiting for another installation to end (%s)", holder);
+}
+
+int run_lock(struct run *r, struct err *e)
+{
+	const struct lock_watch w = { .cancel = &r->job->cancel, .waits = waits, .arg = r->job };
+
+	return lock_take(&r->lock, &r->cfg, &w, e);
+}
+
+static int open_state(struct run *r, struct err *e)
+{
+	struct recovery rec = { .cfg = &r->cfg };
+	int rc = run_lock(r, e);
+
+	if (rc == 0)
+		rc = activate_env(&r->cfg, &r->env, e);
+	if (rc < 0)
+		return rc;
+	if (journal_open(&r->journal, r->cfg.state_dir, &r->journal_err) < 0)
+		r->journal = NULL;
+	rec.env = r->env;
+	rec.journal = r->journal;
+	rc = recover_run(&rec, e);
+	if (rc == 0 && rec.did != RECOVERED_NOTHING)
+		tell_line(r->job, LOG_LEVEL_WARN, "%s", rec.text);
+	return rc;
+}
+
+static void warn_state(struct run *r)
+{
+	const char *w = bootenv_warning(r->env);
+
+	if (w)
+		tell_note(r->job, w);
+	if (!r->journal)
+		tell_line(r->job, LOG_LEVEL_WARN, "there is no journal (%s): only updates that need "
+			  "no undo are installed", r->journal_err.why);
+}
+
+/* ---- bundle ---- */
+
+static int open_bundle(struct run *r, struct err *e)
+{
+	const struct stream_fd_options so = { .size = UINT64_MAX, .cancel = &r->job->cancel };
+	const struct bundle_options bo = {
+		.max_members = r->cfg.max_members,
+		.max_description = r->cfg.has_description_max ? r->cfg.description_max : 0,
+		.loose = r->cfg.cpio_loose != 0,
+		.strict = r->cfg.strict_members,
+		.need_signature = !r->cfg.allow_unsigned,
+	};
+	AUTO_STREAM struct stream *s = NULL;
+	int rc = stream_fd_open(&s, r->request->fd, &so, e);
+
+	if (rc == 0)
+		rc = bundle_open(&r->bundle, &s, &bo, e);
+	if (rc == 0)
+		rc = trust_verify(&r->trust, &r->cfg, r->bundle, e);
+	if (rc < 0)
+		return rc;
+	if (r->trust.vouched)
+		tell_line(r->job, LOG_LEVEL_INFO, "signed by %s (%s)", r->trust.info.signer,
+			  sig_scheme_name(r->trust.info.scheme));
+	else
+		tell_note(r->job, r->trust.warning);
+	return 0;
+}
+
+/* "set,mode" */
+static int split_selection(struct run *r, char *text, size_t n, struct selection *sel, struct err *e)
+{
+	char *comma;
+
+	sel->board = r->cfg.board;
+	if (!r->cfg.select)
+		return 0;
+	if (text_copy(text, n, r->cfg.select) < 0 || !(comma = strchr(text, ',')) || comma == text ||
+	    !comma[1] || strchr(comma + 1, ','))
+		return err_set(e, E_SELECT, EINVAL, "'%s' is not of the form SET,MODE", r->cfg.select);
+	*comma = '\0';
+	sel->set = text;
+	sel->mode = comma + 1;
+	return 0;
+}
+
+static int read_description(struct run *r, struct err *e)
+{
+	struct manifest_options o = {
+		.strict = r->cfg.strict,
+		.hash_required = r->trust.vouched,
+		.note = tell_note,
+		.arg = r->job,
+	};
+	struct policy p = { .note = tell_note, .arg = r->job };
+	char selection[512];
+	const void *text;
+	size_t n;
+	int rc = split_selection(r, selection, sizeof(selection), &o.sel, e);
+
+	if (rc < 0)
+		return rc;
+	text = bundle_description(r->bundle, &n);
+	rc = manifest_parse(&r->manifest, text, n, &o, e);
+	if (rc < 0)
+		return err_at(e, rc, "sw-description");
+	tell_line(r->job, LOG_LEVEL_INFO, "release %s", r->manifest->version);
+	return policy_check(&p, &r->cfg, r->manifest, e);
+}
+
+/* ---- plan ---- */
+
+static int set_variable(struct host *h, const char *name, const char *value, struct err *e)
+{
+	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
+
+	return envset_put(&r->extra, name, value, e);
+}
+
+static bool has_variable(struct host *h, const char *name)
+{
+	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
+
+	return envset_find(&r->extra, name) || (r->plan && envset_find(&r->plan->variables, name));
+}
+
+static void host_tell(struct host *h, const char *text)
+{
+	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
+
+	tell_line(r->job, LOG_LEVEL_INFO, "%s", text);
+}
+
+static const struct host_ops host_ops = {
+	.set_variable = set_variable, .has_variable = has_variable, .tell = host_tell
+};
+
+static int check_undo(const struct run *r, struct err *e)
+{
+	if (r->journal || !r->plan->wants_undo || r->request->mode != JOB_INSTALL)
+		return 0;
+	err_fix(e, "make the state directory %s writable, or set state-dir",
+		r->cfg.state_dir ? r->cfg.state_dir : "");
+	return err_set(e, E_STATE_DIR, EROFS, "the bundle has files, which need a journal to be undone "
+		       "after a power cut, and there is none: %s", r->journal_err.why);
+}
+
+static int make_plan(struct run *r, struct err *e)
+{
+	const struct plan_input in = {
+		.cfg = &r->cfg,
+		.manifest = r->manifest,
+		.bundle = r->bundle,
+		.slots = &r->slots,
+		.env = r->env,
+		.host = &r->host,
+		.note = tell_note,
+		.arg = r->job,
+	};
+	int rc;
+
+	r->host.ops = &host_ops;
+	rc = slots_observe(&r->slots, &r->cfg, r->env, e);
+	if (rc == 0)
+		rc = bundle_bind(r->bundle, r->manifest, e);
+	if (rc == 0)
+		rc = plan_build(&r->plan, &in, e);
+	if (rc == 0)
+		rc = check_undo(r, e);
+	return rc;
+}
+
+int run_open(struct run *r, struct err *e)
+{
+	int rc;
+
+	r->cfg = *r->job->cfg;
+	rc = read_hardware(r, e);
+	if (rc == 0 && r->request->mode == JOB_INSTALL)
+		rc = open_state(r, e);
+	else if (rc == 0)
+		rc = activate_env(&r->cfg, &r->env, e);
+	if (rc < 0)
+		return rc;
+	if (r->request->mode == JOB_INSTALL)
+		warn_state(r);
+	rc = open_bundle(r, e);
+	if (rc == 0)
+		rc = read_description(r, e);
+	if (rc == 0)
+		rc = make_plan(r, e);
+	return rc;
+}
+
+void run_close(struct run *r)
+{
+	plan_free(r->plan);
+	manifest_free(r->manifest);
+	if (r->bundle)
+		bundle_close(r->bundle);
+	if (r->journal)
+		journal_close(r->journal);
+	if (r->env)
+		bootenv_close(r->env);
+	envset_clear(&r->extra);
+	lock_release(r->lock);
+}

@@ -1,0 +1,119 @@
+/* What a job says: lines for the log, events for the ring. */
+#include "core/job_private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "corelib/text.h"
+
+static struct event event_of(struct job *j, enum event_type type)
+{
+	struct event ev = { .type = type };
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	ev.time_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	ev.state = j->state;
+	ev.step = j->step;
+	ev.steps = j->steps;
+	ev.percent = j->percent;
+	ev.total = j->total;
+	text_copy(ev.name, sizeof(ev.name), j->name);
+	text_copy(ev.handler, sizeof(ev.handler), j->handler);
+	return ev;
+}
+
+static void put(struct job *j, const struct event *ev)
+{
+	progress_put(j->progress, ev);
+	if (j->wake)
+		j->wake(j->wake_arg);
+}
+
+void tell_state(struct job *j, enum job_state s)
+{
+	struct event ev;
+
+	pthread_mutex_lock(&j->tell);
+	j->state = s;
+	ev = event_of(j, EVENT_STATE);
+	put(j, &ev);
+	pthread_mutex_unlock(&j->tell);
+}
+
+void tell_step(struct job *j, enum install_event what, const struct plan_step *ps, uint64_t size)
+{
+	static const char *const words[] = { "checking", "storing", "writing", "running" };
+	const struct entry *t = ps->step.entry;
+	const char *name = t->filename ? t->filename : t->name ? t->name : t->type;
+	struct event ev;
+
+	pthread_mutex_lock(&j->tell);
+	j->step++;
+	j->percent = 0;
+	j->total = size;
+	text_printable(name ? name : "", name ? strlen(name) : 0, j->name, sizeof(j->name));
+	text_copy(j->handler, sizeof(j->handler), ps->step.handler->name);
+	ev = event_of(j, EVENT_STEP);
+	text_copy(ev.text, sizeof(ev.text), words[what]);
+	put(j, &ev);
+	pthread_mutex_unlock(&j->tell);
+	log_info("%s %s (%s)", words[what], j->name, j->handler);
+}
+
+void tell_moved(void *job, uint64_t bytes)
+{
+	struct job *j = job;
+	struct event ev;
+
+	pthread_mutex_lock(&j->tell);
+	j->percent = j->total ? (unsigned)(bytes >= j->total ? 100 : bytes * 100 / j->total) : 0;
+	ev = event_of(j, EVENT_PROGRESS);
+	ev.bytes = bytes;
+	put(j, &ev);
+	pthread_mutex_unlock(&j->tell);
+}
+
+static void put_line(struct job *j, enum log_level level, const char *text)
+{
+	struct event ev;
+
+	log_line(level, "%s", text);
+	pthread_mutex_lock(&j->tell);
+	ev = event_of(j, EVENT_LOG);
+	ev.level = level;
+	text_printable(text, strlen(text), ev.text, sizeof(ev.text));
+	put(j, &ev);
+	pthread_mutex_unlock(&j->tell);
+}
+
+void tell_line(struct job *j, enum log_level level, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	put_line(j, level, text);
+}
+
+void tell_note(void *job, const char *text)
+{
+	put_line(job, LOG_LEVEL_WARN, text);
+}
+
+void tell_result(struct job *j, int rc, const struct err *e)
+{
+	struct event ev;
+
+	tell_state(j, rc < 0 ? STATE_FAILURE : STATE_SUCCESS);
+	pthread_mutex_lock(&j->tell);
+	ev = event_of(j, EVENT_RESULT);
+	if (rc < 0)
+		ev.err = *e;
+	put(j, &ev);
+	pthread_mutex_unlock(&j->tell);
+}

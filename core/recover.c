@@ -1,0 +1,194 @@
+#include "core/recover.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/activate.h"
+#include "core/install.h"
+#include "core/installed.h"
+#include "corelib/staged.h"
+#include "corelib/text.h"
+
+/* ---- which side of the commit point ---- */
+
+static bool has_record(const struct journal *j, enum journal_type type)
+{
+	const struct journal_record *r;
+
+	for (size_t i = 0; (r = journal_at(j, i)); i++)
+		if (r->type == type)
+			return true;
+	return false;
+}
+
+static int was_committed(const struct recovery *r, const char *txn, bool *yes, struct err *e)
+{
+	AUTO_FREE char *value = NULL;
+	int rc;
+
+	*yes = has_record(r->journal, JOURNAL_COMMITTED);
+	if (*yes || !bootenv_is_switch(r->env))
+		return 0;
+	rc = bootenv_get(r->env, TXN_VARIABLE, &value, e);
+	if (rc > 0)
+		*yes = strcmp(value, txn) == 0;
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- files ---- */
+
+static int settle_file(const struct journal_record *rec, bool keep, struct err *e)
+{
+	struct staged_place place;
+	struct staged *s = NULL;
+	int rc = install_place_parse(&place, rec->payload);
+
+	if (rc < 0)
+		return err_set(e, E_JOURNAL, EBADMSG, "a record of a staged file cannot be read");
+	text_copy(place.txn, sizeof(place.txn), rec->txn);
+	rc = staged_find(&s, &place, e);
+	if (rc <= 0)
+		return rc;
+	if (!keep)
+		rc = staged_revert(s, e);
+	if (rc >= 0)
+		rc = staged_drop(s, e);
+	staged_close(s);
+	return rc < 0 ? err_at(e, rc, "%s/%s", place.folder, place.name) : 0;
+}
+
+static size_t count_records(const struct journal *j)
+{
+	size_t n = 0;
+
+	while (journal_at(j, n))
+		n++;
+	return n;
+}
+
+/* undo in reverse, finish in order: the order matters only when two steps share a folder */
+static int settle_files(const struct recovery *r, bool keep, struct err *e)
+{
+	size_t n = count_records(r->journal);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct journal_record *rec = journal_at(r->journal, keep ? i : n - 1 - i);
+		int rc = rec->type == JOURNAL_FILE ? settle_file(rec, keep, e) : 0;
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---- after the commit point ---- */
+
+static int redo_after(const struct recovery *r, struct err *e)
+{
+	const struct journal_record *rec;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && (rec = journal_at(r->journal, i)); i++)
+		if (rec->type == JOURNAL_AFTER && r->cfg->gen_swversions)
+			rc = installed_write(r->cfg->gen_swversions, rec->payload, e);
+	return rc;
+}
+
+static int finish(struct recovery *r, const char *version, struct err *e)
+{
+	int rc = settle_files(r, true, e);
+
+	if (rc == 0)
+		rc = redo_after(r, e);
+	if (rc < 0)
+		return rc;
+	r->did = RECOVERED_FINISHED;
+	text_print(r->text, sizeof(r->text), "the installation of release %s was interrupted after its "
+		   "switch: finished, the new system is active", version);
+	return 0;
+}
+
+/* ---- before it ---- */
+
+/* a marker of a run that is no more; we hold the install lock, so nobody else is at it */
+static int clear_marker(struct recovery *r, bool *was, struct err *e)
+{
+	AUTO_FREE char *value = NULL;
+	struct envset s = { 0 };
+	int rc;
+
+	*was = false;
+	if (!bootenv_is_switch(r->env) || r->cfg->no_transaction_marker)
+		return 0;
+	rc = bootenv_get(r->env, RECOVERY_STATUS, &value, e);
+	if (rc <= 0 || strcmp(value, "in_progress") != 0)
+		return rc < 0 ? rc : 0;
+	*was = true;
+	rc = envset_put(&s, RECOVERY_STATUS, "failed", e);
+	if (rc == 0)
+		rc = bootenv_commit(r->env, &s, e);
+	envset_clear(&s);
+	return rc;
+}
+
+static int undo(struct recovery *r, const char *version, struct err *e)
+{
+	bool marker;
+	int rc = settle_files(r, false, e);
+
+	if (rc == 0)
+		rc = clear_marker(r, &marker, e);
+	if (rc < 0)
+		return rc;
+	r->did = RECOVERED_UNDONE;
+	text_print(r->text, sizeof(r->text), "the installation of release %s was interrupted before its "
+		   "switch: undone, the old system is active", version);
+	return 0;
+}
+
+/* ---- all ---- */
+
+static int settle(struct recovery *r, struct err *e)
+{
+	const struct journal_record *first = journal_at(r->journal, 0);
+	char version[128] = "?", txn[17];
+	bool committed;
+	int rc;
+
+	text_copy(txn, sizeof(txn), first->txn);
+	if (first->type == JOURNAL_BEGIN)
+		text_printable(first->payload, first->length, version, sizeof(version));
+	rc = was_committed(r, txn, &committed, e);
+	if (rc == 0)
+		rc = committed ? finish(r, version, e) : undo(r, version, e);
+	return rc < 0 ? rc : journal_finish(r->journal, e);
+}
+
+static int only_marker(struct recovery *r, struct err *e)
+{
+	bool marker;
+	int rc = clear_marker(r, &marker, e);
+
+	if (rc == 0 && marker) {
+		r->did = RECOVERED_UNDONE;
+		text_copy(r->text, sizeof(r->text), "an installation without journal was interrupted: "
+			  "the old system is active");
+	}
+	return rc;
+}
+
+int recover_run(struct recovery *r, struct err *e)
+{
+	struct err cause = { 0 };
+	int rc;
+
+	r->did = RECOVERED_NOTHING;
+	text_copy(r->text, sizeof(r->text), "nothing to do");
+	if (r->journal && journal_at(r->journal, 0))
+		rc = settle(r, &cause);
+	else
+		rc = only_marker(r, &cause);
+	if (rc < 0)
+		return err_set(e, E_RECOVER, -rc, "%s: %s", err_info(cause.code)->title, cause.why);
+	return 0;
+}

@@ -1,0 +1,21 @@
+/* After a power cut or kill: which side of the commit point was it, then undo or finish. May be cut itself. */
+#ifndef CORE_RECOVER_H
+#define CORE_RECOVER_H
+
+#include "core/journal.h"
+#include "corelib/bootenv.h"
+#include "parser/settings.h"
+
+enum recovered { RECOVERED_NOTHING, RECOVERED_UNDONE, RECOVERED_FINISHED };
+
+struct recovery {
+	const struct settings *cfg;
+	struct bootenv *env;
+	struct journal *journal; /* NULL: cannot be read, then only the marker is looked at */
+	enum recovered did;
+	char text[512];          /* what was done, for people */
+};
+/* under the install lock; 0, or E_RECOVER and the journal stays open for the next try */
+int recover_run(struct recovery *r, struct err *e);
+
+#endif
