@@ -45,3 +45,21 @@ fault: all $(O)/libfault.so
 .PHONY: bench
 bench: all
 	python3 tests/bench/bench.py --bin $(O) $(BENCH) --write doc/benchmarks.md
+
+# lines that tests reach: parser/ at least 98 %, all at least 85 %
+.PHONY: coverage coverage-run
+coverage:
+	$(Q)$(MAKE) O=$(O)/coverage SAN=coverage coverage-run
+coverage-run: unit-build
+	$(Q)find $(O) -name '*.gcda' -delete
+	$(Q)O=$(O) scripts/run-unit $(UNIT) | tail -n 1
+	$(Q)BIN=$(O) scripts/run-bats tests/e2e | tail -n 1
+	$(Q)scripts/coverage-report $(O)
+
+.PHONY: lint lint-full format
+lint: all
+	$(Q)O=$(O) scripts/lint
+lint-full: all
+	$(Q)O=$(O) scripts/lint all
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
