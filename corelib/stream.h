@@ -83,7 +83,7 @@ void stream_stop(struct stream *s);
 /* close the stage and all above it; returns NULL: s = stream_close(s). NULL is allowed. */
 struct stream *stream_close(struct stream *s);
 void cleanup_stream(struct stream **s);
-#define AUTO_STREAM __attribute__((cleanup(cleanup_stream)))
+#define AUTO_STREAM __attribute__((unused, cleanup(cleanup_stream)))
 
 /*
  * Sources. fd: reads from the descriptor (not owned); seekable when it is a regular file or a
