@@ -41,6 +41,7 @@ static void parts_are_refused_unless_complete_in_order_and_adjacent(void **state
 		{{"big.001", "big.002"}, 2, E_PARTS},
 		{{"big.001", "big.003", "big.002"}, 3, E_PARTS},
 		{{"big.002", "big.001", "big.003"}, 3, E_PARTS},
+		{{"big.002", "big.002", "big.003"}, 3, E_PARTS},
 		{{"big.002", "big.003"}, 2, E_PARTS},
 		{{"big.001", "big.002", "other", "big.003"}, 4, E_PARTS},
 		{{"big.001", "big.002", "a", "big.003"}, 4, E_PARTS},
@@ -176,6 +177,39 @@ static void payloads_of_a_file_can_be_sought_across_parts(void **state)
 	s = stream_close(s);
 	bundle_close(b);
 	make_bundle_free(&mb);
+}
+
+/* a seek leaves out bytes of one part only; the checksums of all others are compared */
+static void checksums_are_compared_again_behind_a_seek(void **state)
+{
+	struct make_head wrong = {.field = {[12] = "00000001"}};
+	struct make_bundle mb = {0};
+	struct br_want w = br_want_names("big", NULL);
+
+	(void)state;
+	w.entries[0].parts = 2;
+	for (int bad = 0; bad < 2; bad++) {
+		struct stream *s = NULL;
+		struct bundle *b;
+		struct err e = {0};
+
+		make_bundle_add(&mb, "sw-description", br_desc, BR_DESC_LEN);
+		make_bundle_add_head(&mb, "big.001", "one", 3, bad == 0 ? &wrong : NULL);
+		make_bundle_add_head(&mb, "big.002", "two", 3, bad == 1 ? &wrong : NULL);
+		make_bundle_trailer(&mb);
+		b = br_open_bound(&mb, &w, 0);
+		assert_int_equal(bundle_payload(b, bundle_find(b, "big"), &s, &e), 0);
+		assert_int_equal(stream_seek(s, 1, &e), 0);
+		if (bad == 0) {
+			assert_int_equal(stream_drain(s, &e), 0);
+			assert_int_equal(stream_seek(s, 0, &e), 0);
+		}
+		assert_true(stream_drain(s, &e) < 0);
+		assert_int_equal(e.code, E_CPIO_SUM);
+		stream_close(s);
+		bundle_close(b);
+		make_bundle_free(&mb);
+	}
 }
 
 static void a_pipe_goes_on_when_a_payload_is_left_early(void **state)
@@ -343,6 +377,7 @@ int main(void)
 		cmocka_unit_test(a_file_gives_payloads_again_and_in_any_order),
 		cmocka_unit_test(two_payloads_of_a_file_may_be_read_in_turns),
 		cmocka_unit_test(payloads_of_a_file_can_be_sought_across_parts),
+		cmocka_unit_test(checksums_are_compared_again_behind_a_seek),
 		cmocka_unit_test(a_pipe_goes_on_when_a_payload_is_left_early),
 		cmocka_unit_test(a_payload_of_a_pipe_ends_when_the_bundle_goes_on),
 		cmocka_unit_test(an_error_of_a_pipe_stays),
