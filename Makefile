@@ -83,6 +83,7 @@ handlers := $(foreach h,$(handler-y),$(if $(wildcard handlers/$(h).c),$(h)))
 progs := $(foreach p,$(prog-y),$(if $(wildcard core/cli/$(p).c),$(p)))
 LIB_OBJS := $(addprefix $(O)/,$(call there,$(corelib-y) $(parser-y) $(addprefix handlers/,$(addsuffix .o,$(handlers)) registry.o props.o) $(core-y)))
 BUILD_OBJS := $(addprefix $(O)/,$(call there,$(build-y)))
+CLI_OBJS := $(addprefix $(O)/,$(call there,$(cli-y)))
 PROGRAMS := $(addprefix $(O)/,$(progs))
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(pkgs-y) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(pkgs-y) 2>/dev/null)
@@ -149,9 +150,13 @@ $(O)/libswbuild.a: $(BUILD_OBJS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@; $(AR) rcs $@ $^
 
-# a program is core/cli/NAME.c and what core/cli/Makefile lists as NAME-y
+$(O)/libswcli.a: $(CLI_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@; $(AR) rcs $@ $^
+
+# a program is core/cli/NAME.c and what it takes of the libraries; core/cli/Makefile may list more as NAME-y
 define program
-$(O)/$(1): $(O)/core/cli/$(1).o $$$(addprefix $(O)/,$$(call there,$$($(1)-y))) $(if $(filter swbundle,$(1)),$(O)/libswbuild.a) $(O)/libswinstall.a
+$(O)/$(1): $(O)/core/cli/$(1).o $$(addprefix $(O)/,$$(call there,$$($(1)-y))) $(if $(filter swbundle,$(1)),$(O)/libswbuild.a) $(O)/libswcli.a $(O)/libswinstall.a
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) $$(if $$($(1)-libs),$$($(1)-libs),$$(LIBS))
 endef
@@ -162,10 +167,10 @@ $(foreach p,$(progs),$(eval $(call program,$(p))))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_HELP := $(patsubst %.c,$(O)/%.o,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
 UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRC))
-$(O)/unit/%: $(O)/tests/unit/%.o $(UNIT_HELP) $(O)/libswbuild.a $(O)/libswinstall.a
+$(O)/unit/%: $(O)/tests/unit/%.o $(UNIT_HELP) $(O)/libswcli.a $(O)/libswbuild.a $(O)/libswinstall.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(O)/libswcli.a $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS) -lcmocka
 .PHONY: unit unit-build
 unit-build: all $(UNIT)
 unit: unit-build
