@@ -120,7 +120,7 @@ $(O)/flags: FORCE | $(AUTO)
 FORCE:
 
 # the registry: a row for each handler that the configuration names
-$(O)/generated/handlers.inc: handlers/Makefile $(AUTO)
+$(O)/generated/handlers.inc: handlers/Makefile $(AUTO) $(handlers:%=handlers/%.c)
 	$(call say,GEN,$@)
 	$(Q)mkdir -p $(@D); for h in $(handlers); do echo "HANDLER(handler_$$(echo $$h | tr - _))"; done > $@
 $(O)/handlers/registry.o: $(O)/generated/handlers.inc
