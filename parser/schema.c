@@ -155,7 +155,7 @@ static int fill_hex(const struct fill *f, struct err *e)
 }
 
 /* which words there are, for a message */
-static int wrong_word(const struct fill *f, struct err *e)
+static int wrong_word(const struct fill *f, enum errcode code, struct err *e)
 {
 	const char *const *w = f->row->values;
 	char text[320] = "must be one of", shown[48];
@@ -172,7 +172,7 @@ static int wrong_word(const struct fill *f, struct err *e)
 		text_printable(f->node->string, strlen(f->node->string), shown, sizeof(shown));
 		(void)text_print(text + n, sizeof(text) - n, ", not \"%s\"", shown);
 	}
-	return refuse(f, E_DESC_VALUE, text, e);
+	return refuse(f, code, text, e);
 }
 
 static int fill_enum(const struct fill *f, struct err *e)
@@ -182,13 +182,13 @@ static int fill_enum(const struct fill *f, struct err *e)
 		return 0;
 	}
 	if (f->node->type != NODE_STRING)
-		return wrong_type(f, e);
+		return wrong_word(f, E_DESC_TYPE, e);
 	for (int i = 0; f->row->values[i]; i++)
 		if (*f->node->string && !strcmp(f->row->values[i], f->node->string)) {
 			*(int *)f->place = i;
 			return 0;
 		}
-	return wrong_word(f, e);
+	return wrong_word(f, E_DESC_VALUE, e);
 }
 
 static int fill_strings(const struct fill *f, struct err *e)

@@ -1,0 +1,360 @@
+#include "parser/settings.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "corelib/text.h"
+#include "parser/settings_draft.h"
+
+enum { ARENA_MAX = 32 << 20 };
+
+/* one reading of one file */
+struct reading {
+	struct settings *s;
+	const struct node *root;
+	void (*note)(void *arg, const char *text);
+	void *arg;
+};
+
+static int no_memory(struct err *e)
+{
+	return err_set(e, E_MEMORY, ENOMEM, "no memory for the configuration");
+}
+
+static int refuse(const struct node *n, const char *text, struct err *e)
+{
+	char path[192];
+
+	node_path(n, path, sizeof(path));
+	return err_at(e, err_set(e, E_CONFIG, 0, "%s %s", path, text), "%s, line %u", path, n->line);
+}
+
+int settings_new(struct settings **out, struct err *e)
+{
+	struct arena *a = arena_new(ARENA_MAX);
+	struct settings_draft *d = a ? arena_alloc(a, sizeof(*d)) : NULL;
+
+	if (!d) {
+		arena_free(a);
+		return no_memory(e);
+	}
+	d->s = (struct settings){
+		.arena = a,
+		.state_dir = "/var/lib/swinstall",
+		.run_dir = "/run/swinstall",
+		.versions_file = "/etc/sw-versions",
+		.hwrevision_file = "/etc/hwrevision",
+		.state_variable = "ustate",
+		.description_max = 1 << 20,
+		.loglevel = 3,
+		.policy.reboot = true,
+		.mem_max = 8 << 20,
+		.max_members = 4096,
+		.lock_timeout = 60,
+	};
+	*out = &d->s;
+	return 0;
+}
+
+void settings_free(struct settings *s)
+{
+	if (s)
+		arena_free(s->arena);
+}
+
+static struct schema with_notes(const struct schema *table, const struct reading *r)
+{
+	struct schema s = *table;
+
+	s.note = r->note;
+	s.arg = r->arg;
+	return s;
+}
+
+/* the items of a list; a group counts as a list of one */
+static const struct node *first_item(const struct node *list)
+{
+	return list->type == NODE_GROUP ? list : list->child;
+}
+
+static const struct node *next_item(const struct node *list, const struct node *item)
+{
+	return list == item ? NULL : item->next;
+}
+
+static int check_list(const struct node *list, struct err *e)
+{
+	if (list->type != NODE_LIST && list->type != NODE_GROUP)
+		return refuse(list, "must be a list of groups", e);
+	for (const struct node *n = first_item(list); n; n = next_item(list, n))
+		if (n->type != NODE_GROUP)
+			return refuse(n, "must be a group", e);
+	return 0;
+}
+
+static size_t count_items(const struct node *list)
+{
+	return list->type == NODE_GROUP ? 1 : list->count;
+}
+
+/* ---- slots ---- */
+
+static int check_env(const struct node *env, struct err *e)
+{
+	node_for_each(v, env)
+		if (v->type != NODE_STRING)
+			return refuse(v, "must be a text: name = \"value\"", e);
+	return 0;
+}
+
+static int fill_slot(struct slot_setting *slot, const struct node *n, struct arena *a,
+		     struct err *e)
+{
+	int rc = 0;
+
+	slot->places = arena_alloc(a, (n->count + 1) * sizeof(*slot->places));
+	if (!slot->places)
+		return no_memory(e);
+	node_for_each(key, n) {
+		const struct attr *row = schema_find(&settings_slot, key->name);
+
+		if (row)
+			rc = schema_set(row, key, slot, a, e);
+		else if (key->type != NODE_STRING || !*key->string)
+			rc = refuse(key, "must be a path: rootfs = \"/dev/...\"", e);
+		else
+			slot->places[slot->place_count++] =
+				(struct slot_place){ key->name, key->string };
+		if (rc < 0)
+			return rc;
+	}
+	if (!slot->name)
+		return refuse(n, "has no name", e);
+	if (!slot->place_count)
+		return refuse(n, "names no place, as rootfs = \"/dev/...\"", e);
+	return check_env(slot->env, e);
+}
+
+/* names and places belong to one slot only */
+static int check_slot_pair(const struct slot_setting *a, const struct slot_setting *b,
+			   const struct node *n, struct err *e)
+{
+	if (!strcmp(a->name, b->name))
+		return refuse(n, "has the name of another slot", e);
+	for (size_t i = 0; i < a->place_count; i++)
+		for (size_t k = 0; k < b->place_count; k++)
+			if (!strcmp(a->places[i].path, b->places[k].path))
+				return refuse(n, "shares a place with another slot", e);
+	return 0;
+}
+
+static int fill_slots(const struct reading *r, const struct node *list, struct err *e)
+{
+	struct slot_setting *slots;
+	size_t n = 0;
+	int rc = list ? check_list(list, e) : 0;
+
+	if (!list || rc < 0)
+		return rc;
+	if (count_items(list) > 16)
+		return refuse(list, "has more than 16 slots", e);
+	slots = arena_alloc(r->s->arena, (count_items(list) + 1) * sizeof(*slots));
+	if (!slots)
+		return no_memory(e);
+	for (const struct node *i = first_item(list); i; i = next_item(list, i)) {
+		rc = fill_slot(&slots[n], i, r->s->arena, e);
+		for (size_t k = 0; rc == 0 && k < n; k++)
+			rc = check_slot_pair(&slots[k], &slots[n], i, e);
+		if (rc < 0)
+			return rc;
+		n++;
+	}
+	r->s->slots = slots;
+	r->s->slot_count = n;
+	return 0;
+}
+
+/* ---- update types ---- */
+
+static int fill_types(const struct reading *r, const struct node *list, struct err *e)
+{
+	struct schema s = with_notes(&settings_policy, r);
+	struct update_policy *types;
+	int rc = list ? check_list(list, e) : 0;
+
+	if (!list || rc < 0)
+		return rc;
+	types = arena_alloc(r->s->arena, (count_items(list) + 1) * sizeof(*types));
+	if (!types)
+		return no_memory(e);
+	r->s->types = types;
+	for (const struct node *n = first_item(list); n; n = next_item(list, n)) {
+		struct update_policy *t = &types[r->s->type_count++];
+
+		rc = schema_fill(&s, n, t, r->s->arena, e);
+		if (rc == 0 && !t->name)
+			rc = refuse(n, "has no name", e);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int fill_versions(const struct reading *r, const struct node *list, struct err *e)
+{
+	int rc = list ? check_list(list, e) : 0;
+
+	if (!list || rc < 0)
+		return rc;
+	for (const struct node *n = first_item(list); n; n = next_item(list, n)) {
+		const struct node *name = node_find(n, "name"), *version = node_find(n, "version");
+
+		if (!name || name->type != NODE_STRING || !version || version->type != NODE_STRING)
+			return refuse(n, "needs name and version as texts", e);
+	}
+	r->s->versions = list;
+	return 0;
+}
+
+/* ---- parts that this program does not have ---- */
+
+/* their mistakes are told and change nothing: the file belongs to other programs too */
+static void check_section(const struct reading *r, const struct node *group, unsigned where)
+{
+	struct schema s = with_notes(&settings_sections, r);
+	union settings_dropped dropped;
+
+	s.where = where;
+	if (group->type != NODE_GROUP) {
+		schema_note(&s, group, "%s must be a group", group->name ? group->name : "an item");
+		return;
+	}
+	node_for_each(n, group) {
+		const struct attr *row = schema_find(&s, n->name);
+		struct err e = { 0 };
+
+		if (!row)
+			(void)schema_unknown(&s, n, &e);
+		else if (schema_set(row, n, &dropped, r->s->arena, &e) < 0)
+			schema_note(&s, n, "%s", e.why);
+	}
+}
+
+static void check_section_list(const struct reading *r, const struct node *list, unsigned where)
+{
+	if (list->type == NODE_LIST)
+		node_for_each(n, list)
+			check_section(r, n, where);
+	else
+		check_section(r, list, where);
+}
+
+/* the group of a process bears its name */
+static bool is_process(const struct node *root, const char *name)
+{
+	const struct node *list = node_find(root, "processes");
+
+	if (!list || (list->type != NODE_LIST && list->type != NODE_GROUP))
+		return false;
+	for (const struct node *n = first_item(list); n; n = next_item(list, n)) {
+		const struct node *its = node_find(n, "name");
+
+		if (its && its->type == NODE_STRING && !strcmp(its->string, name))
+			return true;
+	}
+	return false;
+}
+
+struct known {
+	const char *name;
+	unsigned where;
+	bool list;
+};
+
+static const struct known known[] = {
+	{ "globals", 0, false }, { "update-types", 0, false }, { "versions", 0, false },
+	{ "wfx", 0, false }, /* the Lua server's own */
+	{ "identify", GROUP_NAMED, true }, { "custom-http-headers", GROUP_NAMED, true },
+	{ "processes", GROUP_PROCESSES, true }, { "logcolors", GROUP_COLORS, false },
+	{ "suricatta", GROUP_SURICATTA, false }, { "hawkbit", GROUP_SURICATTA, false },
+	{ "gservice", GROUP_GSERVICE, false }, { "download", GROUP_DOWNLOAD, false },
+	{ "delta", GROUP_DELTA, false }, { "webserver", GROUP_WEBSERVER, false },
+};
+
+static void note_unknown_group(const struct reading *r, const struct node *n)
+{
+	struct schema s = with_notes(&settings_sections, r);
+	const char *names[ARRAY_SIZE(known)], *near;
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		names[i] = known[i].name;
+	near = text_nearest(n->name, names, ARRAY_SIZE(known));
+	schema_note(&s, n, "%s is not known%s%s%s", n->name, near ? "; did you mean " : "",
+		    near ? near : "", near ? "?" : "");
+}
+
+static void check_other_groups(const struct reading *r)
+{
+	node_for_each(n, r->root) {
+		const struct known *k = known, *end = known + ARRAY_SIZE(known);
+
+		while (k < end && strcmp(k->name, n->name))
+			k++;
+		if (k == end && is_process(r->root, n->name))
+			check_section(r, n, GROUP_PROCESS);
+		else if (k == end)
+			note_unknown_group(r, n);
+		else if (k->list)
+			check_section_list(r, n, k->where);
+		else if (k->where)
+			check_section(r, n, k->where);
+	}
+}
+
+static int fill_globals(const struct reading *r, struct err *e)
+{
+	const struct node *globals = node_find(r->root, "globals");
+	struct settings_draft *d = (struct settings_draft *)r->s;
+	struct schema s = with_notes(&settings_globals, r);
+	int rc;
+
+	if (!globals || globals->type != NODE_GROUP)
+		return err_set(e, E_CONFIG, 0, "there is no group 'globals'");
+	d->slots = NULL;
+	rc = schema_fill(&s, globals, d, r->s->arena, e);
+	if (r->s->loglevel > 5)
+		r->s->loglevel = 5;
+	return rc < 0 ? rc : fill_slots(r, d->slots, e);
+}
+
+static int fill_settings(const struct reading *r, struct err *e)
+{
+	int rc = fill_globals(r, e);
+
+	if (rc == 0)
+		rc = fill_types(r, node_find(r->root, "update-types"), e);
+	if (rc == 0)
+		rc = fill_versions(r, node_find(r->root, "versions"), e);
+	if (rc == 0)
+		check_other_groups(r);
+	return rc;
+}
+
+/* what the reader calls a description is a configuration here */
+static int as_config_error(const struct err *why, struct err *e)
+{
+	int rc = err_set(e, why->code == E_MEMORY ? E_MEMORY : E_CONFIG, why->sys, "%s", why->why);
+
+	return why->object[0] ? err_at(e, rc, "%s", why->object) : rc;
+}
+
+int settings_parse(struct settings *s, const void *text, size_t n, void (*note)(void *, const char *),
+		   void *arg, struct err *e)
+{
+	struct reading r = { .s = s, .note = note, .arg = arg };
+	struct err why = { 0 };
+	int rc = node_parse(&r.root, text, n, s->arena, NULL, &why);
+
+	rc = rc < 0 ? as_config_error(&why, e) : fill_settings(&r, e);
+	return s->file ? err_at(e, rc, "%s", s->file) : rc;
+}

@@ -1,0 +1,241 @@
+/* Every key of the configuration: the parser, doc/config.md and the suggestions read these rows. */
+#include "parser/settings_draft.h"
+
+enum { ALWAYS = 1 };
+
+#define AT(field) .where = ALWAYS, .at = offsetof(struct settings_draft, s.field), .code = E_CONFIG
+#define TEXT(key, field, text) { .name = key, .type = ATTR_STRING, AT(field), .help = text }
+#define FLAG(key, field, text) \
+	{ .name = key, .type = ATTR_SWITCH, AT(field), .dflt = "false", .help = text }
+
+static const char *const auto_yes_no[] = { "auto", "yes", "no", NULL };
+static const char *const strict_loose[] = { "strict", "loose", NULL };
+
+static const struct attr globals[] = {
+	/* as existing files have them */
+	TEXT("bootloader", bootloader,
+	     "boot environment: uboot, grub, file or none; else what the build and the device offer"),
+	TEXT("public-key-file", public_key_file,
+	     "keys or certificates (PEM) that signatures are checked with"),
+	TEXT("ca-path", ca_path, "further certificates that may issue signers"),
+	TEXT("crl-path", crl_path, "revocation lists"),
+	TEXT("aes-key-file", aes_key_file, "key and initial vector for encrypted payloads"),
+	TEXT("decryption-key-file", decryption_key_file, "private key for encrypted descriptions"),
+	TEXT("mtd-blacklist", mtd_blacklist, "numbers of MTD devices that are not scanned for UBI"),
+	TEXT("namespace-vars", namespace_vars, "variable namespace for vars"),
+	TEXT("gen-swversions", gen_swversions,
+	     "file that the versions of installed components are written to"),
+	FLAG("verbose", verbose, "log everything"),
+	{ .name = "loglevel", .type = ATTR_INT, AT(loglevel),
+	  .has = offsetof(struct settings_draft, s.has_loglevel), .dflt = "3",
+	  .help = "1 errors, 2 warnings, 3 information, 4 details, 5 all" },
+	FLAG("syslog", syslog, "log to syslog too"),
+	FLAG("update-type-required", update_type_required, "bundles must name an update-type"),
+	TEXT("fwenv-config-location", fwenv_config, "where fw_env.config is, for U-Boot"),
+	TEXT("cert-purpose", cert_purpose,
+	     "purpose that a signer's certificate must have: emailProtection or codeSigning"),
+	TEXT("forced-signer-name", forced_signer_name,
+	     "common name that the signer's certificate must have"),
+	TEXT("select", select, "SET,MODE to install when none is given"),
+	TEXT("gpg-home-dir", gpg_home, "keyring of GnuPG; not supported"),
+	TEXT("gpgme-protocol", gpg_protocol, "openpgp or cms; not supported"),
+	TEXT("hash-provider", hash_provider, "OpenSSL provider for digests of payloads"),
+	TEXT("decrypt-provider", decrypt_provider, "OpenSSL provider for decryption"),
+	TEXT("digest-provider", digest_provider, "OpenSSL provider for signatures"),
+	{ .name = "sw-description-max-size", .type = ATTR_SIZE, AT(description_max), .min = 1,
+	  .max = 1 << 26, .has = offsetof(struct settings_draft, s.has_description_max),
+	  .dflt = "1M", .help = "largest description that is read" },
+	TEXT("postupdatecmd", policy.postupdatecmd, "program to run after an update succeeded"),
+	TEXT("preupdatecmd", policy.preupdatecmd, "program to run before an update begins"),
+	TEXT("no-downgrading", policy.no_downgrading, "lowest version that is accepted"),
+	TEXT("max-version", policy.max_version, "highest version that is accepted"),
+	TEXT("no-reinstalling", policy.no_reinstalling, "version that is refused: the running one"),
+	{ .name = "reboot", .type = ATTR_SWITCH, AT(policy.reboot),
+	  .has = offsetof(struct settings_draft, s.policy.has_reboot), .dflt = "enabled",
+	  .help = "whether an update ends with a restart when the bundle does not say" },
+	/* new ones */
+	{ .name = "state-dir", .type = ATTR_STRING, AT(state_dir), .dflt = "/var/lib/swinstall",
+	  .help = "journal, lock and history; on storage that no update writes" },
+	TEXT("spool-dir", spool_dir,
+	     "where payloads from pipes wait until they are proven; else a safe TMPDIR, else state-dir"),
+	{ .name = "run-dir", .type = ATTR_STRING, AT(run_dir), .dflt = "/run/swinstall",
+	  .help = "sockets and what need not survive a restart" },
+	TEXT("bootenv-path", bootenv_path,
+	     "file of the boot environment, for grub and file; else the usual place"),
+	{ .name = "versions-file", .type = ATTR_STRING, AT(versions_file),
+	  .dflt = "/etc/sw-versions", .help = "versions of what is installed" },
+	{ .name = "hwrevision-file", .type = ATTR_STRING, AT(hwrevision_file),
+	  .dflt = "/etc/hwrevision", .help = "name and revision of the board" },
+	{ .name = "state-variable", .type = ATTR_STRING, AT(state_variable), .dflt = "ustate",
+	  .help = "boot variable that tells the state of an update" },
+	FLAG("allow-unsigned", allow_unsigned,
+	     "install bundles without a signature; only for devices on a desk"),
+	FLAG("strict", strict, "unknown keys and loose habits in descriptions are errors"),
+	FLAG("strict-members", strict_members,
+	     "members that the description does not name are errors"),
+	FLAG("require-redundant-env", require_redundant_env,
+	     "refuse a boot environment that has only one copy"),
+	FLAG("verify-writes", verify_writes, "read back all that was written before it is activated"),
+	{ .name = "direct-io", .type = ATTR_ENUM, AT(direct_io), .values = auto_yes_no,
+	  .dflt = "auto", .help = "write past the page cache" },
+	{ .name = "compare-writes", .type = ATTR_ENUM, AT(compare_writes), .values = auto_yes_no,
+	  .dflt = "auto", .help = "leave blocks alone that are the same already" },
+	{ .name = "compat-cpio", .type = ATTR_ENUM, AT(cpio_loose), .values = strict_loose,
+	  .dflt = "strict", .help = "loose: blanks in the numbers of member headers are accepted" },
+	{ .name = "mem-max", .type = ATTR_SIZE, AT(mem_max), .min = 65536, .dflt = "8M",
+	  .help = "largest window or dictionary of a compressed payload" },
+	{ .name = "max-members", .type = ATTR_SIZE, AT(max_members), .min = 1, .dflt = "4096",
+	  .help = "most members that a bundle may have" },
+	{ .name = "threads", .type = ATTR_SIZE, AT(threads), .max = 64, .dflt = "0",
+	  .help = "threads of one installation; 0 is one for each processor, 1 is none beside the first" },
+	{ .name = "lock-timeout", .type = ATTR_SIZE, AT(lock_timeout), .max = 86400, .dflt = "60",
+	  .help = "seconds to wait for another installation to end" },
+	{ .name = "targets", .type = ATTR_STRINGS, AT(targets),
+	  .help = "devices and folders that bundles may write, and no others; else any that root controls" },
+	{ .name = "accepted-select", .type = ATTR_STRINGS, AT(accepted_select),
+	  .help = "SET,MODE pairs that a client may ask for" },
+	{ .name = "slots", .type = ATTR_LIST, .where = ALWAYS, .code = E_CONFIG,
+	  .at = offsetof(struct settings_draft, slots),
+	  .help = "the copies of the system that take turns; see the group slots" },
+};
+
+const struct schema settings_globals = {
+	.name = "globals", .rows = globals, .count = ARRAY_SIZE(globals), .where = ALWAYS,
+	.unknown = E_CONFIG,
+};
+
+#define POLICY(key, field, text) \
+	{ .name = key, .type = ATTR_STRING, .where = ALWAYS, .code = E_CONFIG, \
+	  .at = offsetof(struct update_policy, field), .help = text }
+
+static const struct attr policies[] = {
+	POLICY("name", name, "update-type that this group is for; must be given"),
+	POLICY("postupdatecmd", postupdatecmd, "as in globals, for this type"),
+	POLICY("preupdatecmd", preupdatecmd, "as in globals, for this type"),
+	POLICY("no-downgrading", no_downgrading, "as in globals, for this type"),
+	POLICY("max-version", max_version, "as in globals, for this type"),
+	POLICY("no-reinstalling", no_reinstalling, "as in globals, for this type"),
+	{ .name = "reboot", .type = ATTR_SWITCH, .where = ALWAYS, .code = E_CONFIG,
+	  .at = offsetof(struct update_policy, reboot),
+	  .has = offsetof(struct update_policy, has_reboot),
+	  .help = "as in globals, for this type" },
+};
+
+const struct schema settings_policy = {
+	.name = "update-types", .rows = policies, .count = ARRAY_SIZE(policies), .where = ALWAYS,
+	.unknown = E_CONFIG,
+};
+
+static const struct attr slot_keys[] = {
+	{ .name = "name", .type = ATTR_STRING, .where = ALWAYS, .code = E_CONFIG, .min = 1,
+	  .at = offsetof(struct slot_setting, name), .help = "name of the slot; must be given" },
+	{ .name = "cmdline", .type = ATTR_STRING, .where = ALWAYS, .code = E_CONFIG,
+	  .at = offsetof(struct slot_setting, cmdline),
+	  .help = "words of the kernel command line that say that this slot runs" },
+	{ .name = "env", .type = ATTR_GROUP, .where = ALWAYS, .code = E_CONFIG,
+	  .at = offsetof(struct slot_setting, env),
+	  .help = "boot variables (name = \"value\") that make this slot boot; every other key is a "
+		  "role: rootfs = \"/dev/mmcblk0p2\"" },
+};
+
+const struct schema settings_slot = {
+	.name = "slots", .rows = slot_keys, .count = ARRAY_SIZE(slot_keys), .where = ALWAYS,
+	.unknown = E_CONFIG,
+};
+
+/* ---- parts that other programs of the family read ---- */
+
+enum {
+	CHANNEL = GROUP_SURICATTA | GROUP_GSERVICE | GROUP_DOWNLOAD | GROUP_DELTA,
+	IDS = GROUP_SURICATTA | GROUP_DOWNLOAD | GROUP_WEBSERVER | GROUP_PROCESS,
+};
+
+#define DROPPED(key, kind, groups, text) \
+	{ .name = key, .type = kind, .where = groups, .code = E_CONFIG, .help = text }
+
+static const struct attr sections[] = {
+	DROPPED("enable", ATTR_SWITCH, GROUP_SURICATTA, "ask the server for updates"),
+	DROPPED("server", ATTR_STRING, GROUP_SURICATTA, "hawkbit, general or lua"),
+	DROPPED("tenant", ATTR_STRING, GROUP_SURICATTA, "tenant of the device"),
+	DROPPED("id", ATTR_STRING, GROUP_SURICATTA, "name of the device at the server"),
+	DROPPED("url", ATTR_STRING, GROUP_SURICATTA | GROUP_GSERVICE | GROUP_DOWNLOAD,
+		"address of the server or bundle"),
+	DROPPED("logurl", ATTR_STRING, GROUP_GSERVICE, "address that results are sent to"),
+	DROPPED("polldelay", ATTR_INT, GROUP_SURICATTA | GROUP_GSERVICE, "seconds between questions"),
+	DROPPED("logevent", ATTR_LIST, GROUP_GSERVICE, "which events are sent, and how"),
+	DROPPED("initial-report-resend-period", ATTR_INT, GROUP_SURICATTA,
+		"seconds between attempts to report the first state"),
+	DROPPED("usetokentodwl", ATTR_SWITCH, GROUP_SURICATTA, "send the token when downloading"),
+	DROPPED("connection-timeout", ATTR_INT, GROUP_SURICATTA, "seconds to wait for the server"),
+	DROPPED("targettoken", ATTR_STRING, GROUP_SURICATTA | GROUP_DELTA, "token of the device"),
+	DROPPED("gatewaytoken", ATTR_STRING, GROUP_SURICATTA | GROUP_DELTA, "token of the gateway"),
+	DROPPED("retry", ATTR_INT, CHANNEL, "attempts of a download"),
+	DROPPED("max-download-speed", ATTR_SIZE, CHANNEL, "bytes in a second"),
+	DROPPED("retrywait", ATTR_INT, CHANNEL, "seconds between attempts"),
+	DROPPED("nocheckcert", ATTR_SWITCH, CHANNEL, "do not check the server's certificate"),
+	DROPPED("cafile", ATTR_STRING, CHANNEL, "authorities for the server's certificate"),
+	DROPPED("sslkey", ATTR_STRING, CHANNEL, "client key, a file or pkcs11: URI"),
+	DROPPED("sslkeypassword", ATTR_STRING, CHANNEL, "password of the client key"),
+	DROPPED("ciphers", ATTR_STRING, CHANNEL, "ciphers for TLS"),
+	DROPPED("sslcert", ATTR_STRING, CHANNEL, "client certificate, a file or pkcs11: URI"),
+	DROPPED("proxy", ATTR_STRING, CHANNEL, "address of the proxy"),
+	DROPPED("interface", ATTR_STRING, CHANNEL, "network interface to use"),
+	DROPPED("api_key_header", ATTR_STRING, CHANNEL, "name of the header with the API key"),
+	DROPPED("api_key", ATTR_STRING, CHANNEL, "the API key"),
+	DROPPED("authentication", ATTR_STRING, GROUP_DOWNLOAD, "user:password"),
+	DROPPED("retries", ATTR_INT, GROUP_DOWNLOAD, "attempts of the download"),
+	DROPPED("timeout", ATTR_INT, GROUP_DOWNLOAD | GROUP_WEBSERVER, "seconds without data"),
+	DROPPED("document_root", ATTR_STRING, GROUP_WEBSERVER, "folder of the web page"),
+	DROPPED("enable_directory_listing", ATTR_SWITCH, GROUP_WEBSERVER, "list folders"),
+	DROPPED("listening_ports", ATTR_STRING, GROUP_WEBSERVER, "ports of the web server"),
+	DROPPED("ssl_certificate", ATTR_STRING, GROUP_WEBSERVER, "certificate of the web server"),
+	DROPPED("ssl_certificate_key", ATTR_STRING, GROUP_WEBSERVER, "key of the web server"),
+	DROPPED("global-auth-file", ATTR_STRING, GROUP_WEBSERVER, "users and passwords"),
+	DROPPED("auth-domain", ATTR_STRING, GROUP_WEBSERVER, "realm of the passwords"),
+	DROPPED("run-postupdate", ATTR_SWITCH, GROUP_WEBSERVER, "run postupdatecmd after an upload"),
+	DROPPED("userid", ATTR_INT, IDS, "user that the part runs as"),
+	DROPPED("groupid", ATTR_INT, IDS, "group that the part runs as"),
+	DROPPED("user", ATTR_STRING, IDS, "user that the part runs as, by name"),
+	DROPPED("group", ATTR_STRING, IDS, "group that the part runs as, by name"),
+	DROPPED("name", ATTR_STRING, GROUP_NAMED | GROUP_VERSIONS | GROUP_PROCESSES, "its name"),
+	DROPPED("value", ATTR_STRING, GROUP_NAMED, "its value"),
+	DROPPED("version", ATTR_STRING, GROUP_VERSIONS, "its version"),
+	DROPPED("exec", ATTR_STRING, GROUP_PROCESSES, "program to start"),
+	DROPPED("error", ATTR_STRING, GROUP_COLORS, "COLOR or COLOR:ATTRIBUTE of errors"),
+	DROPPED("warning", ATTR_STRING, GROUP_COLORS, "of warnings"),
+	DROPPED("info", ATTR_STRING, GROUP_COLORS, "of information"),
+	DROPPED("debug", ATTR_STRING, GROUP_COLORS, "of details"),
+	DROPPED("trace", ATTR_STRING, GROUP_COLORS, "of all the rest"),
+	DROPPED("event", ATTR_STRING, GROUP_LOGEVENT, "name of the event"),
+	DROPPED("format", ATTR_STRING, GROUP_LOGEVENT, "what is sent"),
+};
+
+#define SECTION(title, groups) \
+	{ .name = title, .rows = sections, .count = ARRAY_SIZE(sections), .where = groups, \
+	  .unknown = E_CONFIG }
+
+const struct schema settings_sections = SECTION("", 0);
+
+const struct schema *settings_schema(size_t i)
+{
+	static const struct schema others[] = {
+		SECTION("versions", GROUP_VERSIONS),
+		SECTION("identify", GROUP_NAMED),
+		SECTION("custom-http-headers", GROUP_NAMED),
+		SECTION("logcolors", GROUP_COLORS),
+		SECTION("processes", GROUP_PROCESSES),
+		SECTION("suricatta", GROUP_SURICATTA),
+		SECTION("hawkbit", GROUP_SURICATTA),
+		SECTION("gservice", GROUP_GSERVICE),
+		SECTION("download", GROUP_DOWNLOAD),
+		SECTION("delta", GROUP_DELTA),
+		SECTION("webserver", GROUP_WEBSERVER),
+	};
+	static const struct schema *const first[] = { &settings_globals, &settings_slot,
+						      &settings_policy };
+
+	if (i < ARRAY_SIZE(first))
+		return first[i];
+	i -= ARRAY_SIZE(first);
+	return i < ARRAY_SIZE(others) ? others + i : NULL;
+}
