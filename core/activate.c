@@ -217,6 +217,12 @@ static int commit_handlers(const struct activation *a, struct err *e)
 	return 0;
 }
 
+/* the list is lines of two words */
+static bool is_word(const char *s)
+{
+	return s && *s && !strpbrk(s, " \t\r\n");
+}
+
 /* "name version" lines of what was installed; *lines is malloc'ed, NULL when there are none */
 static int version_lines(const struct activation *a, char **lines, struct err *e)
 {
@@ -234,7 +240,7 @@ static int version_lines(const struct activation *a, char **lines, struct err *e
 	for (size_t i = 0; i < p->count; i++) {
 		const struct entry *t = p->steps[i].step.entry;
 
-		if (!p->steps[i].skipped && t->name && *t->name && t->version && *t->version)
+		if (!p->steps[i].skipped && is_word(t->name) && is_word(t->version))
 			fprintf(f, "%s %s\n", t->name, t->version);
 	}
 	rc = ferror(f);

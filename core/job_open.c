@@ -191,6 +191,18 @@ static int check_undo(const struct run *r, struct err *e)
 		       "after a power cut, and there is none: %s", r->journal_err.why);
 }
 
+/* the list 'vars' wants a namespace of the boot environment: not possible with the libraries of today */
+static int check_vars(const struct run *r, struct err *e)
+{
+	const char *space = r->manifest->namespace_for_vars;
+
+	if (r->manifest->var_count == 0)
+		return 0;
+	space = space ? space : r->cfg.namespace_vars;
+	return err_set(e, E_ENV_NAMESPACE, ENOTSUP, "the bundle has the list 'vars'%s%s%s",
+		       space ? " for the namespace '" : "", space ? space : "", space ? "'" : "");
+}
+
 static int make_plan(struct run *r, struct err *e)
 {
 	const struct plan_input in = {
@@ -206,7 +218,9 @@ static int make_plan(struct run *r, struct err *e)
 	int rc;
 
 	r->host.ops = &host_ops;
-	rc = slots_observe(&r->slots, &r->cfg, r->env, e);
+	rc = check_vars(r, e);
+	if (rc == 0)
+		rc = slots_observe(&r->slots, &r->cfg, r->env, e);
 	if (rc == 0)
 		rc = bundle_bind(r->bundle, r->manifest, e);
 	if (rc == 0)

@@ -6,7 +6,9 @@
 #include "core/activate.h"
 #include "core/install.h"
 #include "core/installed.h"
+#include "core/status.h"
 #include "corelib/staged.h"
+#include "corelib/sys.h"
 #include "corelib/text.h"
 
 /* ---- which side of the commit point ---- */
@@ -94,7 +96,7 @@ static int redo_after(const struct recovery *r, struct err *e)
 	return rc;
 }
 
-static int finish(struct recovery *r, const char *version, struct err *e)
+static int finish(struct recovery *r, struct err *e)
 {
 	int rc = settle_files(r, true, e);
 
@@ -104,7 +106,7 @@ static int finish(struct recovery *r, const char *version, struct err *e)
 		return rc;
 	r->did = RECOVERED_FINISHED;
 	text_print(r->text, sizeof(r->text), "the installation of release %s was interrupted after its "
-		   "switch: finished, the new system is active", version);
+		   "switch: finished, the new system is active", r->version);
 	return 0;
 }
 
@@ -131,7 +133,7 @@ static int clear_marker(struct recovery *r, bool *was, struct err *e)
 	return rc;
 }
 
-static int undo(struct recovery *r, const char *version, struct err *e)
+static int undo(struct recovery *r, struct err *e)
 {
 	bool marker;
 	int rc = settle_files(r, false, e);
@@ -142,26 +144,40 @@ static int undo(struct recovery *r, const char *version, struct err *e)
 		return rc;
 	r->did = RECOVERED_UNDONE;
 	text_print(r->text, sizeof(r->text), "the installation of release %s was interrupted before its "
-		   "switch: undone, the old system is active", version);
+		   "switch: undone, the old system is active", r->version);
 	return 0;
 }
 
 /* ---- all ---- */
 
+/* told once: the journal is finished right after */
+static void keep_status(const struct recovery *r)
+{
+	struct status s = { .time = sys_now_real() };
+
+	text_copy(s.state, sizeof(s.state), r->did == RECOVERED_FINISHED ? "success" : "interrupted");
+	text_copy(s.version, sizeof(s.version), r->version);
+	status_write(r->cfg->state_dir, &s);
+}
+
 static int settle(struct recovery *r, struct err *e)
 {
 	const struct journal_record *first = journal_at(r->journal, 0);
-	char version[128] = "?", txn[17];
+	char txn[17];
 	bool committed;
 	int rc;
 
 	text_copy(txn, sizeof(txn), first->txn);
 	if (first->type == JOURNAL_BEGIN)
-		text_printable(first->payload, first->length, version, sizeof(version));
+		text_printable(first->payload, first->length, r->version,
+			       sizeof(r->version));
 	rc = was_committed(r, txn, &committed, e);
 	if (rc == 0)
-		rc = committed ? finish(r, version, e) : undo(r, version, e);
-	return rc < 0 ? rc : journal_finish(r->journal, e);
+		rc = committed ? finish(r, e) : undo(r, e);
+	if (rc < 0)
+		return rc;
+	keep_status(r);
+	return journal_finish(r->journal, e);
 }
 
 static int only_marker(struct recovery *r, struct err *e)
@@ -183,6 +199,7 @@ int recover_run(struct recovery *r, struct err *e)
 	int rc;
 
 	r->did = RECOVERED_NOTHING;
+	text_copy(r->version, sizeof(r->version), "?");
 	text_copy(r->text, sizeof(r->text), "nothing to do");
 	if (r->journal && journal_at(r->journal, 0))
 		rc = settle(r, &cause);

@@ -13,6 +13,7 @@ struct recovery {
 	struct bootenv *env;
 	struct journal *journal; /* NULL: cannot be read, then only the marker is looked at */
 	enum recovered did;
+	char version[128];       /* of the release that was interrupted */
 	char text[512];          /* what was done, for people */
 };
 /* under the install lock; 0, or E_RECOVER and the journal stays open for the next try */
