@@ -1,0 +1,271 @@
+#include "corelib/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "corelib/spawn.h"
+#include "corelib/sys.h"
+#include "corelib/text.h"
+
+#define DEADLINE_MS (10u * 60 * 1000)
+#define EXTRA_MAX   4u
+#define LINE_BYTES  1000u	   /* T120: what is longer is cut */
+#define TEXT_MAX    (1024u * 1024) /* T120: of 1 and 2 together */
+#define READ_ONCE   (64u * 1024)
+#define LAST_READS  16 /* a grandchild that goes on writing is not listened to for ever */
+#define TICK_MS	    50
+
+struct source {
+	int fd, from;
+	bool cut;
+	size_t len;
+	char text[LINE_BYTES];
+};
+
+struct run {
+	const struct process *p;
+	pid_t pid;
+	int status;
+	uint64_t until;
+	size_t told; /* bytes of text from 1 and 2 */
+	unsigned count;
+	struct source sources[2 + EXTRA_MAX];
+	char buf[READ_ONCE];
+};
+
+/* ---- lines --------------------------------------------------------------------------------------
+ */
+
+static void hand_on(struct run *r, int from, const char *text, size_t len)
+{
+	char out[LINE_BYTES + 1];
+	const struct process_line l = {.from = from, .text = out};
+
+	text_printable(text, len, out, sizeof(out));
+	if (r->p->line)
+		r->p->line(r->p->arg, &l);
+}
+
+static void line_end(struct run *r, struct source *s)
+{
+	static const char enough[] = "(more output of this program is not shown)";
+	size_t len = s->len;
+
+	if (s->cut)
+		memcpy(s->text + sizeof(s->text) - 3, "...", 3);
+	s->len = 0;
+	s->cut = false;
+	if (len && s->text[len - 1] == '\r')
+		len--;
+	if (s->from <= 2) {
+		if (r->told > TEXT_MAX)
+			return;
+		r->told += len + 1;
+		if (r->told > TEXT_MAX) {
+			hand_on(r, s->from, enough, sizeof(enough) - 1);
+			return;
+		}
+	}
+	hand_on(r, s->from, s->text, len);
+}
+
+static void take_text(struct run *r, struct source *s, const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '\n')
+			line_end(r, s);
+		else if (s->len < sizeof(s->text))
+			s->text[s->len++] = text[i];
+		else
+			s->cut = true;
+	}
+}
+
+static void source_end(struct run *r, struct source *s)
+{
+	if (s->fd < 0)
+		return;
+	sys_close(&s->fd);
+	if (s->len)
+		line_end(r, s);
+}
+
+/* true when there may be more at once */
+static bool source_read(struct run *r, struct source *s)
+{
+	ssize_t n = s->fd < 0 ? 0 : read(s->fd, r->buf, sizeof(r->buf));
+
+	if (n > 0) {
+		take_text(r, s, r->buf, (size_t)n);
+		return true;
+	}
+	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		source_end(r, s);
+	return n < 0 && errno == EINTR;
+}
+
+/* what was written before the program ended; a grandchild may hold the pipe open for ever (T64) */
+static void read_last(struct run *r)
+{
+	for (unsigned i = 0; i < r->count; i++) {
+		for (int n = 0; n < LAST_READS && source_read(r, &r->sources[i]); n++)
+			;
+		source_end(r, &r->sources[i]);
+	}
+}
+
+/* ---- running ------------------------------------------------------------------------------------
+ */
+
+static void wait_a_little(struct run *r, int ms)
+{
+	struct pollfd fds[2 + EXTRA_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < r->count; i++)
+		if (r->sources[i].fd >= 0)
+			fds[n++] = (struct pollfd){.fd = r->sources[i].fd, .events = POLLIN};
+	if (poll(fds, n, ms) <= 0)
+		return;
+	for (unsigned i = 0; i < r->count; i++)
+		source_read(r, &r->sources[i]);
+}
+
+static int stopped(struct run *r, struct err *e)
+{
+	const char *name = r->p->argv[0];
+
+	if (r->p->cancel && *r->p->cancel)
+		return err_set(e, E_CANCELED, ECANCELED, "%s was ended because of a cancel", name);
+	if (sys_now_ms() >= r->until)
+		return err_set(e, E_DEADLINE, ETIMEDOUT, "%s did not end within %llu ms", name,
+			       (unsigned long long)(r->p->deadline_ms ?: DEADLINE_MS));
+	return 0;
+}
+
+/* until the program has ended, or must end */
+static int run_on(struct run *r, struct err *e)
+{
+	int rc = 0;
+
+	/* a short program is not made to wait for a whole tick after it closed its output */
+	for (int ms = 1; !spawn_poll(r->pid, &r->status);
+	     ms = ms * 2 < TICK_MS ? ms * 2 : TICK_MS) {
+		rc = stopped(r, e);
+		if (rc < 0) {
+			r->status = spawn_end(r->pid);
+			break;
+		}
+		wait_a_little(r, ms);
+	}
+	read_last(r);
+	return rc;
+}
+
+static int judge(const struct run *r, struct err *e)
+{
+	char how[80];
+
+	if (r->status == 0)
+		return 0;
+	spawn_tell(r->status, how, sizeof(how));
+	return err_set(e, E_PROCESS, ECHILD, "%s %s", r->p->argv[0], how);
+}
+
+/* pipes of output; the ends for the program go to theirs[] */
+static int make_pipes(struct run *r, int *theirs, struct err *e)
+{
+	for (r->count = 0; r->count < 2 + r->p->extra; r->count++) {
+		struct source *s = &r->sources[r->count];
+		int ends[2];
+
+		if (pipe2(ends, O_CLOEXEC) < 0)
+			return err_sys(e, E_NONE, errno, "pipe2");
+		s->fd = ends[0];
+		s->from = (int)r->count + 1;
+		theirs[s->from] = ends[1];
+		if (fcntl(s->fd, F_SETFL, O_NONBLOCK) < 0)
+			return err_sys(e, E_NONE, errno, "fcntl");
+	}
+	return 0;
+}
+
+static int start(struct run *r, struct err *e)
+{
+	const struct process *p = r->p;
+	int fds[3 + EXTRA_MAX] = {p->stdin_fd, -1, -1, -1, -1, -1, -1};
+	const struct spawn sp = {
+		.argv = p->argv,
+		.env = p->env,
+		.exec_fd = p->exec_fd,
+		.fds = fds,
+		.fd_count = 3 + p->extra,
+		.drop = p->drop,
+		.uid = p->uid,
+		.gid = p->gid,
+	};
+	int rc = make_pipes(r, fds, e);
+
+	if (rc == 0)
+		rc = spawn_start(&sp, e);
+	for (unsigned i = 1; i < sp.fd_count; i++)
+		if (fds[i] >= 0)
+			sys_close(&fds[i]);
+	if (rc > 0)
+		r->pid = rc;
+	return rc;
+}
+
+int process_run(const struct process *p, struct err *e)
+{
+	if (p->extra > EXTRA_MAX)
+		return err_set(e, E_INTERNAL, EINVAL, "%u further pipes", p->extra);
+
+	AUTO_FREE struct run *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory to run %s", p->argv[0]);
+	r->p = p;
+	for (unsigned i = 0; i < 2 + EXTRA_MAX; i++)
+		r->sources[i].fd = -1;
+
+	int rc = start(r, e);
+
+	if (rc > 0) {
+		r->until = sys_now_ms() + (p->deadline_ms ?: DEADLINE_MS);
+		rc = run_on(r, e);
+		return rc < 0 ? rc : judge(r, e);
+	}
+	read_last(r);
+	return rc;
+}
+
+/* ---- helpers ------------------------------------------------------------------------------------
+ */
+
+int process_helper(const char *name, char *path, size_t n)
+{
+	static const char *const folders[] = {"", "../libexec/swinstall/"};
+	char self[4096];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (len < 0)
+		return -errno;
+	self[len] = '\0';
+
+	char *slash = strrchr(self, '/');
+
+	if (!slash)
+		return -ENOENT;
+	slash[1] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		if (text_print(path, n, "%s%s%s", self, folders[i], name) == 0 &&
+		    access(path, X_OK) == 0)
+			return 0;
+	return -ENOENT;
+}
