@@ -14,7 +14,7 @@ struct count {
 
 static int count_canceled(const struct count *c, struct err *e)
 {
-	if (!c->m->cancel || !*c->m->cancel)
+	if (!flag_is_set(c->m->cancel))
 		return 0;
 	return err_set(e, E_CANCELED, ECANCELED, "cancelled after %llu bytes",
 		       (unsigned long long)c->done);

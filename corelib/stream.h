@@ -85,6 +85,12 @@ struct stream *stream_close(struct stream *s);
 void cleanup_stream(struct stream **s);
 #define AUTO_STREAM __attribute__((unused, cleanup(cleanup_stream)))
 
+/* a wish to cancel, set by another thread or a signal handler with __atomic_store_n; NULL = never */
+static inline bool flag_is_set(const volatile bool *flag)
+{
+	return flag && __atomic_load_n(flag, __ATOMIC_RELAXED);
+}
+
 /*
  * Sources. fd: reads from the descriptor (not owned); seekable when it is a regular file or a
  * block device, then by pread from 'start' for 'size' bytes (size UINT64_MAX: to its end), so

@@ -132,7 +132,7 @@ static int file_seek(struct stream *s, uint64_t off, struct err *e)
 
 static bool is_canceled(struct source *f)
 {
-	return (f->o.cancel && *f->o.cancel) || atomic_load_explicit(&f->s.stop, memory_order_relaxed);
+	return flag_is_set(f->o.cancel) || atomic_load_explicit(&f->s.stop, memory_order_relaxed);
 }
 
 /* until bytes are there; the descriptor stays as it is, blocking or not, because others may share it */

@@ -19,8 +19,9 @@
 #include "corelib/text.h"
 
 #define FIRST_ROOM  4096u
-#define LOCK_TRIES  40
-#define LOCK_PAUSE  (50 * 1000 * 1000) /* ns: two seconds in all */
+#define LOCK_TRIES  25
+#define LOCK_PAUSE  (40 * 1000 * 1000) /* ns: one second in all */
+#define RETRY(call) TEMP_FAILURE_RETRY(call)
 #define POLITE_PART 256u /* what a terminal, pipe or socket that is ready takes without waiting */
 
 /* ---- read ------------------------------------------------------------------------------------ */
@@ -137,28 +138,34 @@ static int open_temp(struct replace *r, unsigned mode)
 
 		if (fd < 0)
 			return fd;
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_ours(r, fd)) {
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			nanosleep(&pause, NULL);
+		} else if (is_ours(r, fd)) {
 			fd = -1;
 			return mine;
 		}
-		nanosleep(&pause, NULL);
 	}
 	return -EBUSY;
+}
+
+/* FAT knows neither owners nor modes and refuses; then there is nothing to keep either */
+static int unless_refused(int rc)
+{
+	return rc < 0 && errno != EPERM ? -errno : 0;
 }
 
 /* an existing file keeps mode and owner */
 static int copy_rights(const struct replace *r, int fd, unsigned mode)
 {
 	struct stat st;
+	int rc;
 
 	if (fstatat(r->dirfd, r->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT && fchmod(fd, mode) == 0 ? 0 : -errno;
+		return errno == ENOENT ? unless_refused(RETRY(fchmod(fd, mode))) : -errno;
 	if (!S_ISREG(st.st_mode))
 		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-	/* FAT knows no owners and refuses; then there is nothing to keep either */
-	if (fchown(fd, st.st_uid, st.st_gid) < 0 && errno != EPERM)
-		return -errno;
-	return fchmod(fd, st.st_mode & 07777) < 0 && errno != EPERM ? -errno : 0;
+	rc = unless_refused(RETRY(fchown(fd, st.st_uid, st.st_gid)));
+	return rc < 0 ? rc : unless_refused(RETRY(fchmod(fd, st.st_mode & 07777)));
 }
 
 static int fill_temp(const struct replace *r, int fd, const void *buf, size_t n)

@@ -197,7 +197,7 @@ static bool name_matches(const char *pattern, const char *name, size_t len)
 	size_t n = strlen(pattern);
 
 	if (pattern[n - 1] == '*')
-		return len >= n && strncmp(pattern, name, n - 1) == 0;
+		return len >= n - 1 && strncmp(pattern, name, n - 1) == 0;
 	return len == n && strncmp(pattern, name, n) == 0;
 }
 
