@@ -48,6 +48,8 @@ int sig_verify(const struct keyring *k, const void *data, size_t n, const void *
 
 /* what the blob looks like, for inspect only: never used to choose a check */
 enum sig_scheme sig_guess(const void *sig, size_t n);
+/* whom a CMS signature names as its signer, unproven, for inspect only; -errno when it names nobody */
+int sig_claimed_signer(const void *sig, size_t n, char *name, size_t size);
 
 /* builder: sign with a PEM private key (and certificate chain for CMS); *sig is malloc'ed */
 struct sig_signer {

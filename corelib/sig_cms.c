@@ -396,3 +396,28 @@ int sig_cms_verify(const struct keyring *k, const struct sig_input *in, struct s
 		memset(info, 0, sizeof(*info));
 	return rc;
 }
+
+/* ---- for inspect ------------------------------------------------------------------------ */
+
+int sig_claimed_signer(const void *sig, size_t n, char *name, size_t size)
+{
+	const struct sig_input in = {.sig = sig, .sig_len = n};
+	struct cms c __attribute__((cleanup(cms_clear))) = {.in = &in};
+	CMS_SignerInfo *si;
+	struct err e;
+	int rc;
+
+	err_clear(&e);
+	rc = n <= SIG_MAX ? sig_openssl_init(&e) : -EFBIG;
+	if (rc == 0)
+		rc = parse_cms(&c, &e);
+	if (rc < 0)
+		return rc;
+	si = sk_CMS_SignerInfo_value(c.signers, 0);
+	rc = -ENOENT;
+	for (int i = 0; rc == -ENOENT && c.certs && i < sk_X509_num(c.certs); i++)
+		if (CMS_SignerInfo_cert_cmp(si, sk_X509_value(c.certs, i)) == 0)
+			rc = name_signer(sk_X509_value(c.certs, i), name, size, &e);
+	ERR_clear_error();
+	return rc;
+}

@@ -1,0 +1,409 @@
+#include "core/build/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/build/choices.h"
+#include "core/build/payload.h"
+#include "core/build/template.h"
+#include "corelib/sys.h"
+#include "corelib/text.h"
+#include "parser/manifest.h"
+
+#define TEXT_MAX    (1024 * 1024)
+#define HASH_BLOCK  (256 * 1024)
+#define HASH_FROM   (1024 * 1024) /* smaller images gain nothing from a list */
+#define DESCRIPTION "sw-description"
+
+struct build {
+	const struct build_options *o;
+	struct template *t;
+	struct payload_file *files; /* each once, in order of the template */
+	size_t count;
+	struct payload_file **of; /* of each entry */
+	struct output out;
+	char *text; /* the finished description */
+	size_t text_n;
+	uint8_t *sig;
+	size_t sig_n;
+};
+
+static void say(const struct build *b, const char *text)
+{
+	if (b->o->note)
+		b->o->note(b->o->arg, text);
+}
+
+static int read_text(const char *path, char **text, size_t *n, struct err *e)
+{
+	int rc = sys_read_file(AT_FDCWD, path, TEXT_MAX, text, n);
+
+	return rc < 0 ? err_at(e, err_sys(e, E_BUILD, -rc, "reading it failed"), "%s", path) : 0;
+}
+
+/* ---- variables -------------------------------------------------------------------------- */
+
+struct variables {
+	char *lines; /* of the file; values end in NUL after a first look-up */
+	bool environment;
+	char found[4096];
+};
+
+static const char *find_in_lines(struct variables *v, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *line = v->lines; line && *line;) {
+		size_t len = strcspn(line, "\r\n");
+
+		if (len > n && strncmp(line, name, n) == 0 && line[n] == '=' &&
+		    text_print(v->found, sizeof(v->found), "%.*s", (int)(len - n - 1),
+			       line + n + 1) >= 0)
+			return v->found;
+		line += len + strspn(line + len, "\r\n");
+	}
+	return NULL;
+}
+
+static const char *find_variable(void *arg, const char *name)
+{
+	struct variables *v = arg;
+	const char *value = find_in_lines(v, name);
+
+	return value || !v->environment ? value : getenv(name);
+}
+
+static int load_template(struct build *b, struct err *e)
+{
+	struct variables v = {.environment = b->o->use_environment};
+	const struct template_vars look = {.find = find_variable, .arg = &v};
+	AUTO_FREE char *text = NULL;
+	AUTO_FREE char *lines = NULL;
+	size_t n, lines_n;
+	int rc = read_text(b->o->template_file, &text, &n, e);
+
+	if (rc == 0 && b->o->vars_file)
+		rc = read_text(b->o->vars_file, &lines, &lines_n, e);
+	if (rc < 0)
+		return rc;
+	v.lines = lines;
+	return err_at(e, template_load(&b->t, text, n, &look, e), "%s", b->o->template_file);
+}
+
+/* ---- payloads --------------------------------------------------------------------------- */
+
+static bool is_set(const struct node *n)
+{
+	return n && !(n->type == NODE_BOOL && n->integer == 0);
+}
+
+/* what to compress with: nothing when it is encrypted, because then nobody can see whether it is
+ * done */
+static enum codec wanted_codec(const struct template_entry *t)
+{
+	static const char *const words[CODEC_COUNT] = {"", "zlib", "xz", "zstd", "lz4"};
+	const struct node *n = node_find(t->group, "compressed");
+
+	if (!is_set(n) || is_set(node_find(t->group, "encrypted")))
+		return CODEC_NONE;
+	if (n->type == NODE_BOOL)
+		return CODEC_GZIP;
+	for (int c = 1; n->type == NODE_STRING && c < CODEC_COUNT; c++)
+		if (strcmp(n->string, words[c]) == 0)
+			return (enum codec)c;
+	return CODEC_NONE; /* the check of the finished description names it */
+}
+
+static int wanted_block(const struct template_entry *t, uint64_t *block, struct err *e)
+{
+	const struct node *n = node_find(t->group, "hash-block");
+
+	*block = n && n->type == NODE_INT && n->integer > 0 ? (uint64_t)n->integer : HASH_BLOCK;
+	if (*block >= 64 * 1024 && *block <= 1024 * 1024 && (*block & (*block - 1)) == 0)
+		return 0;
+	return err_at(e,
+		      err_set(e, E_BUILD, EINVAL,
+			      "hash-block is %" PRIu64 "; it must be a power of two from "
+			      "65536 to 1048576",
+			      *block),
+		      "line %u", n->line);
+}
+
+static struct payload_file *find_file(struct build *b, const char *path, enum codec codec)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (strcmp(b->files[i].path, path) == 0 && b->files[i].codec == codec)
+			return &b->files[i];
+	return NULL;
+}
+
+static int check_names(const struct build *b, const struct payload_file *p, struct err *e)
+{
+	if (strcmp(p->member, DESCRIPTION) == 0 || strcmp(p->member, DESCRIPTION ".sig") == 0)
+		return err_set(e, E_BUILD, EEXIST, "the name '%s' is reserved", p->member);
+	for (size_t i = 0; i < b->count; i++)
+		if (&b->files[i] != p && strcmp(b->files[i].member, p->member) == 0)
+			return err_set(e, E_BUILD, EEXIST,
+				       "'%s' and '%s' would both be called '%s' in the bundle",
+				       b->files[i].path, p->path, p->member);
+	return 0;
+}
+
+static int open_file(struct build *b, const struct template_entry *t, struct payload_file **made,
+		     struct err *e)
+{
+	enum codec codec = wanted_codec(t);
+	struct payload_file *p = find_file(b, t->filename, codec);
+	const struct payload_dirs dirs = {.at = b->o->dirs, .count = b->o->dir_count};
+	int rc;
+
+	*made = p;
+	if (p) {
+		p->script = p->script || t->script;
+		return 0;
+	}
+	p = &b->files[b->count];
+	*p = (struct payload_file){.path = t->filename,
+				   .codec = codec,
+				   .part_size = b->o->part_size,
+				   .script = t->script,
+				   .fd = -1};
+	b->count++;
+	*made = p;
+	rc = payload_open(p, &dirs, &b->out, e);
+	return rc < 0 ? rc : check_names(b, p, e);
+}
+
+/* a list where the entry says so, or for all images that are large enough */
+static int want_list(const struct build *b, const struct template_entry *t, struct payload_file *p,
+		     struct err *e)
+{
+	const struct node *n = node_find(t->group, "hash-list");
+	bool all = b->o->hash_lists && t->image && p->size >= HASH_FROM;
+
+	if (n ? !is_set(n) : !all)
+		return 0;
+	return p->block ? 0 : wanted_block(t, &p->block, e);
+}
+
+static int open_files(struct build *b, struct err *e)
+{
+	int rc = 0;
+
+	b->files = calloc(b->t->count + 1, sizeof(*b->files));
+	b->of = calloc(b->t->count + 1, sizeof(struct payload_file *));
+	if (!b->files || !b->of)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for the list of files");
+	for (size_t i = 0; rc == 0 && i < b->t->count; i++) {
+		const struct template_entry *t = &b->t->entries[i];
+
+		rc = open_file(b, t, &b->of[i], e);
+		if (rc == 0)
+			rc = want_list(b, t, b->of[i], e);
+		rc = err_at(e, rc, "line %u of %s", t->line, b->o->template_file);
+	}
+	for (size_t i = 0; rc == 0 && i < b->count; i++)
+		rc = payload_measure(&b->files[i], e);
+	return rc;
+}
+
+/* ---- attributes ------------------------------------------------------------------------- */
+
+static int set_digest(struct build *b, struct node *g, const char *name, const uint8_t *sum,
+		      struct err *e)
+{
+	char hex[2 * SHA256_LEN + 1];
+
+	text_hex(sum, SHA256_LEN, hex);
+	return template_set_text(b->t, g, name, hex, e);
+}
+
+static int set_list(struct build *b, struct node *g, const struct payload_file *p, struct err *e)
+{
+	int rc;
+
+	if (!p->list) {
+		template_unset(g, "hash-list");
+		template_unset(g, "hash-block");
+		template_unset(g, "hash-list-sha256");
+		return 0;
+	}
+	rc = template_set_number(b->t, g, "hash-block", p->block, e);
+	if (rc == 0)
+		rc = template_set_text(b->t, g, "hash-list", p->list_member, e);
+	return rc < 0 ? rc : set_digest(b, g, "hash-list-sha256", p->list_sha256, e);
+}
+
+/* what it becomes is known here, and then to the device before it writes */
+static int set_plain_size(struct build *b, struct node *g, const struct payload_file *p,
+			  struct err *e)
+{
+	struct node *props;
+	char number[32];
+	int rc = template_group(b->t, g, "properties", &props, e);
+
+	if (rc < 0 || node_find(props, "decompressed-size"))
+		return rc;
+	(void)text_print(number, sizeof(number), "%" PRIu64, p->plain_size);
+	return template_set_text(b->t, props, "decompressed-size", number, e);
+}
+
+static int set_entry(struct build *b, struct node *g, const struct payload_file *p, struct err *e)
+{
+	int rc = template_set_text(b->t, g, "filename", p->member, e);
+
+	if (rc == 0)
+		rc = template_set_number(b->t, g, "size", p->size, e);
+	if (rc == 0)
+		rc = set_digest(b, g, "sha256", p->sha256, e);
+	if (rc == 0 && p->parts)
+		rc = template_set_number(b->t, g, "parts", p->parts, e);
+	if (rc == 0 && p->was_compressed)
+		rc = set_plain_size(b, g, p, e);
+	return rc < 0 ? rc : set_list(b, g, p, e);
+}
+
+static int check_selection(const struct build *b, const struct selection *sel, struct err *e)
+{
+	const struct manifest_options o = {
+		.sel = *sel, .hash_required = true, .note = b->o->note, .arg = b->o->arg};
+	struct manifest *m = NULL;
+	char label[256];
+	int rc = manifest_parse(&m, b->text, b->text_n, &o, e);
+
+	manifest_free(m);
+	choice_label(sel, label, sizeof(label));
+	return label[0] ? err_at(e, rc, "selection %s", label) : rc;
+}
+
+/* the device's own reader has the last word */
+static int check_text(const struct build *b, struct err *e)
+{
+	struct choices all = {0};
+	int rc = choices_find(&all, b->text, b->text_n, e);
+
+	for (size_t i = 0; rc == 0 && i < all.count; i++)
+		rc = check_selection(b, &all.at[i], e);
+	choices_clear(&all);
+	return err_at(e, rc, "the finished %s", DESCRIPTION);
+}
+
+static int make_text(struct build *b, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < b->t->count; i++)
+		rc = set_entry(b, b->t->entries[i].group, b->of[i], e);
+	if (rc == 0)
+		rc = template_print(b->t, &b->text, &b->text_n, e);
+	return rc < 0 ? rc : check_text(b, e);
+}
+
+/* ---- signature and archive -------------------------------------------------------------- */
+
+static int make_signature(struct build *b, struct err *e)
+{
+	struct sig_signer s = {.scheme = b->o->scheme == SIG_ANY ? SIG_CMS : b->o->scheme,
+			       .time = b->o->has_epoch ? b->o->epoch : sys_now_real()};
+	AUTO_FREE char *cert = NULL;
+	char *key = NULL;
+	size_t n = 0, cert_n;
+	int rc;
+
+	if (!b->o->key_file)
+		return 0;
+	rc = read_text(b->o->key_file, &key, &n, e);
+	if (rc == 0 && b->o->cert_file && s.scheme == SIG_CMS)
+		rc = read_text(b->o->cert_file, &cert, &cert_n, e);
+	s.key_pem = key;
+	s.cert_pem = cert;
+	if (rc == 0)
+		rc = err_at(e, sig_sign(&s, b->text, b->text_n, &b->sig, &b->sig_n, e), "%s",
+			    b->o->key_file);
+	if (key)
+		secure_zero(key, n);
+	free(key);
+	return rc;
+}
+
+static int write_files(struct build *b, struct cpio_writer *w, bool scripts, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < b->count; i++)
+		if (b->files[i].script == scripts)
+			rc = payload_write(&b->files[i], w, e);
+	return rc;
+}
+
+static int write_members(struct build *b, struct err *e)
+{
+	struct cpio_writer w = {.fd = b->out.fd,
+				.mtime = b->o->has_epoch ? (uint32_t)b->o->epoch : 0};
+	int rc = cpio_write_mem(&w, DESCRIPTION, b->text, b->text_n, e);
+
+	if (rc == 0 && b->sig)
+		rc = cpio_write_mem(&w, DESCRIPTION ".sig", b->sig, b->sig_n, e);
+	if (rc == 0)
+		rc = write_files(b, &w, true, e);
+	for (size_t i = 0; rc == 0 && i < b->count; i++)
+		rc = payload_write_list(&b->files[i], &w, e);
+	if (rc == 0)
+		rc = write_files(b, &w, false, e);
+	return rc < 0 ? rc : cpio_write_trailer(&w, e);
+}
+
+static void clear(struct build *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		payload_close(&b->files[i]);
+	free(b->files);
+	free(b->of);
+	free(b->text);
+	free(b->sig);
+	template_free(b->t);
+	output_close(&b->out);
+}
+
+static void tell(const struct build *b)
+{
+	char line[512];
+
+	for (size_t i = 0; i < b->count; i++) {
+		const struct payload_file *p = &b->files[i];
+
+		if (p->was_compressed &&
+		    text_print(line, sizeof(line),
+			       "%s: compressed, %" PRIu64 " of %" PRIu64 " bytes", p->member,
+			       p->size, p->plain_size) >= 0)
+			say(b, line);
+	}
+	if (!b->o->key_file)
+		say(b, "the bundle is not signed: devices refuse it");
+}
+
+int build_bundle(const struct build_options *o, struct err *e)
+{
+	struct build b __attribute__((cleanup(clear))) = {.o = o, .out = {.fd = -1, .folder = -1}};
+	int rc = load_template(&b, e);
+
+	if (rc == 0)
+		rc = output_open(&b.out, o->output, e);
+	if (rc == 0)
+		rc = open_files(&b, e);
+	if (rc == 0)
+		rc = make_text(&b, e);
+	if (rc == 0)
+		rc = make_signature(&b, e);
+	if (rc == 0)
+		rc = write_members(&b, e);
+	if (rc == 0)
+		rc = output_commit(&b.out, e);
+	if (rc == 0)
+		tell(&b);
+	return rc;
+}

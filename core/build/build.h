@@ -1,0 +1,37 @@
+/*
+ * From a description and files to a signed bundle.
+ *
+ * The same input makes the same bytes: members have no owner and time 'epoch' (0 without), and
+ * stand in this order: description, signature, scripts, hash lists, payloads as the description
+ * names them. The result appears whole or not at all. Signing is CMS unless a scheme is named.
+ */
+#ifndef CORE_BUILD_BUILD_H
+#define CORE_BUILD_BUILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "corelib/err.h"
+#include "corelib/sig.h"
+
+struct build_options {
+	const char *template_file;
+	const char *output;
+	const char *const *dirs; /* where payloads are; the template's folder is the last */
+	size_t dir_count;
+	const char *key_file, *cert_file; /* key_file NULL: not signed */
+	enum sig_scheme scheme;		  /* SIG_ANY: CMS */
+	const char *vars_file;		  /* NAME=VALUE lines for @@NAME@@ */
+	bool use_environment;		  /* then the environment's */
+	bool hash_lists;		  /* for each image of 1 MiB or more */
+	uint64_t part_size;		  /* split payloads that are larger; 0 = at 4 GiB */
+	bool has_epoch;
+	int64_t epoch;				   /* SOURCE_DATE_EPOCH */
+	void (*note)(void *arg, const char *text); /* warnings and what was done; may be NULL */
+	void *arg;
+};
+
+int build_bundle(const struct build_options *o, struct err *e);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * A description as its author wrote it, before sizes and digests are known.
+ *
+ * @@NAME@@ is replaced, the text is read by the parser of the device, and its tree is copied so
+ * that attributes can be set. Printed it is canonical libconfig text: keys keep their order,
+ * comments are left out, new attributes stand last. Any group with a 'filename' is an entry,
+ * wherever it stands: lists may be reached by links.
+ */
+#ifndef CORE_BUILD_TEMPLATE_H
+#define CORE_BUILD_TEMPLATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "corelib/err.h"
+#include "parser/node.h"
+
+struct template_entry {
+	struct node *group;
+	const char *filename;
+	unsigned line;
+	bool script, image; /* stands in a list called scripts, images */
+};
+
+struct template
+{
+	struct arena *arena;
+	struct node *root;
+	struct template_entry *entries; /* in document order */
+	size_t count;
+};
+
+/* value of a variable, or NULL */
+struct template_vars {
+	const char *(*find)(void *arg, const char *name);
+	void *arg;
+};
+
+int template_load(struct template **t, const char *text, size_t n, const struct template_vars *v,
+		  struct err *e);
+void template_free(struct template *t);
+
+/* replaces or appends; template_group finds or makes the group 'name' */
+int template_set_text(struct template *t, struct node *group, const char *name, const char *value,
+		      struct err *e);
+int template_set_number(struct template *t, struct node *group, const char *name, uint64_t value,
+			struct err *e);
+void template_unset(struct node *group, const char *name);
+int template_group(struct template *t, struct node *parent, const char *name, struct node **group,
+		   struct err *e);
+
+/* *text is malloc'ed */
+int template_print(const struct template *t, char **text, size_t *n, struct err *e);
+
+/* @@NAME@@ alone, for template_load and its tests; *out is malloc'ed */
+int template_expand(const char *text, size_t n, const struct template_vars *v, char **out,
+		    size_t *out_n, struct err *e);
+
+#endif

@@ -1,0 +1,351 @@
+/* swbundle: make keys and bundles, look into them, check them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/build/build.h"
+#include "core/build/inspect.h"
+#include "core/build/keygen.h"
+#include "core/build/verify.h"
+#include "core/cli/swbundle_options.h"
+#include "corelib/sys.h"
+#include "corelib/text.h"
+#include "generated/build.h"
+
+enum { DONE = 0, FAILED = 1, USAGE = 2, REFUSED = 3 };
+
+#define FOLDERS_MAX 64
+#define KEYS_MAX    (1024 * 1024)
+
+static int usage_error(struct err *e, const char *why)
+{
+	return err_set(e, E_USAGE, EINVAL, "%s", why);
+}
+
+static void warn(void *arg, const char *text)
+{
+	(void)arg;
+	fprintf(stderr, "swbundle: %s\n", text);
+}
+
+static enum sig_scheme scheme_of(const char *name)
+{
+	for (int s = SIG_RSA_PKCS1; name && s <= SIG_CMS; s++)
+		if (strcmp(sig_scheme_name((enum sig_scheme)s), name) == 0)
+			return (enum sig_scheme)s;
+	return SIG_ANY;
+}
+
+/* ---- keygen ----------------------------------------------------------------------------- */
+
+static int run_keygen(const struct swbundle_cli *c, struct err *e)
+{
+	const char *name = c->name ? c->name : "swinstall", *dir = c->dir ? c->dir : ".";
+	bool bare = c->type && strcmp(c->type, "cms") != 0;
+	struct keygen_pair p;
+	int rc = keygen_make(&p, c->type, name, e);
+
+	if (rc < 0)
+		return rc;
+	rc = keygen_write(&p, dir, name, e);
+	keygen_clear(&p);
+	if (rc == 0)
+		printf("%s/%s.key.pem   the private key: keep it on the build machine\n"
+		       "%s/%s.%s.pem  for devices (-k)\n",
+		       dir, name, dir, name, bare ? "pub" : "cert");
+	return rc;
+}
+
+/* ---- build ------------------------------------------------------------------------------ */
+
+static int check_signing(const struct swbundle_cli *c, struct err *e)
+{
+	bool cms = !c->scheme || strcmp(c->scheme, "cms") == 0;
+
+	if (c->unsigned_bundle)
+		return c->key || c->cert ? usage_error(e, "--unsigned and --key exclude each other")
+					 : 0;
+	if (!c->key)
+		return usage_error(e, "give the private key with --key, or say --unsigned");
+	if (cms && !c->cert)
+		return usage_error(
+			e, "signing by CMS needs the certificate too (--cert); for a bare key say "
+			   "--scheme rsa, rsa-pss, ecdsa or ed25519");
+	return 0;
+}
+
+/* -I folders, then the template's own */
+static int list_folders(const struct swbundle_cli *c, const char **dirs, size_t *count,
+			char own[PATH_MAX], struct err *e)
+{
+	const char *slash = strrchr(c->word, '/');
+
+	if (c->include.count >= FOLDERS_MAX)
+		return usage_error(e, "too many folders are named with -I");
+	for (size_t i = 0; i < c->include.count; i++)
+		dirs[(*count)++] = c->include.at[i];
+	if (text_print(own, PATH_MAX, "%.*s", slash ? (int)(slash - c->word + 1) : 1,
+		       slash ? c->word : ".") < 0)
+		return usage_error(e, "the name of the template is too long");
+	dirs[(*count)++] = own;
+	return 0;
+}
+
+static int read_epoch(struct build_options *o, struct err *e)
+{
+	const char *text = getenv("SOURCE_DATE_EPOCH");
+	uint64_t v;
+
+	if (!text || !*text)
+		return 0;
+	if (text_u64(text, &v) < 0 || v > UINT32_MAX)
+		return usage_error(e, "SOURCE_DATE_EPOCH must be seconds since 1970");
+	o->has_epoch = true;
+	o->epoch = (int64_t)v;
+	return 0;
+}
+
+static int run_build(const struct swbundle_cli *c, struct err *e)
+{
+	const char *dirs[FOLDERS_MAX];
+	char own[PATH_MAX];
+	struct build_options o = {
+		.template_file = c->word,
+		.output = c->output,
+		.dirs = dirs,
+		.key_file = c->key,
+		.cert_file = c->cert,
+		.scheme = scheme_of(c->scheme),
+		.vars_file = c->vars,
+		.use_environment = true,
+		.hash_lists = c->hash_list,
+		.note = warn,
+	};
+	int rc = c->output ? check_signing(c, e) : usage_error(e, "name the bundle with -o");
+
+	if (rc == 0)
+		rc = list_folders(c, dirs, &o.dir_count, own, e);
+	if (rc == 0)
+		rc = read_epoch(&o, e);
+	if (rc == 0 && c->part_size &&
+	    (text_size(c->part_size, &o.part_size) < 0 || !o.part_size || o.part_size > UINT32_MAX))
+		rc = usage_error(e, "--part-size must be a size below 4 GiB");
+	return rc < 0 ? rc : build_bundle(&o, e);
+}
+
+/* ---- verify ----------------------------------------------------------------------------- */
+
+static int read_key_file(const char *path, char **text, size_t *n, struct err *e)
+{
+	int rc = sys_read_file(AT_FDCWD, path, KEYS_MAX, text, n);
+
+	return rc < 0 ? err_at(e, err_sys(e, E_KEY_FILE, -rc, "reading it failed"), "%s", path) : 0;
+}
+
+/* unlike on a device it does not matter here who else may write the key file */
+static int load_keys(const struct swbundle_cli *c, struct keyring **k, struct err *e)
+{
+	struct keyring_options o = {.pinned = scheme_of(c->scheme),
+				    .purpose = c->purpose,
+				    .signer_name = c->signer,
+				    .now = sys_now_real()};
+	AUTO_FREE char *pem = NULL;
+	AUTO_FREE char *crl = NULL;
+	size_t n, crl_n = 0;
+	int rc = read_key_file(c->key, &pem, &n, e);
+
+	if (o.now < SWINSTALL_BUILD_STAMP)
+		o.now = SWINSTALL_BUILD_STAMP;
+	if (rc == 0 && c->crl)
+		rc = read_key_file(c->crl, &crl, &crl_n, e);
+	return rc < 0 ? rc : err_at(e, keyring_parse(k, pem, n, crl, crl_n, &o, e), "%s", c->key);
+}
+
+static int read_selection(const struct swbundle_cli *c, struct selection *s, char words[256],
+			  struct err *e)
+{
+	char *comma;
+
+	s->board = c->board;
+	if (!c->select)
+		return 0;
+	comma = text_copy(words, 256, c->select) < 0 ? NULL : strchr(words, ',');
+	if (!comma)
+		return usage_error(e, "-e takes SET,MODE");
+	*comma = '\0';
+	s->set = words;
+	s->mode = comma + 1;
+	return 0;
+}
+
+static int run_verify(const struct swbundle_cli *c, struct err *e)
+{
+	struct selection only = {0};
+	struct verify_options o = {.bundle = c->word,
+				   .strict = c->strict,
+				   .note = warn,
+				   .only = c->select || c->board ? &only : NULL};
+	struct verify_result r;
+	struct keyring *k = NULL;
+	char words[256];
+	int rc = c->key ? read_selection(c, &only, words, e)
+			: usage_error(e, "name the keys of the device with -k");
+
+	if (rc == 0)
+		rc = load_keys(c, &k, e);
+	o.keys = k;
+	if (rc == 0)
+		rc = verify_bundle(&o, &r, e);
+	keyring_free(k);
+	if (rc == 0)
+		printf("%s: good. Version %s, signed by %s (%s), %u payloads, %" PRIu64 " bytes\n",
+		       c->word, r.version, r.signature.signer, sig_scheme_name(r.signature.scheme),
+		       r.payloads, r.bytes);
+	return rc;
+}
+
+/* ---- inspect ---------------------------------------------------------------------------- */
+
+static int run_inspect(const struct swbundle_cli *c, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	int rc = inspect_bundle(c->word, c->json, &text, e);
+
+	if (rc == 0)
+		fputs(text, stdout);
+	return rc;
+}
+
+/* ---- commands --------------------------------------------------------------------------- */
+
+static const struct command {
+	const char *name;
+	const struct option_table *options;
+	const char *word; /* what the one word is called; NULL = takes none */
+	const char *undone;
+	int (*run)(const struct swbundle_cli *c, struct err *e);
+} commands[] = {
+	{"keygen", &swbundle_keygen_table, NULL, "no key was made", run_keygen},
+	{"build", &swbundle_build_table, "template", "no bundle was built", run_build},
+	{"verify", &swbundle_verify_table, "bundle", "the bundle is refused", run_verify},
+	{"inspect", &swbundle_inspect_table, "bundle", "the bundle cannot be shown", run_inspect},
+};
+
+static void print_commands(FILE *to)
+{
+	fprintf(to, "swbundle: make, check and look into bundles for swinstall and SWUpdate\n\n"
+		    "usage: swbundle COMMAND [options]\n\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].options->summary);
+	fprintf(to,
+		"\nswbundle COMMAND --help tells the options of a command; swbundle --version the version.\n");
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static void print_line(const char *name, const char *text)
+{
+	if (text[0])
+		fprintf(stderr, "  %-6s %s\n", name, text);
+}
+
+static void print_error(const struct command *cmd, const struct err *e)
+{
+	fprintf(stderr, "swbundle: %s\n", cmd ? cmd->undone : "nothing was done");
+	print_line("what", e->what);
+	print_line("where", e->where);
+	print_line("why", e->why);
+	print_line("fix", err_fix_text(e));
+	fprintf(stderr, "  %-6s SWI-%d %s   (doc/errors.md#swi-%d)\n", "code", e->code,
+		err_info(e->code)->name, e->code);
+}
+
+/* faults of the bundle are a refusal, all else is a failure to look at it */
+static int exit_code(const struct command *cmd, const struct err *e)
+{
+	bool of_bundle = (e->code >= E_TRUNCATED && e->code < E_HANDLER && e->code != E_KEY_FILE) ||
+			 (e->code >= E_PAYLOAD_HASH && e->code <= E_LIMIT_OUTPUT);
+
+	if (e->code == E_USAGE)
+		return USAGE;
+	return cmd->run == run_verify && of_bundle ? REFUSED : FAILED;
+}
+
+static int take_word(const struct command *cmd, const struct options *o, struct swbundle_cli *c,
+		     struct err *e)
+{
+	if (o->word_count > (cmd->word ? 1u : 0u))
+		return err_set(e, E_USAGE, EINVAL, "'%s' is one word too many",
+			       o->words[o->word_count - 1]);
+	if (cmd->word && !o->word_count && !c->help)
+		return err_set(e, E_USAGE, EINVAL, "name the %s", cmd->word);
+	c->word = o->word_count ? o->words[0] : NULL;
+	return 0;
+}
+
+static int print_help(const struct command *cmd, struct err *e)
+{
+	AUTO_FREE char *text = options_help(cmd->options);
+
+	if (!text)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for the help");
+	fputs(text, stdout);
+	return 0;
+}
+
+static int run(const struct command *cmd, int argc, char **argv, struct err *e)
+{
+	struct arena *a = arena_new(1024 * 1024);
+	struct swbundle_cli c = {0};
+	struct options o = {0};
+	int rc = a ? options_parse(&o, cmd->options, argc, argv, e)
+		   : err_set(e, E_MEMORY, ENOMEM, "no memory for the options");
+
+	if (rc == 0)
+		rc = options_apply(&o, INTO_PROGRAM, &c, a, e);
+	if (rc == 0)
+		rc = take_word(cmd, &o, &c, e);
+	if (rc == 0)
+		rc = c.help ? print_help(cmd, e) : cmd->run(&c, e);
+	options_clear(&o);
+	arena_free(a);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : "";
+	const struct command *cmd = find_command(word);
+	struct err e;
+
+	err_clear(&e);
+	if (strcmp(word, "--version") == 0) {
+		printf("swbundle %s\n", SWINSTALL_VERSION);
+		return DONE;
+	}
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+		print_commands(stdout);
+		return DONE;
+	}
+	if (!cmd) {
+		if (*word)
+			fprintf(stderr, "swbundle: there is no command '%s'\n\n", word);
+		print_commands(stderr);
+		return USAGE;
+	}
+	if (run(cmd, argc - 1, argv + 1, &e) < 0) {
+		print_error(cmd, &e);
+		return exit_code(cmd, &e);
+	}
+	return fflush(stdout) == 0 ? DONE : FAILED;
+}

@@ -1,0 +1,97 @@
+#include "core/cli/swbundle_options.h"
+
+#define CLI(field) .target = INTO_PROGRAM, .at = offsetof(struct swbundle_cli, field)
+#define HELP                                                                                       \
+	{                                                                                          \
+		'h', "help", NULL, OPTION_FLAG, CLI(help), .group = "Help", .help = "this text"    \
+	}
+
+#define OUTPUT	 "Output"
+#define INPUT	 "Input"
+#define SIGNING	 "Signing"
+#define PAYLOADS "Payloads"
+#define TRUST	 "Trust"
+#define SELECT	 "What of the bundle"
+
+static const char *const types[] = {"cms", "rsa", "ecdsa", "ed25519", NULL};
+static const char *const schemes[] = {"cms", "rsa", "rsa-pss", "ecdsa", "ed25519", NULL};
+static const char *const purposes[] = {"emailProtection", "codeSigning", "any", NULL};
+
+static const struct option keygen_rows[] = {
+	{0, "dir", "FOLDER", OPTION_TEXT, CLI(dir), .group = OUTPUT,
+	 .help = "where the files go, made when absent; else the working folder"},
+	{0, "name", "NAME", OPTION_TEXT, CLI(name), .group = OUTPUT,
+	 .help = "beginning of the file names, and name in the certificate; else 'swinstall'"},
+	{0, "type", "TYPE", OPTION_TEXT, CLI(type), .values = types, .group = OUTPUT,
+	 .help = "cms: RSA-3072 and a certificate signed by itself, which installs everywhere (unless told "
+		 "otherwise); rsa, ecdsa, ed25519: a bare key"},
+	HELP,
+};
+
+static const struct option build_rows[] = {
+	{'o', "output", "FILE", OPTION_TEXT, CLI(output), .group = OUTPUT,
+	 .help = "the bundle; appears whole or not at all"},
+	{'I', "include", "FOLDER", OPTION_LIST, CLI(include), .group = INPUT,
+	 .help = "where payloads are looked for, in order; the template's folder comes last"},
+	{0, "vars", "FILE", OPTION_TEXT, CLI(vars), .group = INPUT,
+	 .help = "NAME=VALUE lines for @@NAME@@ in the template; then the environment is asked"},
+	{0, "key", "FILE", OPTION_TEXT, CLI(key), .group = SIGNING, .help = "private key (PEM)"},
+	{0, "cert", "FILE", OPTION_TEXT, CLI(cert), .group = SIGNING,
+	 .help = "certificate of the key, its chain behind it (PEM)"},
+	{0, "scheme", "SCHEME", OPTION_TEXT, CLI(scheme), .values = schemes, .group = SIGNING,
+	 .help = "cms (unless told otherwise), rsa, rsa-pss, ecdsa, ed25519"},
+	{0, "unsigned", NULL, OPTION_FLAG, CLI(unsigned_bundle), .group = SIGNING,
+	 .help = "do not sign; devices refuse such a bundle unless their configuration allows it"},
+	{0, "hash-list", NULL, OPTION_FLAG, CLI(hash_list), .group = PAYLOADS,
+	 .help = "signed hashes of each block for images of 1 MiB or more, so that they can be written while they "
+		 "arrive; the entry's hash-list = true does it for one"},
+	{0, "part-size", "SIZE", OPTION_TEXT, CLI(part_size), .group = PAYLOADS,
+	 .help = "split payloads that are larger; else at 4 GiB, which is all that a member can hold"},
+	HELP,
+};
+
+static const struct option verify_rows[] = {
+	{'k', "key", "FILE", OPTION_TEXT, CLI(key), .group = TRUST,
+	 .help = "public keys or certificates (PEM), as the device has them"},
+	{0, "cert-purpose", "PURPOSE", OPTION_TEXT, CLI(purpose), .values = purposes,
+	 .group = TRUST,
+	 .help = "what the signer's certificate must be made for: emailProtection (unless told otherwise), "
+		 "codeSigning, any"},
+	{0, "forced-signer-name", "NAME", OPTION_TEXT, CLI(signer), .group = TRUST,
+	 .help = "the common name that the signer must have"},
+	{0, "crl-path", "FILE", OPTION_TEXT, CLI(crl), .group = TRUST,
+	 .help = "list of revoked certificates"},
+	{0, "digest-provider", "SCHEME", OPTION_TEXT, CLI(scheme), .values = schemes,
+	 .group = TRUST, .help = "the only method of signing to accept"},
+	{'e', "select", "SET,MODE", OPTION_TEXT, CLI(select), .group = SELECT,
+	 .help = "check this selection only; else all that the description offers"},
+	{'H', "board", "BOARD", OPTION_TEXT, CLI(board), .group = SELECT,
+	 .help = "the board of that selection"},
+	{0, "strict", NULL, OPTION_FLAG, CLI(strict), .group = SELECT,
+	 .help = "refuse what devices only tolerate: unknown keys, unlisted members, bytes behind the end"},
+	HELP,
+};
+
+static const struct option inspect_rows[] = {
+	{0, "json", NULL, OPTION_FLAG, CLI(json), .group = OUTPUT,
+	 .help = "one JSON object instead of a table"},
+	HELP,
+};
+
+static const char *const keygen_usage[] = {"[--dir FOLDER] [--name NAME] [--type TYPE]", NULL};
+static const char *const build_usage[] = {"TEMPLATE -o FILE --key KEY --cert CERT [options]", NULL};
+static const char *const verify_usage[] = {"-k KEY BUNDLE", NULL};
+static const char *const inspect_usage[] = {"[--json] BUNDLE", NULL};
+
+#define TABLE(command, text)                                                                       \
+	const struct option_table swbundle_##command##_table = {                                   \
+		.program = "swbundle " #command,                                                   \
+		.summary = text,                                                                   \
+		.usage = command##_usage,                                                          \
+		.rows = command##_rows,                                                            \
+		.count = ARRAY_SIZE(command##_rows)}
+
+TABLE(keygen, "make a key for signing, and what devices need to check it");
+TABLE(build, "make a signed bundle of a description and files");
+TABLE(verify, "check a bundle as a device would");
+TABLE(inspect, "show what is in a bundle");

@@ -1,0 +1,31 @@
+/* What the commands of swbundle take: one table each, read by the parser, --help, the manual and
+ * completion. */
+#ifndef CLI_SWBUNDLE_OPTIONS_H
+#define CLI_SWBUNDLE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/cli/options.h"
+#include "parser/schema.h"
+
+struct swbundle_cli {
+	/* keygen */
+	const char *dir, *name, *type;
+	/* build */
+	const char *output, *key, *cert, *scheme, *vars, *part_size;
+	struct strings include;
+	bool hash_list, unsigned_bundle;
+	/* verify; keys is also 'key' there */
+	const char *purpose, *signer, *crl, *select, *board;
+	bool strict;
+	/* inspect */
+	bool json;
+	bool help;
+	const char *word; /* what the command is for: template, bundle */
+};
+
+extern const struct option_table swbundle_keygen_table, swbundle_build_table, swbundle_verify_table,
+	swbundle_inspect_table;
+
+#endif
