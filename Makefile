@@ -171,8 +171,11 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(UNIT_HELP) $(O)/libswcli.a $(O)/libswbuild.a 
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(O)/libswcli.a $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS) -lcmocka
+# unit programs find the helpers as installed ones do
+$(O)/libexec/swinstall/swinstall-unpack: $(O)/swinstall-unpack
+	$(Q)mkdir -p $(@D); ln -sf ../../swinstall-unpack $@
 .PHONY: unit unit-build
-unit-build: all $(UNIT)
+unit-build: all $(UNIT) $(O)/libexec/swinstall/swinstall-unpack
 unit: unit-build
 	$(Q)O=$(O) scripts/run-unit $(UNIT)
 

@@ -67,10 +67,18 @@ bool codec_is_built(enum codec c)
 	return c == CODEC_NONE || codec_find(c);
 }
 
+int codec_need(enum codec c, struct err *e)
+{
+	if (codec_is_built(c))
+		return 0;
+	return err_set(e, E_NOT_BUILT, ENOTSUP, "%s is not built in (Kconfig: %s)", codec_name(c),
+		       (unsigned)c < CODEC_COUNT ? words[c].symbol : "?");
+}
+
 int codec_settle(struct stream *up, int rc, struct err *e)
 {
-	if (up->rc < 0)
-		return rc; /* it is the upstream's error already */
+	if (up->rc < 0 || up->proof != PROOF_NONE)
+		return rc; /* the upstream's own error already, or nothing left for it to find */
 
 	struct err mine = *e;
 	const uint8_t *buf;
@@ -223,11 +231,8 @@ int stage_decompress_open(struct stream **s, enum codec c, uint64_t mem_max, str
 {
 	const struct codec_ops *codec = codec_find(c);
 
-	if (c == CODEC_NONE)
-		return 0;
 	if (!codec)
-		return err_set(e, E_NOT_BUILT, ENOTSUP, "%s is not built in (Kconfig: %s)",
-			       codec_name(c), (unsigned)c < CODEC_COUNT ? words[c].symbol : "?");
+		return codec_need(c, e);
 
 	AUTO_FREE struct unpack *u = calloc(1, sizeof(*u));
 

@@ -35,14 +35,17 @@ struct codec_ops {
 /* NULL when it is not built */
 const struct codec_ops *codec_find(enum codec c);
 
+/* 0 when it is built (or NONE), else E_NOT_BUILT naming the symbol */
+int codec_need(enum codec c, struct err *e);
+
 /* the codec of an attribute value ("zlib", "xz", ...), CODEC_NONE when there is none of that name
  */
 enum codec codec_parse(const char *name);
 
 /*
- * A stage's own verdict over bytes that are not proven yet: rc and *e are kept, unless the
- * upstream, read on for about a second, turns out to be wrong itself. A damaged payload is then
- * told by its hash and not by the decoder that stumbled over it. Returns the rc to return.
+ * A stage's own verdict over bytes that were not proven when they were lent: rc and *e are kept,
+ * unless the upstream, read on for about a second, turns out to be wrong itself. A damaged payload
+ * is then told by its hash and not by the decoder that stumbled over it. Returns the rc to return.
  */
 int codec_settle(struct stream *up, int rc, struct err *e);
 
