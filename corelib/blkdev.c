@@ -23,6 +23,7 @@ struct fd_dev {
 	bool may_drop;              /* O_DIRECT may be given up when the device refuses it after all */
 	uint64_t start, end;        /* buffered bytes in a row that are not pushed yet */
 	uint64_t pushed, pushed_len; /* the row before, on its way to the medium */
+	uint64_t stale;             /* below it the cache may hold what the medium does not */
 };
 
 static struct fd_dev *of(struct blkdev *d)
@@ -112,16 +113,14 @@ static int choose_direct(struct fd_dev *f, enum blkdev_direct want, struct err *
 /* ---- the page cache, where there is no O_DIRECT ---- */
 
 /*
- * Waiting here takes the error away from the fsync that follows (one report for each open file), so a
- * failure must be kept.
+ * Bring a range to the medium and out of the cache (len 0: to the end). Waiting here takes the error away
+ * from the fsync that follows (one report for each open file), so a failure must be kept.
  */
 static int settle(struct blkdev *d, uint64_t off, uint64_t len)
 {
 	const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
 			     SYNC_FILE_RANGE_WAIT_AFTER;
 
-	if (len == 0)
-		return 0;
 	if (TEMP_FAILURE_RETRY(sync_file_range(d->fd, (off_t)off, (off_t)len, all)) == 0 ||
 	    errno == ENOSYS || errno == EINVAL || errno == ESPIPE) {
 		posix_fadvise(d->fd, (off_t)off, (off_t)len, POSIX_FADV_DONTNEED);
@@ -136,13 +135,15 @@ static int push_behind(struct fd_dev *f, uint64_t off, size_t n)
 {
 	int rc;
 
+	if (f->stale < off + n)
+		f->stale = off + n;
 	if (off != f->end)
 		f->start = off;
 	f->end = off + n;
 	if (f->end - f->start < BEHIND)
 		return 0;
 	sync_file_range(f->d.fd, (off_t)f->start, (off_t)(f->end - f->start), SYNC_FILE_RANGE_WRITE);
-	rc = settle(&f->d, f->pushed, f->pushed_len);
+	rc = f->pushed_len ? settle(&f->d, f->pushed, f->pushed_len) : 0;
 	f->pushed = f->start;
 	f->pushed_len = f->end - f->start;
 	f->start = f->end;
@@ -182,9 +183,21 @@ static int fd_pwrite_any(struct blkdev *d, const void *buf, size_t n, uint64_t o
 	return err_while(e, rc, "write of %zu bytes failed at offset %" PRIu64, n, off);
 }
 
+/* reading on, past all that was written since: what the cache holds there came from the medium */
+static int forget_cache(struct fd_dev *f, uint64_t off)
+{
+	int rc;
+
+	if (f->d.direct || off >= f->stale)
+		return 0;
+	rc = settle(&f->d, 0, 0);
+	f->stale = 0;
+	return rc;
+}
+
 static ssize_t fd_pread(struct blkdev *d, void *buf, size_t n, uint64_t off, struct err *e)
 {
-	ssize_t rc = d->direct ? 0 : settle(d, off, n);
+	ssize_t rc = forget_cache(of(d), off);
 
 	if (rc == 0)
 		rc = sys_pread(d->fd, buf, n, off);
@@ -328,6 +341,7 @@ int blkdev_open(struct blkdev **d, int fd, const char *name, const struct blkdev
 		return err_at(e, err_set(e, E_MEMORY, ENOMEM, "a device"), "%s", name);
 	}
 	f->d.fd = fd;
+	f->stale = UINT64_MAX;
 	text_printable(name, strlen(name), f->d.name, sizeof(f->d.name));
 	rc = fd_dev_init(f, o, e);
 	if (rc < 0) {
