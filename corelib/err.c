@@ -1,4 +1,5 @@
 /* Errors: the first cause stays, outer levels add place and activity, all text is printable. */
+#define ERR_C /* see the end of err.h */
 #include "corelib/err.h"
 
 #include <errno.h>

@@ -22,12 +22,12 @@ enum errcode {
 
 struct err {
 	enum errcode code;
-	int sys;           /* errno of the cause, > 0 once set */
-	char what[256];    /* what was being done: "write of 1048576 bytes at offset 0 failed" */
-	char object[192];  /* the innermost place: "/dev/mmcblk0p3" */
-	char where[512];   /* all places, from the inside out, ", " between */
-	char why[512];     /* the fact */
-	char fix[256];     /* overrides the catalogue's text when not empty */
+	int sys;	  /* errno of the cause, > 0 once set */
+	char what[256];	  /* what was being done: "write of 1048576 bytes at offset 0 failed" */
+	char object[192]; /* the innermost place: "/dev/mmcblk0p3" */
+	char where[512];  /* all places, from the inside out, ", " between */
+	char why[512];	  /* the fact */
+	char fix[256];	  /* overrides the catalogue's text when not empty */
 };
 
 /* one row of the catalogue corelib/errcat.def */
@@ -69,5 +69,23 @@ const struct errinfo *err_row(size_t index); /* NULL past the last: for doc/erro
 
 /* what to print as fix: e->fix, else the catalogue's */
 const char *err_fix_text(const struct err *e);
+
+#if defined(__clang_analyzer__) && !defined(ERR_C)
+/* the analyzer looks at one file at a time: what it must know of these */
+#define err_set(...) ((err_set)(__VA_ARGS__), -1)
+#define err_sys(...) ((err_sys)(__VA_ARGS__), -1)
+#define err_at(e, rc, ...)                                                                         \
+	({                                                                                         \
+		int rc_ = (rc);                                                                    \
+		(void)(err_at)(e, rc_, __VA_ARGS__);                                               \
+		rc_;                                                                               \
+	})
+#define err_while(e, rc, ...)                                                                      \
+	({                                                                                         \
+		int rc_ = (rc);                                                                    \
+		(void)(err_while)(e, rc_, __VA_ARGS__);                                            \
+		rc_;                                                                               \
+	})
+#endif
 
 #endif
