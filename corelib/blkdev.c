@@ -15,15 +15,16 @@
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
-#define BEHIND (8u * 1024 * 1024) /* so much may be dirty in the page cache before it is pushed out */
+#define BEHIND                                                                                     \
+	(8u * 1024 * 1024) /* so much may be dirty in the page cache before it is pushed out */
 
 struct fd_dev {
 	struct blkdev d;
 	bool block;
-	bool may_drop;              /* O_DIRECT may be given up when the device refuses it after all */
-	uint64_t start, end;        /* buffered bytes in a row that are not pushed yet */
+	bool may_drop;	     /* O_DIRECT may be given up when the device refuses it after all */
+	uint64_t start, end; /* buffered bytes in a row that are not pushed yet */
 	uint64_t pushed, pushed_len; /* the row before, on its way to the medium */
-	uint64_t stale;             /* below it the cache may hold what the medium does not */
+	uint64_t stale;		     /* below it the cache may hold what the medium does not */
 };
 
 static struct fd_dev *of(struct blkdev *d)
@@ -113,13 +114,14 @@ static int choose_direct(struct fd_dev *f, enum blkdev_direct want, struct err *
 /* ---- the page cache, where there is no O_DIRECT ---- */
 
 /*
- * Bring a range to the medium and out of the cache (len 0: to the end). Waiting here takes the error away
- * from the fsync that follows (one report for each open file), so a failure must be kept.
+ * Bring a range to the medium and out of the cache (len 0: to the end). Waiting here takes the
+ * error away from the fsync that follows (one report for each open file), so a failure must be
+ * kept.
  */
 static int settle(struct blkdev *d, uint64_t off, uint64_t len)
 {
-	const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-			     SYNC_FILE_RANGE_WAIT_AFTER;
+	const unsigned all =
+		SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 
 	if (TEMP_FAILURE_RETRY(sync_file_range(d->fd, (off_t)off, (off_t)len, all)) == 0 ||
 	    errno == ENOSYS || errno == EINVAL || errno == ESPIPE) {
@@ -142,7 +144,8 @@ static int push_behind(struct fd_dev *f, uint64_t off, size_t n)
 	f->end = off + n;
 	if (f->end - f->start < BEHIND)
 		return 0;
-	sync_file_range(f->d.fd, (off_t)f->start, (off_t)(f->end - f->start), SYNC_FILE_RANGE_WRITE);
+	sync_file_range(f->d.fd, (off_t)f->start, (off_t)(f->end - f->start),
+			SYNC_FILE_RANGE_WRITE);
 	rc = f->pushed_len ? settle(&f->d, f->pushed, f->pushed_len) : 0;
 	f->pushed = f->start;
 	f->pushed_len = f->end - f->start;
@@ -234,7 +237,7 @@ static int zero_file(const struct blkdev *d, uint64_t off, uint64_t len)
 
 static int zero_block(const struct blkdev *d, uint64_t off, uint64_t len)
 {
-	uint64_t range[2] = { off, len };
+	uint64_t range[2] = {off, len};
 
 	return TEMP_FAILURE_RETRY(ioctl(d->fd, BLKZEROOUT, range)) < 0 ? -errno : 0;
 }
@@ -330,7 +333,8 @@ static int fd_dev_init(struct fd_dev *f, const struct blkdev_options *o, struct 
 	return choose_direct(f, o ? o->direct : DIRECT_AUTO, e);
 }
 
-int blkdev_open(struct blkdev **d, int fd, const char *name, const struct blkdev_options *o, struct err *e)
+int blkdev_open(struct blkdev **d, int fd, const char *name, const struct blkdev_options *o,
+		struct err *e)
 {
 	struct fd_dev *f = calloc(1, sizeof(*f));
 	int rc;
@@ -368,11 +372,14 @@ int blkdev_range(const struct blkdev *d, uint64_t off, uint64_t len, struct err 
 	int rc = 0;
 
 	if (off > size || (off == size && len > 0))
-		rc = err_set(e, E_RANGE, ENOSPC, "'%s' has %" PRIu64 " bytes: there is no offset %" PRIu64,
-			     d->name, size, off);
+		rc = err_set(e, E_RANGE, ENOSPC,
+			     "'%s' has %" PRIu64 " bytes: there is no offset %" PRIu64, d->name,
+			     size, off);
 	else if (len > size - off) /* order avoids wrap-around */
-		rc = err_set(e, E_TARGET_SMALL, ENOSPC, "'%s' has %" PRIu64 " bytes; %" PRIu64
-			     " do not fit at offset %" PRIu64, d->name, size, len, off);
+		rc = err_set(e, E_TARGET_SMALL, ENOSPC,
+			     "'%s' has %" PRIu64 " bytes; %" PRIu64
+			     " do not fit at offset %" PRIu64,
+			     d->name, size, len, off);
 	return err_at(e, rc, "%s", d->name);
 }
 
@@ -416,7 +423,8 @@ static int hash_range(struct blkdev *d, uint64_t off, uint64_t len, struct sha25
 	return 0;
 }
 
-static int check_digest(struct blkdev *d, uint64_t off, uint64_t len, uint8_t out[SHA256_LEN], struct err *e)
+static int check_digest(struct blkdev *d, uint64_t off, uint64_t len, uint8_t out[SHA256_LEN],
+			struct err *e)
 {
 	struct sha256 h;
 	int rc = sha256_init(&h, e);
@@ -430,19 +438,28 @@ static int check_digest(struct blkdev *d, uint64_t off, uint64_t len, uint8_t ou
 	return rc;
 }
 
-int blkdev_check(struct blkdev *d, uint64_t off, uint64_t len, const uint8_t sha256[32], struct err *e)
+static int check_range(struct blkdev *d, uint64_t off, uint64_t len, const uint8_t want[SHA256_LEN],
+		       struct err *e)
 {
 	uint8_t have[SHA256_LEN];
-	int rc = blkdev_range(d, off, len, e);
 
-	if (rc == 0 && !d->ops->pread)
-		rc = err_set(e, E_VERIFY_WRITES, ENOTSUP, "it cannot be read back");
-	if (rc == 0)
-		rc = check_digest(d, off, len, have, e);
-	if (rc == 0 && memcmp(have, sha256, SHA256_LEN) != 0)
-		rc = err_set(e, E_VERIFY_WRITES, EIO, "%" PRIu64 " bytes at offset %" PRIu64
-			     " differ from what was written", len, off);
-	if (rc < 0 && !e->object[0])
-		err_at(e, rc, "%s", d->name);
-	return rc;
+	if (blkdev_range(d, off, len, e) < 0)
+		return -e->sys;
+	if (!d->ops->pread)
+		return err_set(e, E_VERIFY_WRITES, ENOTSUP, "it cannot be read back");
+	if (check_digest(d, off, len, have, e) < 0)
+		return -e->sys;
+	if (memcmp(have, want, SHA256_LEN) == 0)
+		return 0;
+	return err_set(e, E_VERIFY_WRITES, EIO,
+		       "%" PRIu64 " bytes at offset %" PRIu64 " differ from what was written", len,
+		       off);
+}
+
+int blkdev_check(struct blkdev *d, uint64_t off, uint64_t len, const uint8_t sha256[32],
+		 struct err *e)
+{
+	int rc = check_range(d, off, len, sha256, e);
+
+	return rc < 0 && !e->object[0] ? err_at(e, rc, "%s", d->name) : rc;
 }

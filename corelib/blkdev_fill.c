@@ -1,4 +1,5 @@
-/* The fill: a stream goes to a device in whole aligned blocks, and only what is not there already. */
+/* The fill: a stream goes to a device in whole aligned blocks, and only what is not there already.
+ */
 #include "corelib/blkdev.h"
 
 #include <errno.h>
@@ -8,26 +9,26 @@
 
 #include "corelib/text.h"
 
-#define WINDOW  STREAM_BLOCK
-#define GATHER  (WINDOW / 4)  /* smaller blocks are copied together: small direct writes are slow */
-#define GRAIN   4096u         /* unit of comparing: what file systems are made of */
-#define PIECE   (64u * 1024)  /* what one look costs while nothing is found equal */
-#define RUNS    32u           /* so many separate writes in a window, then small gaps are written too */
-#define GAP     4u            /* in grains */
-#define EAGER   8u            /* a row of n different windows is followed by n / EAGER unseen ones */
-#define LAZY    64u
+#define WINDOW STREAM_BLOCK
+#define GATHER (WINDOW / 4) /* smaller blocks are copied together: small direct writes are slow */
+#define GRAIN  4096u	    /* unit of comparing: what file systems are made of */
+#define PIECE  (64u * 1024) /* what one look costs while nothing is found equal */
+#define RUNS   32u /* so many separate writes in a window, then small gaps are written too */
+#define GAP    4u  /* in grains */
+#define EAGER  8u  /* a row of n different windows is followed by n / EAGER unseen ones */
+#define LAZY   64u
 
 struct filler {
 	struct blkdev *d;
-	uint64_t pos;     /* where the next byte of the stream goes */
-	uint64_t end;     /* the first byte that must not be written */
-	uint8_t *buf;     /* gathers [pos - have, pos); the byte for offset o is at o % WINDOW */
+	uint64_t pos; /* where the next byte of the stream goes */
+	uint64_t end; /* the first byte that must not be written */
+	uint8_t *buf; /* gathers [pos - have, pos); the byte for offset o is at o % WINDOW */
 	size_t have;
 	enum blkdev_compare compare;
-	uint8_t *old;     /* what the medium holds */
-	bool equal;       /* the last window that was looked at had something equal */
-	uint64_t misses;  /* windows in a row without anything equal */
-	uint64_t unseen;  /* windows to be written without a look */
+	uint8_t *old;	 /* what the medium holds */
+	bool equal;	 /* the last window that was looked at had something equal */
+	uint64_t misses; /* windows in a row without anything equal */
+	uint64_t unseen; /* windows to be written without a look */
 	bool zeroing;
 };
 
@@ -146,7 +147,8 @@ static bool wants_look(struct filler *f)
 	return false;
 }
 
-/* is any grain of the first piece that is not zero on the medium? zeros say nothing about an image */
+/* is any grain of the first piece that is not zero on the medium? zeros say nothing about an image
+ */
 static bool probe(struct filler *f, uint64_t off, const uint8_t *p, size_t n)
 {
 	const size_t grain = grain_of(f);
@@ -262,17 +264,24 @@ static int put_block(struct filler *f, uint64_t off, const uint8_t *p, size_t n,
 	return write_out(f, off, p, n, e);
 }
 
+static bool rest_is_there(struct filler *f, uint64_t off, const uint8_t *p, size_t n)
+{
+	const uint8_t *old = f->old;
+	const size_t in = off % f->d->io_align;
+
+	return read_old(f, off - in, f->d->io_align, in + n) && memcmp(old + in, p, n) == 0;
+}
+
 /* a head or tail smaller than the device's unit */
 static int put_rest(struct filler *f, uint64_t off, const uint8_t *p, size_t n, struct err *e)
 {
 	int (*any)(struct blkdev *, const void *, size_t, uint64_t, struct err *);
-	const size_t in = off % f->d->io_align;
 	int rc;
 
 	if (f->compare != COMPARE_NO) {
 		if (window_new(f, &f->old, e) < 0)
 			return -e->sys;
-		if (read_old(f, off - in, f->d->io_align, in + n) && memcmp(f->old + in, p, n) == 0) {
+		if (rest_is_there(f, off, p, n)) {
 			f->d->skipped += n;
 			return 0;
 		}
@@ -291,8 +300,11 @@ static int put(struct filler *f, uint64_t off, const uint8_t *p, size_t n, struc
 	int rc = 0;
 
 	if (off > f->end || n > f->end - off) /* a stream of unknown size, or one that lied */
-		return err_at(e, err_set(e, E_TARGET_SMALL, ENOSPC, "there is room up to byte %" PRIu64
-					 ", the payload is longer", f->end), "%s", f->d->name);
+		return err_at(e,
+			      err_set(e, E_TARGET_SMALL, ENOSPC,
+				      "there is room up to byte %" PRIu64 ", the payload is longer",
+				      f->end),
+			      "%s", f->d->name);
 	head = head < n ? head : n;
 	body = (n - head) / align * align;
 	if (head)
@@ -362,7 +374,8 @@ static enum blkdev_compare choose_compare(const struct blkdev *d, enum blkdev_co
 	return want == COMPARE_AUTO ? d->compare : want;
 }
 
-static int check_room(struct filler *f, const struct stream *in, const struct fill *how, struct err *e)
+static int check_room(struct filler *f, const struct stream *in, const struct fill *how,
+		      struct err *e)
 {
 	const uint64_t need = in->has_size ? in->size : 0;
 	const struct blkdev *d = f->d;
@@ -373,15 +386,21 @@ static int check_room(struct filler *f, const struct stream *in, const struct fi
 	if (how->limit && how->limit < f->end - how->offset)
 		f->end = how->offset + how->limit;
 	if (need > f->end - how->offset)
-		return err_at(e, err_set(e, E_TARGET_SMALL, ENOSPC, "%" PRIu64 " bytes may be written at "
-					 "offset %" PRIu64 ", the payload has %" PRIu64, how->limit,
-					 how->offset, need), "%s", d->name);
+		return err_at(e,
+			      err_set(e, E_TARGET_SMALL, ENOSPC,
+				      "%" PRIu64 " bytes may be written at "
+				      "offset %" PRIu64 ", the payload has %" PRIu64,
+				      how->limit, how->offset, need),
+			      "%s", d->name);
 	if (d->sequential && how->offset)
-		return err_at(e, err_set(e, E_RANGE, ESPIPE, "it is written from its start only"), "%s",
-			      d->name);
+		return err_at(e, err_set(e, E_RANGE, ESPIPE, "it is written from its start only"),
+			      "%s", d->name);
 	if (d->needs_total && !in->has_size)
-		return err_at(e, err_set(e, E_TARGET, EINVAL, "it must know the size of the payload "
-					 "beforehand"), "%s", d->name);
+		return err_at(e,
+			      err_set(e, E_TARGET, EINVAL,
+				      "it must know the size of the payload "
+				      "beforehand"),
+			      "%s", d->name);
 	return 0;
 }
 

@@ -20,7 +20,7 @@ enum part { PART_NEW, PART_OLD, PART_NONE };
 
 static const char *part_name(const struct staged *s, enum part p, char out[32])
 {
-	static const char *const suffix[] = { "new", "old", "none" };
+	static const char *const suffix[] = {"new", "old", "none"};
 
 	text_print(out, 32, "%u.%s", s->place.index, suffix[p]);
 	return out;
@@ -74,7 +74,8 @@ static int split(struct staged_place *pl, const char *path, struct err *e)
 	size_t n;
 
 	if (path[0] != '/' || has_dots(path))
-		return err_set(e, E_FILE, EINVAL, "the path must be absolute, without '.' and '..'");
+		return err_set(e, E_FILE, EINVAL,
+			       "the path must be absolute, without '.' and '..'");
 	if (text_has_control(path, strlen(path)) || !text_is_utf8(path, strlen(path)) ||
 	    strpbrk(path, "\n\r\t"))
 		return err_set(e, E_FILE, EINVAL, "the path has control bytes");
@@ -109,8 +110,10 @@ static int open_folder(struct staged *s, struct err *e)
 	if (!sys_path_is_safe(s->place.folder) && stat(s->place.folder, &st) < 0)
 		return -errno;
 	if (!sys_path_is_safe(s->place.folder))
-		return at(s, e, err_set(e, E_TARGET, EPERM, "others than root may change what '%s' leads to",
-					s->place.folder));
+		return at(s, e,
+			  err_set(e, E_TARGET, EPERM,
+				  "others than root may change what '%s' leads to",
+				  s->place.folder));
 	fd = sys_openat(AT_FDCWD, s->place.folder, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
@@ -127,10 +130,14 @@ static int check_target(struct staged *s, struct err *e)
 		return failed(s, e, rc, "the target cannot be examined");
 	s->existed = rc == 1;
 	if (rc == 1 && S_ISLNK(st.st_mode))
-		return at(s, e, err_set(e, E_FILE, ELOOP, "it is a symbolic link; name the file that it "
-					"leads to"));
+		return at(s, e,
+			  err_set(e, E_FILE, ELOOP,
+				  "it is a symbolic link; name the file that it "
+				  "leads to"));
 	if (rc == 1 && !S_ISREG(st.st_mode))
-		return at(s, e, err_set(e, E_FILE, EISDIR, "there is something that is not a regular file"));
+		return at(s, e,
+			  err_set(e, E_FILE, EISDIR,
+				  "there is something that is not a regular file"));
 	return 0;
 }
 
@@ -173,7 +180,8 @@ static int look(struct staged *s, bool create, struct err *e)
 		return err_is_set(e) ? rc : 0;
 	failed(s, e, rc, "the folder cannot be opened");
 	if (rc == -ENOENT)
-		err_fix(e, "make the folder, or give the entry the property create-destination = \"true\"");
+		err_fix(e,
+			"make the folder, or give the entry the property create-destination = \"true\"");
 	return rc;
 }
 
@@ -233,7 +241,9 @@ static int find_again(struct staged *s, struct err *e)
 	int rc = open_folder(s, e);
 
 	if (rc < 0)
-		return rc == -ENOENT || err_is_set(e) ? rc : failed(s, e, rc, "the folder cannot be opened");
+		return rc == -ENOENT || err_is_set(e)
+			       ? rc
+			       : failed(s, e, rc, "the folder cannot be opened");
 	rc = open_stage(s, e);
 	if (rc == 0)
 		rc = read_state(s, has, e);
@@ -280,7 +290,8 @@ static int make_one(char *path)
 	dir = open_dir(parent, slash + 1);
 	if (dir < 0)
 		return dir;
-	return fchmod(dir, 0755) < 0 ? -errno : sys_fsync(parent); /* the umask took something away */
+	return fchmod(dir, 0755) < 0 ? -errno
+				     : sys_fsync(parent); /* the umask took something away */
 }
 
 /* the missing parts of the folder, from the root on */
@@ -365,8 +376,8 @@ static int copy_attrs(int from, int to)
 
 static int copy_nature(const struct staged *s, int to)
 {
-	AUTO_CLOSE int from = sys_openat(s->folder_fd, s->place.name,
-					 O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	AUTO_CLOSE int from =
+		sys_openat(s->folder_fd, s->place.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	struct stat st;
 
 	if (from < 0)
@@ -452,7 +463,8 @@ static int keep_old(struct staged *s, struct err *e)
 static int note_none(struct staged *s, struct err *e)
 {
 	char name[32];
-	int fd = sys_openat(s->stage_fd, part_name(s, PART_NONE, name), O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+	int fd = sys_openat(s->stage_fd, part_name(s, PART_NONE, name),
+			    O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return failed(s, e, fd, "the staging folder cannot be written");
@@ -483,7 +495,8 @@ static int heal(struct staged *s, const bool has[3], struct err *e)
 
 	if (!has[PART_NEW] || !has[PART_OLD] || there(s->folder_fd, s->place.name, &st) != 0)
 		return 0;
-	rc = sys_renameat(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd, s->place.name, 0);
+	rc = sys_renameat(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd, s->place.name,
+			  0);
 	return rc < 0 ? failed(s, e, rc, "the old file cannot be put back") : sync_folders(s, e);
 }
 
@@ -516,7 +529,8 @@ static int unlink_part(struct staged *s, enum part p, struct err *e)
 	char name[32];
 	int rc = sys_unlinkat(s->stage_fd, part_name(s, p, name), 0);
 
-	return rc < 0 && rc != -ENOENT ? failed(s, e, rc, "the staging folder cannot be tidied") : 0;
+	return rc < 0 && rc != -ENOENT ? failed(s, e, rc, "the staging folder cannot be tidied")
+				       : 0;
 }
 
 int staged_revert(struct staged *s, struct err *e)

@@ -12,8 +12,10 @@
 #define FILE_MAX_BYTES (256u * 1024) /* no boot loader holds as much */
 
 static const struct attr props[] = {
-	{ .name = "nooverride", .type = ATTR_BOOL, .dflt = "false",
-	  .help = "variables that the description's own list bootenv sets stay as they are there" },
+	{.name = "nooverride",
+	 .type = ATTR_BOOL,
+	 .dflt = "false",
+	 .help = "variables that the description's own list bootenv sets stay as they are there"},
 };
 
 struct lines {
@@ -49,7 +51,8 @@ static int take_line(struct lines *l, char *line, size_t n, struct err *e)
 	*value++ = '\0';
 	if (l->keep && h->ops->has_variable(h, line))
 		return 0;
-	return err_at(e, h->ops->set_variable(h, line, *value ? value : NULL, e), "line %u", l->number);
+	return err_at(e, h->ops->set_variable(h, line, *value ? value : NULL, e), "line %u",
+		      l->number);
 }
 
 static int take_text(struct lines *l, char *text, size_t n, struct err *e)
@@ -74,12 +77,14 @@ static int read_text(struct stream *in, char *text, size_t *len, struct err *e)
 	ssize_t n = 1;
 	size_t got = 0;
 
-	while (got <= FILE_MAX_BYTES && (n = stream_read(in, text + got, FILE_MAX_BYTES + 1 - got, e)) > 0)
+	while (got <= FILE_MAX_BYTES &&
+	       (n = stream_read(in, text + got, FILE_MAX_BYTES + 1 - got, e)) > 0)
 		got += (size_t)n;
 	if (n < 0)
 		return (int)n;
 	if (got > FILE_MAX_BYTES)
-		return err_set(e, E_ENV_BIG, E2BIG, "a file of variables has at most %u bytes", FILE_MAX_BYTES);
+		return err_set(e, E_ENV_BIG, E2BIG, "a file of variables has at most %u bytes",
+			       FILE_MAX_BYTES);
 	*len = got;
 	return 0;
 }
@@ -90,14 +95,15 @@ static int bootenv_check_step(struct step *st, struct err *e)
 	int rc = props_flag(st->entry, "nooverride", &ignored, e);
 
 	if (rc == 0 && st->has_size && st->size > FILE_MAX_BYTES)
-		rc = err_set(e, E_ENV_BIG, E2BIG, "a file of variables has at most %u bytes", FILE_MAX_BYTES);
+		rc = err_set(e, E_ENV_BIG, E2BIG, "a file of variables has at most %u bytes",
+			     FILE_MAX_BYTES);
 	return rc;
 }
 
 static int bootenv_install(struct step *st, struct stream *in, struct err *e)
 {
 	AUTO_FREE char *text = malloc(FILE_MAX_BYTES + 2);
-	struct lines l = { .st = st };
+	struct lines l = {.st = st};
 	size_t len = 0;
 	int rc;
 

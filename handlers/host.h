@@ -1,7 +1,8 @@
 /*
  * All that a handler may ask of the program. Filled by core, faked in tests.
  *
- * Nothing here is live before activation: variables join commit 2, notes go to the journal before the act.
+ * Nothing here is live before activation: variables join commit 2, notes go to the journal before
+ * the act.
  */
 #ifndef HANDLERS_HOST_H
 #define HANDLERS_HOST_H

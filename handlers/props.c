@@ -11,5 +11,6 @@ int props_flag(const struct entry *t, const char *name, bool *on, struct err *e)
 	*on = v && strcmp(v, "true") == 0;
 	if (!v || *on || strcmp(v, "false") == 0)
 		return 0;
-	return err_set(e, E_PROPERTY, EINVAL, "%s is \"%s\", but can be \"true\" or \"false\" only", name, v);
+	return err_set(e, E_PROPERTY, EINVAL, "%s is \"%s\", but can be \"true\" or \"false\" only",
+		       name, v);
 }

@@ -14,7 +14,7 @@ static int raw_check(struct step *st, struct err *e)
 
 static int fill(struct step *st, struct stream *in, struct err *e)
 {
-	const struct fill how = { .offset = st->entry->offset };
+	const struct fill how = {.offset = st->entry->offset};
 
 	return blkdev_fill(st->dev, in, &how, e);
 }

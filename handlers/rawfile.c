@@ -11,10 +11,14 @@
 #include "handlers/props.h"
 
 static const struct attr props[] = {
-	{ .name = "create-destination", .type = ATTR_BOOL, .dflt = "false",
-	  .help = "make the missing parts of the folder" },
-	{ .name = "atomic-install", .type = ATTR_BOOL, .dflt = "true",
-	  .help = "put the file in place in one move; always done, whatever is said" },
+	{.name = "create-destination",
+	 .type = ATTR_BOOL,
+	 .dflt = "false",
+	 .help = "make the missing parts of the folder"},
+	{.name = "atomic-install",
+	 .type = ATTR_BOOL,
+	 .dflt = "true",
+	 .help = "put the file in place in one move; always done, whatever is said"},
 };
 
 /* a guess that saves work: the writes themselves are the truth */
@@ -27,8 +31,9 @@ static int check_room(const struct step *st, struct err *e)
 		return 0;
 	if (u64_mul(fs.f_bavail, fs.f_frsize, &free_bytes) || st->size <= free_bytes)
 		return 0;
-	return err_set(e, E_NO_SPACE, ENOSPC, "%" PRIu64 " bytes are free, the file needs %" PRIu64
-		       " beside the old one", free_bytes, st->size);
+	return err_set(e, E_NO_SPACE, ENOSPC,
+		       "%" PRIu64 " bytes are free, the file needs %" PRIu64 " beside the old one",
+		       free_bytes, st->size);
 }
 
 static int rawfile_check(struct step *st, struct err *e)
@@ -41,7 +46,8 @@ static int rawfile_check(struct step *st, struct err *e)
 	if (rc == 0 && (!st->entry->path || !st->file))
 		rc = err_set(e, E_DESC_MISSING, EINVAL, "rawfile needs the attribute path");
 	if (rc == 0 && st->entry->has_offset && st->entry->offset)
-		rc = err_set(e, E_DESC_VALUE, EINVAL, "rawfile writes whole files: there is no offset");
+		rc = err_set(e, E_DESC_VALUE, EINVAL,
+			     "rawfile writes whole files: there is no offset");
 	if (rc == 0)
 		rc = check_room(st, e);
 	return err_at(e, rc, "%s", st->entry->path ? st->entry->path : "rawfile");
@@ -49,7 +55,7 @@ static int rawfile_check(struct step *st, struct err *e)
 
 static int write_content(const struct step *st, int fd, struct stream *in, struct err *e)
 {
-	const struct fill how = { .compare = COMPARE_NO };
+	const struct fill how = {.compare = COMPARE_NO};
 	struct blkdev *dev;
 	int rc = blkdev_open(&dev, fd, st->entry->path, NULL, e);
 

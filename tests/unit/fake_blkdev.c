@@ -12,6 +12,8 @@ static struct fakedev *of(struct blkdev *d)
 
 static void note(struct fakedev *f, const struct fakedev_entry *en)
 {
+	if (f->no_log)
+		return;
 	f->log = realloc(f->log, (f->count + 1) * sizeof(*f->log));
 	if (!f->log)
 		abort();
@@ -37,7 +39,8 @@ uint64_t fakedev_bytes(const struct fakedev *f, enum fakedev_op op)
 }
 
 /* log it; is it the one that fails? */
-static int begin(struct fakedev *f, const struct fakedev_entry *en, enum errcode code, struct err *e)
+static int begin(struct fakedev *f, const struct fakedev_entry *en, enum errcode code,
+		 struct err *e)
 {
 	unsigned n;
 
@@ -61,7 +64,8 @@ static int check(struct fakedev *f, const void *buf, size_t n, uint64_t off, str
 
 static int fake_pwrite(struct blkdev *d, const void *buf, size_t n, uint64_t off, struct err *e)
 {
-	int rc = begin(of(d), &(struct fakedev_entry){ FAKEDEV_WRITE, off, n, buf }, E_TARGET_WRITE, e);
+	int rc = begin(of(d), &(struct fakedev_entry){FAKEDEV_WRITE, off, n, buf}, E_TARGET_WRITE,
+		       e);
 
 	if (rc == 0)
 		rc = check(of(d), buf, n, off, e);
@@ -72,7 +76,7 @@ static int fake_pwrite(struct blkdev *d, const void *buf, size_t n, uint64_t off
 
 static int fake_any(struct blkdev *d, const void *buf, size_t n, uint64_t off, struct err *e)
 {
-	int rc = begin(of(d), &(struct fakedev_entry){ FAKEDEV_ANY, off, n, buf }, E_TARGET_WRITE, e);
+	int rc = begin(of(d), &(struct fakedev_entry){FAKEDEV_ANY, off, n, buf}, E_TARGET_WRITE, e);
 
 	if (rc == 0 && (off > of(d)->room || n > of(d)->room - off))
 		rc = err_set(e, E_TARGET_WRITE, ENOSPC, "past the end");
@@ -84,7 +88,7 @@ static int fake_any(struct blkdev *d, const void *buf, size_t n, uint64_t off, s
 static ssize_t fake_pread(struct blkdev *d, void *buf, size_t n, uint64_t off, struct err *e)
 {
 	struct fakedev *f = of(d);
-	int rc = begin(f, &(struct fakedev_entry){ FAKEDEV_READ, off, n, buf }, E_TARGET_READ, e);
+	int rc = begin(f, &(struct fakedev_entry){FAKEDEV_READ, off, n, buf}, E_TARGET_READ, e);
 
 	if (rc < 0)
 		return rc;
@@ -101,7 +105,8 @@ static ssize_t fake_pread(struct blkdev *d, void *buf, size_t n, uint64_t off, s
 
 static int fake_zero(struct blkdev *d, uint64_t off, uint64_t len, struct err *e)
 {
-	int rc = begin(of(d), &(struct fakedev_entry){ FAKEDEV_ZERO, off, len, NULL }, E_TARGET_WRITE, e);
+	int rc = begin(of(d), &(struct fakedev_entry){FAKEDEV_ZERO, off, len, NULL}, E_TARGET_WRITE,
+		       e);
 
 	if (rc == 0 && of(d)->no_zero)
 		return -EOPNOTSUPP;
@@ -114,12 +119,13 @@ static int fake_zero(struct blkdev *d, uint64_t off, uint64_t len, struct err *e
 
 static int fake_flush(struct blkdev *d, struct err *e)
 {
-	return begin(of(d), &(struct fakedev_entry){ FAKEDEV_FLUSH, 0, 0, NULL }, E_TARGET_FLUSH, e);
+	return begin(of(d), &(struct fakedev_entry){FAKEDEV_FLUSH, 0, 0, NULL}, E_TARGET_FLUSH, e);
 }
 
 static int fake_finish(struct blkdev *d, uint64_t end, struct err *e)
 {
-	return begin(of(d), &(struct fakedev_entry){ FAKEDEV_FINISH, end, 0, NULL }, E_TARGET_WRITE, e);
+	return begin(of(d), &(struct fakedev_entry){FAKEDEV_FINISH, end, 0, NULL}, E_TARGET_WRITE,
+		     e);
 }
 
 static void fake_close(struct blkdev *d)
@@ -130,10 +136,16 @@ static void fake_close(struct blkdev *d)
 int fakedev_init(struct fakedev *f, size_t size, uint8_t fill)
 {
 	memset(f, 0, sizeof(*f));
-	f->ops = (struct blkdev_ops){ fake_pwrite, fake_any,   fake_pread, fake_zero,
-				      fake_flush,  fake_finish, fake_close };
-	f->d = (struct blkdev){ .ops = &f->ops, .name = "fake", .fd = -1, .has_size = true, .size = size,
-				.mem_align = 4096, .io_align = 4096, .direct = true };
+	f->ops = (struct blkdev_ops){fake_pwrite, fake_any,    fake_pread, fake_zero,
+				     fake_flush,  fake_finish, fake_close};
+	f->d = (struct blkdev){.ops = &f->ops,
+			       .name = "fake",
+			       .fd = -1,
+			       .has_size = true,
+			       .size = size,
+			       .mem_align = 4096,
+			       .io_align = 4096,
+			       .direct = true};
 	f->mem = malloc(size);
 	f->room = size;
 	if (!f->mem)

@@ -7,8 +7,15 @@
 
 #include "corelib/blkdev.h"
 
-enum fakedev_op { FAKEDEV_NOTHING, FAKEDEV_WRITE, FAKEDEV_ANY, FAKEDEV_READ, FAKEDEV_ZERO, FAKEDEV_FLUSH,
-		  FAKEDEV_FINISH };
+enum fakedev_op {
+	FAKEDEV_NOTHING,
+	FAKEDEV_WRITE,
+	FAKEDEV_ANY,
+	FAKEDEV_READ,
+	FAKEDEV_ZERO,
+	FAKEDEV_FLUSH,
+	FAKEDEV_FINISH
+};
 
 struct fakedev_entry {
 	enum fakedev_op op;
@@ -20,8 +27,9 @@ struct fakedev {
 	struct blkdev d; /* size, alignments and kinds may be changed before use */
 	uint8_t *mem;
 	size_t room;
-	bool no_zero;    /* zero() is not supported */
+	bool no_zero; /* zero() is not supported */
 	enum fakedev_op fail_op;
+	bool no_log;	  /* allocate nothing */
 	unsigned fail_at; /* the N-th of fail_op, from 1; with fail_on also all that follow */
 	bool fail_on;
 	int fail_errno;

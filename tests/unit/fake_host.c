@@ -44,7 +44,7 @@ const char *fake_host_value(const struct fake_host *f, const char *name)
 
 void fake_host_init(struct fake_host *f)
 {
-	static const struct host_ops ops = { set_variable, has_variable, tell };
+	static const struct host_ops ops = {set_variable, has_variable, tell};
 
 	memset(f, 0, sizeof(*f));
 	f->h.ops = &ops;

@@ -15,7 +15,7 @@ struct fake_host {
 	unsigned var_count;
 	char told[FAKE_HOST_MAX][256];
 	unsigned told_count;
-	unsigned fail_at;  /* the N-th set_variable fails with E_ENV_NAME; 0 = none */
+	unsigned fail_at; /* the N-th set_variable fails with E_ENV_NAME; 0 = none */
 };
 
 void fake_host_init(struct fake_host *f);

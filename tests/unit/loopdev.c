@@ -21,7 +21,7 @@ static const char *why(const char *what)
 
 static const char *configure(struct loopdev *l, int back, unsigned sector, bool direct)
 {
-	struct loop_config c = { .fd = (uint32_t)back, .block_size = sector };
+	struct loop_config c = {.fd = (uint32_t)back, .block_size = sector};
 
 	c.info.lo_flags = LO_FLAGS_PARTSCAN | (direct ? LO_FLAGS_DIRECT_IO : 0);
 	return ioctl(l->fd, LOOP_CONFIGURE, &c) < 0 ? why("loop device cannot be set up") : NULL;
@@ -67,8 +67,8 @@ const char *loopdev_attach(struct loopdev *l, const char *file, unsigned sector,
 
 static int blkpg(struct loopdev *l, int op, uint64_t start, uint64_t len)
 {
-	struct blkpg_partition p = { .start = (long long)start, .length = (long long)len, .pno = 1 };
-	struct blkpg_ioctl_arg a = { .op = op, .datalen = sizeof(p), .data = &p };
+	struct blkpg_partition p = {.start = (long long)start, .length = (long long)len, .pno = 1};
+	struct blkpg_ioctl_arg a = {.op = op, .datalen = sizeof(p), .data = &p};
 
 	return ioctl(l->fd, BLKPG, &a);
 }

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 struct loopdev {
-	char path[32];  /* "/dev/loop3" */
-	char part[48];  /* "/dev/loop3p1", after loopdev_partition() */
+	char path[32]; /* "/dev/loop3" */
+	char part[48]; /* "/dev/loop3p1", after loopdev_partition() */
 	int fd;
 };
 

@@ -1,4 +1,5 @@
-/* Devices over descriptors: what they say of themselves, exact lengths, flushes that fail, read-back. */
+/* Devices over descriptors: what they say of themselves, exact lengths, flushes that fail,
+ * read-back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@
 #include "corelib/force_ro.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
+#include "tests/unit/fail_malloc.h"
 #include "tests/unit/fake_blkdev.h"
 #include "tests/unit/fake_stream.h"
 
@@ -68,8 +70,8 @@ static int new_file(size_t size, int flags)
 
 static struct blkdev *new_dev(size_t size, int flags, enum blkdev_direct direct)
 {
-	const struct blkdev_options o = { .direct = direct };
-	struct err e = { 0 };
+	const struct blkdev_options o = {.direct = direct};
+	struct err e = {0};
 	struct blkdev *d;
 
 	assert_int_equal(blkdev_open(&d, new_file(size, flags), "file", &o, &e), 0);
@@ -78,8 +80,8 @@ static struct blkdev *new_dev(size_t size, int flags, enum blkdev_direct direct)
 
 static int fill(struct blkdev *d, uint64_t off, const uint8_t *data, size_t n, struct err *e)
 {
-	struct fake src = { .data = data, .size = n, .max_piece = 300000 };
-	struct fill how = { .offset = off };
+	struct fake src = {.data = data, .size = n, .max_piece = 300000};
+	struct fill how = {.offset = off};
 	struct stream *s;
 	int rc;
 
@@ -116,13 +118,13 @@ static void read_back(const struct blkdev *d, size_t n)
 
 static void empty_file_grows_to_the_exact_length(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 4095, 4096, 4097, MiB - 1, MiB, 3 * MiB + 12345 };
+	static const size_t sizes[] = {0, 1, 4095, 4096, 4097, MiB - 1, MiB, 3 * MiB + 12345};
 
 	(void)state;
 	for (unsigned direct = DIRECT_AUTO; direct <= DIRECT_NO; direct += DIRECT_NO)
 		for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 			struct blkdev *d = new_dev(0, O_RDWR, direct);
-			struct err e = { 0 };
+			struct err e = {0};
 
 			assert_false(d->has_size);
 			assert_int_equal(fill(d, 0, image, sizes[i], &e), 0);
@@ -140,7 +142,7 @@ static void empty_file_grows_to_the_exact_length(void **state)
 static void growing_file_keeps_holes_for_zeros(void **state)
 {
 	struct blkdev *d = new_dev(0, O_RDWR, DIRECT_AUTO);
-	struct err e = { 0 };
+	struct err e = {0};
 	struct stat st;
 
 	(void)state;
@@ -161,7 +163,7 @@ static void file_slot_keeps_its_size_like_a_partition(void **state)
 	(void)state;
 	for (unsigned direct = DIRECT_AUTO; direct <= DIRECT_NO; direct += DIRECT_NO) {
 		struct blkdev *d = new_dev(2 * MiB + 100, O_RDWR, direct);
-		struct err e = { 0 };
+		struct err e = {0};
 
 		assert_true(d->has_size);
 		assert_int_equal(d->size, 2 * MiB + 100);
@@ -185,9 +187,9 @@ static void file_slot_keeps_its_size_like_a_partition(void **state)
 
 static void file_beyond_what_is_allowed_names_the_write(void **state)
 {
-	struct rlimit old, small = { 2 * MiB, 2 * MiB };
+	struct rlimit old, small = {2 * MiB, 2 * MiB};
 	struct blkdev *d = new_dev(0, O_RDWR, DIRECT_NO);
-	struct err e = { 0 };
+	struct err e = {0};
 	int rc;
 
 	(void)state;
@@ -207,7 +209,7 @@ static void file_beyond_what_is_allowed_names_the_write(void **state)
 static void buffered_writes_behind_are_pushed_and_forgotten(void **state)
 {
 	struct blkdev *d = new_dev(24 * MiB, O_RDWR, DIRECT_NO);
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	assert_false(d->direct);
@@ -222,7 +224,7 @@ static void buffered_writes_behind_are_pushed_and_forgotten(void **state)
 static void direct_io_is_used_only_where_the_file_system_takes_it(void **state)
 {
 	struct blkdev *d = new_dev(MiB, O_RDWR, DIRECT_AUTO);
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	if (d->direct) {
@@ -243,9 +245,9 @@ static void direct_io_is_used_only_where_the_file_system_takes_it(void **state)
 /* /proc takes no O_DIRECT at all */
 static void direct_io_that_is_demanded_and_not_there_is_an_error(void **state)
 {
-	const struct blkdev_options yes = { .direct = DIRECT_YES };
+	const struct blkdev_options yes = {.direct = DIRECT_YES};
 	int fd = open("/proc/self/comm", O_RDWR | O_CLOEXEC);
-	struct err e = { 0 };
+	struct err e = {0};
 	struct blkdev *d;
 
 	(void)state;
@@ -265,8 +267,8 @@ static void direct_io_that_is_demanded_and_not_there_is_an_error(void **state)
 static void file_that_cannot_be_read_is_not_compared(void **state)
 {
 	struct blkdev *d = new_dev(MiB, O_WRONLY, DIRECT_AUTO);
-	struct err e = { 0 };
-	uint8_t sum[32] = { 0 };
+	struct err e = {0};
+	uint8_t sum[32] = {0};
 
 	(void)state;
 	assert_null(d->ops->pread);
@@ -279,7 +281,7 @@ static void file_that_cannot_be_read_is_not_compared(void **state)
 
 static void t40_neither_device_nor_file_is_refused_and_closed(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct blkdev *d;
 	int fds[2];
 
@@ -307,18 +309,23 @@ static void t39_range_is_checked_without_wrapping(void **state)
 		uint64_t size, off, len;
 		enum errcode code;
 	} rows[] = {
-		{ 100, 0, 100, E_NONE },	 { 100, 100, 0, E_NONE },
-		{ 100, 99, 1, E_NONE },		 { 100, 0, 101, E_TARGET_SMALL },
-		{ 100, 99, 2, E_TARGET_SMALL },	 { 100, 1, UINT64_MAX, E_TARGET_SMALL },
-		{ 100, 100, 1, E_RANGE },	 { 100, UINT64_MAX, 1, E_RANGE },
-		{ 100, UINT64_MAX, UINT64_MAX, E_RANGE }, { 0, 0, 1, E_RANGE },
-		{ UINT64_MAX, UINT64_MAX, 0, E_NONE },
+		{100, 0, 100, E_NONE},
+		{100, 100, 0, E_NONE},
+		{100, 99, 1, E_NONE},
+		{100, 0, 101, E_TARGET_SMALL},
+		{100, 99, 2, E_TARGET_SMALL},
+		{100, 1, UINT64_MAX, E_TARGET_SMALL},
+		{100, 100, 1, E_RANGE},
+		{100, UINT64_MAX, 1, E_RANGE},
+		{100, UINT64_MAX, UINT64_MAX, E_RANGE},
+		{0, 0, 1, E_RANGE},
+		{UINT64_MAX, UINT64_MAX, 0, E_NONE},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct blkdev d = { .name = "x", .has_size = true, .size = rows[i].size };
-		struct err e = { 0 };
+		const struct blkdev d = {.name = "x", .has_size = true, .size = rows[i].size};
+		struct err e = {0};
 
 		assert_int_equal(blkdev_range(&d, rows[i].off, rows[i].len, &e),
 				 rows[i].code ? -ENOSPC : 0);
@@ -328,7 +335,7 @@ static void t39_range_is_checked_without_wrapping(void **state)
 
 static void t104_failed_flush_is_never_forgotten(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct fakedev f;
 
 	(void)state;
@@ -350,15 +357,15 @@ static void check_compares_the_medium_with_the_digest(void **state)
 {
 	static const struct {
 		uint64_t off, len;
-	} rows[] = { { 0, 3 * MiB }, { 1, 1 }, { 4095, 2 }, { 5, 2 * MiB + 7 }, { 3 * MiB, 0 },
-		     { MiB - 1, MiB + 2 } };
+	} rows[] = {{0, 3 * MiB},     {1, 1},	    {4095, 2},
+		    {5, 2 * MiB + 7}, {3 * MiB, 0}, {MiB - 1, MiB + 2}};
 	struct fakedev f;
 
 	(void)state;
 	assert_int_equal(fakedev_init(&f, 3 * MiB, 0), 0);
 	memcpy(f.mem, image, 3 * MiB);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct err e = { 0 };
+		struct err e = {0};
 		uint8_t sum[32];
 
 		assert_int_equal(sha256_once(image + rows[i].off, rows[i].len, sum, &e), 0);
@@ -377,8 +384,8 @@ static void check_compares_the_medium_with_the_digest(void **state)
 
 static void check_tells_a_read_that_fails_from_bytes_that_differ(void **state)
 {
-	uint8_t sum[32] = { 0 };
-	struct err e = { 0 };
+	uint8_t sum[32] = {0};
+	struct err e = {0};
 	struct fakedev f;
 
 	(void)state;
@@ -398,6 +405,23 @@ static void check_tells_a_read_that_fails_from_bytes_that_differ(void **state)
 	fakedev_clear(&f);
 }
 
+static void device_without_memory_says_so_and_closes_its_descriptor(void **state)
+{
+	struct err e = {0};
+	struct blkdev *d;
+	int fd;
+
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	fd = new_file(MiB, O_RDWR);
+	fail_malloc_at(1);
+	assert_int_equal(blkdev_open(&d, fd, "file", NULL, &e), -ENOMEM);
+	assert_true(fail_malloc_off());
+	assert_int_equal(e.code, E_MEMORY);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
 /* ---- the write protection of eMMC boot partitions, in a /sys of our own ---- */
 
 static void make_parents(char *file)
@@ -413,7 +437,7 @@ static void force_ro_is_lifted_only_where_it_is_set(void **state)
 {
 	char root[] = "/tmp/swinstall-sys-XXXXXX", file[160];
 	const dev_t dev = (dev_t)((179u << 8) | 8);
-	struct err e = { 0 };
+	struct err e = {0};
 	bool was = true;
 	char *text;
 	size_t n;
@@ -469,6 +493,7 @@ int main(void)
 		cmocka_unit_test(t104_failed_flush_is_never_forgotten),
 		cmocka_unit_test(check_compares_the_medium_with_the_digest),
 		cmocka_unit_test(check_tells_a_read_that_fails_from_bytes_that_differ),
+		cmocka_unit_test(device_without_memory_says_so_and_closes_its_descriptor),
 		cmocka_unit_test(force_ro_is_lifted_only_where_it_is_set),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

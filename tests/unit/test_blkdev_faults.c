@@ -1,6 +1,6 @@
 /*
- * A true block device that fails on demand: nbdkit's error filter, as a file by nbdfuse, under a loop
- * device. Needs root, nbdkit, nbdfuse and /dev/fuse; otherwise skipped with the reason.
+ * A true block device that fails on demand: nbdkit's error filter, as a file by nbdfuse, under a
+ * loop device. Needs root, nbdkit, nbdfuse and /dev/fuse; otherwise skipped with the reason.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +29,7 @@
 
 static char dir[64], sock[96], trigger[96], face[96];
 static pid_t server = -1, bridge = -1;
-static struct loopdev loop = { .fd = -1 };
+static struct loopdev loop = {.fd = -1};
 static uint8_t *image;
 
 static pid_t start(const char *const *argv)
@@ -63,9 +63,18 @@ static bool appears(const char *path, off_t size)
 static const char *start_device(void)
 {
 	char error_file[128];
-	const char *const nbdkit[] = { "nbdkit", "-f", "-U", sock, "--filter=error", "memory", "48M",
-				       "error-pwrite=EIO", "error-pwrite-rate=100%", error_file, NULL };
-	const char *const nbdfuse[] = { "nbdfuse", face, "--unix", sock, NULL };
+	const char *const nbdkit[] = {"nbdkit",
+				      "-f",
+				      "-U",
+				      sock,
+				      "--filter=error",
+				      "memory",
+				      "48M",
+				      "error-pwrite=EIO",
+				      "error-pwrite-rate=100%",
+				      error_file,
+				      NULL};
+	const char *const nbdfuse[] = {"nbdfuse", face, "--unix", sock, NULL};
 	int fd;
 
 	snprintf(error_file, sizeof(error_file), "error-file=%s", trigger);
@@ -129,11 +138,12 @@ static void device_or_skip(void)
 
 static struct blkdev *open_dev(enum blkdev_direct direct)
 {
-	const struct blkdev_options o = { .direct = direct, .compare = COMPARE_NO };
-	struct err e = { 0 };
+	const struct blkdev_options o = {.direct = direct, .compare = COMPARE_NO};
+	struct err e = {0};
 	struct blkdev *d;
 
-	assert_int_equal(blkdev_open(&d, open(loop.path, O_RDWR | O_CLOEXEC), loop.path, &o, &e), 0);
+	assert_int_equal(blkdev_open(&d, open(loop.path, O_RDWR | O_CLOEXEC), loop.path, &o, &e),
+			 0);
 	return d;
 }
 
@@ -144,7 +154,7 @@ static int fill(struct blkdev *d, size_t n, struct err *e)
 
 	memset(e, 0, sizeof(*e));
 	assert_int_equal(stream_mem_open(&s, image, n, e), 0);
-	rc = blkdev_fill(d, s, &(struct fill){ 0 }, e);
+	rc = blkdev_fill(d, s, &(struct fill){0}, e);
 	stream_close(s);
 	return rc;
 }
@@ -233,7 +243,8 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(t109_direct_write_to_a_failing_medium_names_the_place, stop_device),
+		cmocka_unit_test_teardown(t109_direct_write_to_a_failing_medium_names_the_place,
+					  stop_device),
 		cmocka_unit_test_teardown(t104_buffered_writes_that_are_lost_are_told_by_the_flush,
 					  stop_device),
 		cmocka_unit_test_teardown(t104_error_of_early_writeback_is_not_lost, stop_device),

@@ -1,4 +1,5 @@
-/* The fill on true block devices: loop devices of 512- and 4096-byte sectors, and their partitions. */
+/* The fill on true block devices: loop devices of 512- and 4096-byte sectors, and their partitions.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +27,7 @@
 
 static uint8_t *image, *medium;
 static char backing[64];
-static struct loopdev loop = { .fd = -1 };
+static struct loopdev loop = {.fd = -1};
 
 static int setup(void **state)
 {
@@ -79,8 +80,8 @@ static int detach(void **state)
 
 static struct blkdev *open_dev(const char *path, enum blkdev_direct direct)
 {
-	const struct blkdev_options o = { .direct = direct };
-	struct err e = { 0 };
+	const struct blkdev_options o = {.direct = direct};
+	struct err e = {0};
 	struct blkdev *d;
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 
@@ -102,9 +103,9 @@ static void read_medium(const char *path, size_t n)
 
 static void fill_ok(struct blkdev *d, uint64_t off, const uint8_t *data, size_t n, size_t piece)
 {
-	struct fake src = { .data = data, .size = n, .max_piece = piece };
-	struct fill how = { .offset = off };
-	struct err e = { 0 };
+	struct fake src = {.data = data, .size = n, .max_piece = piece};
+	struct fill how = {.offset = off};
+	struct err e = {0};
 	struct stream *s;
 
 	assert_int_equal(fake_stream_open(&s, &src, &e), 0);
@@ -124,9 +125,9 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-	{ 0, 4 * MiB, MiB },	    { 4096, 3 * MiB, MiB },	 { 512, 3 * MiB + 512, 300000 },
-	{ 1, 3 * MiB + 77, 100000 }, { 4 * MiB - 5, 5, 5 },	 { 4095, 2, 2 },
-	{ 0, 4 * MiB, 0 },	    { 1000, 4 * MiB - 1000, MiB },
+	{0, 4 * MiB, MiB},	   {4096, 3 * MiB, MiB},	{512, 3 * MiB + 512, 300000},
+	{1, 3 * MiB + 77, 100000}, {4 * MiB - 5, 5, 5},		{4095, 2, 2},
+	{0, 4 * MiB, 0},	   {1000, 4 * MiB - 1000, MiB},
 };
 
 static void try_shapes(unsigned sector, enum blkdev_direct direct)
@@ -136,7 +137,7 @@ static void try_shapes(unsigned sector, enum blkdev_direct direct)
 	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
 		const struct shape *s = &shapes[i];
 		uint8_t sum[32];
-		struct err e = { 0 };
+		struct err e = {0};
 
 		attach_or_skip(sector);
 		d = open_dev(loop.part, direct);
@@ -209,9 +210,9 @@ static void fill_zeroes_a_block_device(void **state)
 
 static void t39_partition_that_is_too_small_stays_as_it_is(void **state)
 {
-	struct fake src = { .data = image, .size = 4 * MiB + 1, .max_piece = MiB };
-	struct fill how = { 0 };
-	struct err e = { 0 };
+	struct fake src = {.data = image, .size = 4 * MiB + 1, .max_piece = MiB};
+	struct fill how = {0};
+	struct err e = {0};
 	struct stream *s;
 	struct blkdev *d;
 
@@ -231,8 +232,8 @@ static void t39_partition_that_is_too_small_stays_as_it_is(void **state)
 
 static void read_only_device_names_the_write_that_failed(void **state)
 {
-	struct fake src = { .data = image, .size = MiB, .max_piece = MiB };
-	struct err e = { 0 };
+	struct fake src = {.data = image, .size = MiB, .max_piece = MiB};
+	struct err e = {0};
 	struct blkdev *d;
 	struct stream *s;
 	int on = 1, off = 0, rc;
@@ -242,7 +243,7 @@ static void read_only_device_names_the_write_that_failed(void **state)
 	d = open_dev(loop.path, DIRECT_AUTO);
 	assert_int_equal(ioctl(loop.fd, BLKROSET, &on), 0);
 	assert_int_equal(fake_stream_open(&s, &src, &e), 0);
-	rc = blkdev_fill(d, s, &(struct fill){ .offset = MiB }, &e);
+	rc = blkdev_fill(d, s, &(struct fill){.offset = MiB}, &e);
 	stream_close(s);
 	ioctl(loop.fd, BLKROSET, &off);
 	blkdev_close(d);
@@ -254,7 +255,7 @@ static void read_only_device_names_the_write_that_failed(void **state)
 
 static void device_without_a_write_protection_switch_is_left_alone(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	bool lifted = true;
 
 	(void)state;
@@ -272,7 +273,8 @@ int main(void)
 		cmocka_unit_test_teardown(fill_zeroes_a_block_device, detach),
 		cmocka_unit_test_teardown(t39_partition_that_is_too_small_stays_as_it_is, detach),
 		cmocka_unit_test_teardown(read_only_device_names_the_write_that_failed, detach),
-		cmocka_unit_test_teardown(device_without_a_write_protection_switch_is_left_alone, detach),
+		cmocka_unit_test_teardown(device_without_a_write_protection_switch_is_left_alone,
+					  detach),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -11,6 +11,7 @@
 
 #include "corelib/text.h"
 #include "handlers/handler.h"
+#include "tests/unit/fail_malloc.h"
 #include "tests/unit/fake_host.h"
 #include "tests/unit/fake_stream.h"
 
@@ -20,10 +21,11 @@ static struct fake_host host;
 
 static int install_bytes(const void *text, size_t n, const char *nooverride, struct err *e)
 {
-	struct fake src = { .data = text, .size = n, .max_piece = 7, .seed = 1 };
-	const struct property prop = { "nooverride", &nooverride, 1 };
-	const struct entry en = { .filename = "vars.txt", .props = &prop, .prop_count = nooverride != NULL };
-	struct step st = { .entry = &en, .host = &host.h };
+	struct fake src = {.data = text, .size = n, .max_piece = 7, .seed = 1};
+	const struct property prop = {"nooverride", &nooverride, 1};
+	const struct entry en = {
+		.filename = "vars.txt", .props = &prop, .prop_count = nooverride != NULL};
+	struct step st = {.entry = &en, .host = &host.h};
 	struct stream *s;
 	int rc;
 
@@ -63,7 +65,9 @@ static void bootenv_takes_lines_comments_blanks_and_carriage_returns(void **stat
 				 "d=\n"
 				 "e=\r\n"
 				 "a=4\n"
-				 "last=x", NULL, &e), 0);
+				 "last=x",
+				 NULL, &e),
+			 0);
 	assert_int_equal(host.var_count, 6);
 	assert_string_equal(fake_host_value(&host, "a"), "4");
 	assert_string_equal(fake_host_value(&host, "b"), "two words = and more  ");
@@ -75,7 +79,7 @@ static void bootenv_takes_lines_comments_blanks_and_carriage_returns(void **stat
 
 static void bootenv_empty_text_changes_nothing(void **state)
 {
-	static const char *const texts[] = { "", "\n", "\r\n\r\n", "#", "# a=b" };
+	static const char *const texts[] = {"", "\n", "\r\n\r\n", "#", "# a=b"};
 	struct err e;
 
 	(void)state;
@@ -86,7 +90,7 @@ static void bootenv_empty_text_changes_nothing(void **state)
 
 static void bootenv_line_that_is_none_names_its_number(void **state)
 {
-	static const char *const texts[] = { "a=1\nb\n", "a=1\n=b\n", "a=1\n  =\n" };
+	static const char *const texts[] = {"a=1\nb\n", "a=1\n=b\n", "a=1\n  =\n"};
 	struct err e;
 
 	(void)state;
@@ -136,9 +140,9 @@ static void bootenv_text_of_any_size_is_bounded(void **state)
 
 static void bootenv_size_that_is_known_is_refused_while_planning(void **state)
 {
-	const struct entry en = { .filename = "v" };
-	struct step st = { .entry = &en, .host = &host.h, .has_size = true, .size = UINT64_MAX };
-	struct err e = { 0 };
+	const struct entry en = {.filename = "v"};
+	struct step st = {.entry = &en, .host = &host.h, .has_size = true, .size = UINT64_MAX};
+	struct err e = {0};
 
 	(void)state;
 	assert_true(handler_bootenv.check(&st, &e) < 0);
@@ -147,7 +151,7 @@ static void bootenv_size_that_is_known_is_refused_while_planning(void **state)
 
 static void bootenv_nooverride_lets_the_description_win(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	assert_int_equal(host.h.ops->set_variable(&host.h, "a", "signed", &e), 0);
@@ -160,7 +164,7 @@ static void bootenv_nooverride_lets_the_description_win(void **state)
 
 static void t47_bootenv_property_that_is_not_understood_is_refused(void **state)
 {
-	static const char *const values[] = { "yes", "TRUE", "1", "" };
+	static const char *const values[] = {"yes", "TRUE", "1", ""};
 	struct err e;
 
 	(void)state;
@@ -174,11 +178,15 @@ static void t47_bootenv_property_that_is_not_understood_is_refused(void **state)
 static void bootenv_takes_nothing_from_a_text_whose_end_is_not_proven(void **state)
 {
 	static const char text[] = "a=1\nb=2\nc=3\n";
-	struct fake src = { .data = (const uint8_t *)text, .size = sizeof(text) - 1, .max_piece = 2,
-			    .fails = true, .fail_at = sizeof(text) - 2, .fail_code = E_PAYLOAD_HASH };
-	const struct entry en = { .filename = "vars.txt" };
-	struct step st = { .entry = &en, .host = &host.h };
-	struct err e = { 0 };
+	struct fake src = {.data = (const uint8_t *)text,
+			   .size = sizeof(text) - 1,
+			   .max_piece = 2,
+			   .fails = true,
+			   .fail_at = sizeof(text) - 2,
+			   .fail_code = E_PAYLOAD_HASH};
+	const struct entry en = {.filename = "vars.txt"};
+	struct step st = {.entry = &en, .host = &host.h};
+	struct err e = {0};
 	struct stream *s;
 
 	(void)state;
@@ -200,9 +208,26 @@ static void bootenv_variable_that_is_refused_names_line_and_file(void **state)
 	assert_string_equal(e.where, "line 3, vars.txt");
 }
 
+static void bootenv_without_memory_says_so(void **state)
+{
+	struct step st = {.entry = &(struct entry){.filename = "vars.txt"}, .host = &host.h};
+	struct err e = {0};
+	struct stream *s;
+
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	assert_int_equal(stream_mem_open(&s, "a=1", 3, &e), 0);
+	fail_malloc_at(1);
+	assert_int_equal(handler_bootenv.install(&st, s, &e), -ENOMEM);
+	assert_true(fail_malloc_off());
+	assert_int_equal(e.code, E_MEMORY);
+	stream_close(s);
+}
+
 static void bootenv_is_found_by_its_old_names(void **state)
 {
-	static const char *const names[] = { "bootenv", "uboot", "bootloader" };
+	static const char *const names[] = {"bootenv", "uboot", "bootloader"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -225,6 +250,7 @@ int main(void)
 		T(t47_bootenv_property_that_is_not_understood_is_refused),
 		T(bootenv_takes_nothing_from_a_text_whose_end_is_not_proven),
 		T(bootenv_variable_that_is_refused_names_line_and_file),
+		T(bootenv_without_memory_says_so),
 		T(bootenv_is_found_by_its_old_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

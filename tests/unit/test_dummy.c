@@ -16,7 +16,7 @@ static uint8_t data[70000];
 
 static int install(struct fake *src, struct err *e)
 {
-	struct step st = { 0 };
+	struct step st = {0};
 	struct stream *s;
 	int rc;
 
@@ -28,8 +28,8 @@ static int install(struct fake *src, struct err *e)
 
 static void dummy_reads_all_of_the_payload(void **state)
 {
-	struct fake src = { .data = data, .size = sizeof(data), .max_piece = 1000, .seed = 2 };
-	struct err e = { 0 };
+	struct fake src = {.data = data, .size = sizeof(data), .max_piece = 1000, .seed = 2};
+	struct err e = {0};
 
 	(void)state;
 	assert_int_equal(install(&src, &e), 0);
@@ -38,9 +38,13 @@ static void dummy_reads_all_of_the_payload(void **state)
 
 static void dummy_fails_where_the_payload_does(void **state)
 {
-	struct fake src = { .data = data, .size = sizeof(data), .max_piece = 1000, .fails = true,
-			    .fail_at = sizeof(data) - 1, .fail_code = E_PAYLOAD_HASH };
-	struct err e = { 0 };
+	struct fake src = {.data = data,
+			   .size = sizeof(data),
+			   .max_piece = 1000,
+			   .fails = true,
+			   .fail_at = sizeof(data) - 1,
+			   .fail_code = E_PAYLOAD_HASH};
+	struct err e = {0};
 
 	(void)state;
 	assert_true(install(&src, &e) < 0);

@@ -1,4 +1,5 @@
-/* raw: a payload, byte for byte, to its device; nothing before the check, nothing hidden after it. */
+/* raw: a payload, byte for byte, to its device; nothing before the check, nothing hidden after it.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,10 +42,10 @@ static int install(struct step *st, struct fake *src, struct err *e)
 
 static void raw_writes_the_payload_at_its_offset(void **state)
 {
-	struct fake src = { .data = image, .size = sizeof(image), .max_piece = 100000, .seed = 4 };
-	const struct entry en = { .offset = 1000, .has_offset = true };
+	struct fake src = {.data = image, .size = sizeof(image), .max_piece = 100000, .seed = 4};
+	const struct entry en = {.offset = 1000, .has_offset = true};
 	struct fakedev f;
-	struct step st = { .entry = &en, .dev = &f.d };
+	struct step st = {.entry = &en, .dev = &f.d};
 	struct err e;
 
 	(void)state;
@@ -60,11 +61,15 @@ static void raw_writes_the_payload_at_its_offset(void **state)
 
 static void raw_truncated_payload_is_never_flushed(void **state)
 {
-	struct fake src = { .data = image, .size = sizeof(image), .max_piece = MiB, .fails = true,
-			    .fail_at = 2 * MiB + 5, .fail_code = E_TRUNCATED };
-	const struct entry en = { 0 };
+	struct fake src = {.data = image,
+			   .size = sizeof(image),
+			   .max_piece = MiB,
+			   .fails = true,
+			   .fail_at = 2 * MiB + 5,
+			   .fail_code = E_TRUNCATED};
+	const struct entry en = {0};
 	struct fakedev f;
-	struct step st = { .entry = &en, .dev = &f.d };
+	struct step st = {.entry = &en, .dev = &f.d};
 	struct err e;
 
 	(void)state;
@@ -83,19 +88,21 @@ static void t39_raw_check_refuses_what_cannot_fit_before_any_write(void **state)
 		bool has_size;
 		enum errcode code;
 	} rows[] = {
-		{ 0, MiB, true, E_NONE },	  { 0, MiB + 1, true, E_TARGET_SMALL },
-		{ 1, MiB, true, E_TARGET_SMALL }, { MiB, 1, true, E_RANGE },
-		{ MiB, 0, false, E_NONE },	  { MiB + 1, 0, false, E_RANGE },
-		{ UINT64_MAX, 2, true, E_RANGE }, { 2, UINT64_MAX, true, E_TARGET_SMALL },
+		{0, MiB, true, E_NONE},		{0, MiB + 1, true, E_TARGET_SMALL},
+		{1, MiB, true, E_TARGET_SMALL}, {MiB, 1, true, E_RANGE},
+		{MiB, 0, false, E_NONE},	{MiB + 1, 0, false, E_RANGE},
+		{UINT64_MAX, 2, true, E_RANGE}, {2, UINT64_MAX, true, E_TARGET_SMALL},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct entry en = { .offset = rows[i].off };
-		struct err e = { 0 };
+		const struct entry en = {.offset = rows[i].off};
+		struct err e = {0};
 		struct fakedev f;
-		struct step st = { .entry = &en, .dev = &f.d, .has_size = rows[i].has_size,
-				   .size = rows[i].size };
+		struct step st = {.entry = &en,
+				  .dev = &f.d,
+				  .has_size = rows[i].has_size,
+				  .size = rows[i].size};
 
 		assert_int_equal(fakedev_init(&f, MiB, 0), 0);
 		assert_int_equal(handler_raw.check(&st, &e) < 0, rows[i].code != E_NONE);
@@ -107,9 +114,9 @@ static void t39_raw_check_refuses_what_cannot_fit_before_any_write(void **state)
 
 static void raw_without_a_device_says_what_is_missing(void **state)
 {
-	const struct entry en = { 0 };
-	struct step st = { .entry = &en };
-	struct err e = { 0 };
+	const struct entry en = {0};
+	struct step st = {.entry = &en};
+	struct err e = {0};
 
 	(void)state;
 	assert_true(handler_raw.check(&st, &e) < 0);
@@ -118,10 +125,10 @@ static void raw_without_a_device_says_what_is_missing(void **state)
 
 static void t109_raw_reports_the_device_that_failed(void **state)
 {
-	struct fake src = { .data = image, .size = sizeof(image), .max_piece = MiB };
-	const struct entry en = { 0 };
+	struct fake src = {.data = image, .size = sizeof(image), .max_piece = MiB};
+	const struct entry en = {0};
 	struct fakedev f;
-	struct step st = { .entry = &en, .dev = &f.d };
+	struct step st = {.entry = &en, .dev = &f.d};
 	struct err e;
 
 	(void)state;
@@ -144,10 +151,11 @@ static void raw_has_what_bundles_expect(void **state)
 	assert_false(handler_raw.no_data);
 }
 
-/* ---- the write protection of an eMMC boot partition, for a loop device, in a /sys of our own ---- */
+/* ---- the write protection of an eMMC boot partition, for a loop device, in a /sys of our own ----
+ */
 
 static char root[] = "/tmp/swinstall-raw-XXXXXX", file[96], ro[192];
-static struct loopdev loop = { .fd = -1 };
+static struct loopdev loop = {.fd = -1};
 
 static void make_protected_device(void)
 {
@@ -217,23 +225,28 @@ static void spy_close(struct stream *s)
 {
 	(void)s;
 }
-static const struct stream_ops spy_ops = { .name = "spy", .next = spy_next, .close = spy_close };
+static const struct stream_ops spy_ops = {.name = "spy", .next = spy_next, .close = spy_close};
 
 static void raw_lifts_the_protection_of_a_boot_partition_only_while_it_writes(void **state)
 {
 	(void)state;
 	make_protected_device();
 	for (unsigned fails = 0; fails < 2; fails++) {
-		struct fake src = { .data = image, .size = 2 * MiB, .max_piece = MiB, .fails = fails,
-				    .fail_at = MiB, .fail_code = E_TRUNCATED };
-		const struct entry en = { 0 };
-		struct step st = { .entry = &en };
+		struct fake src = {.data = image,
+				   .size = 2 * MiB,
+				   .max_piece = MiB,
+				   .fails = fails,
+				   .fail_at = MiB,
+				   .fail_code = E_TRUNCATED};
+		const struct entry en = {0};
+		struct step st = {.entry = &en};
 		struct stream *up, spy;
-		struct err e = { 0 };
+		struct err e = {0};
 		int rc;
 
-		assert_int_equal(blkdev_open(&st.dev, open(loop.path, O_RDWR | O_CLOEXEC), loop.path,
-					     NULL, &e), 0);
+		assert_int_equal(blkdev_open(&st.dev, open(loop.path, O_RDWR | O_CLOEXEC),
+					     loop.path, NULL, &e),
+				 0);
 		assert_int_equal(fake_stream_open(&up, &src, &e), 0);
 		stream_init(&spy, &spy_ops, up);
 		seen = '?';
@@ -264,7 +277,8 @@ int main(void)
 		cmocka_unit_test(t109_raw_reports_the_device_that_failed),
 		cmocka_unit_test(raw_has_what_bundles_expect),
 		cmocka_unit_test_teardown(
-			raw_lifts_the_protection_of_a_boot_partition_only_while_it_writes, remove_device),
+			raw_lifts_the_protection_of_a_boot_partition_only_while_it_writes,
+			remove_device),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

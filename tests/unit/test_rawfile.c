@@ -36,7 +36,7 @@ struct scene {
 
 static void scene_open(struct scene *sc)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	memset(sc, 0, sizeof(*sc));
 	sc->entry.path = target;
@@ -51,7 +51,7 @@ static void scene_property(struct scene *sc, const char *name, const char *value
 	size_t i = sc->entry.prop_count++;
 
 	sc->values[i] = value;
-	sc->props[i] = (struct property){ name, &sc->values[i], 1 };
+	sc->props[i] = (struct property){name, &sc->values[i], 1};
 }
 
 static int setup(void **state)
@@ -109,7 +109,7 @@ static int install(struct scene *sc, struct fake *src, struct err *e)
 
 static void rawfile_appears_at_commit_and_not_before(void **state)
 {
-	struct fake src = { .data = data, .size = sizeof(data), .max_piece = 5000, .seed = 3 };
+	struct fake src = {.data = data, .size = sizeof(data), .max_piece = 5000, .seed = 3};
 	struct scene sc;
 	struct stat st;
 	struct err e;
@@ -128,7 +128,7 @@ static void rawfile_appears_at_commit_and_not_before(void **state)
 
 static void rawfile_keeps_the_mode_of_the_old_file(void **state)
 {
-	struct fake src = { .data = data, .size = 10 };
+	struct fake src = {.data = data, .size = 10};
 	struct scene sc;
 	struct stat st;
 	struct err e;
@@ -150,7 +150,7 @@ static void rawfile_discard_brings_back_the_old_file(void **state)
 {
 	(void)state;
 	for (unsigned committed = 0; committed < 2; committed++) {
-		struct fake src = { .data = data, .size = sizeof(data) };
+		struct fake src = {.data = data, .size = sizeof(data)};
 		struct scene sc;
 		struct err e;
 
@@ -167,8 +167,12 @@ static void rawfile_discard_brings_back_the_old_file(void **state)
 
 static void rawfile_truncated_payload_never_becomes_visible(void **state)
 {
-	struct fake src = { .data = data, .size = sizeof(data), .max_piece = 4096, .fails = true,
-			    .fail_at = 200000, .fail_code = E_TRUNCATED };
+	struct fake src = {.data = data,
+			   .size = sizeof(data),
+			   .max_piece = 4096,
+			   .fails = true,
+			   .fail_at = 200000,
+			   .fail_code = E_TRUNCATED};
 	struct scene sc;
 	struct err e;
 
@@ -196,7 +200,7 @@ static void t108_rawfile_that_does_not_fit_is_refused_while_planning(void **stat
 {
 	struct statvfs fs;
 	struct scene sc;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	scene_open(&sc);
@@ -211,11 +215,11 @@ static void t108_rawfile_that_does_not_fit_is_refused_while_planning(void **stat
 
 static void t47_rawfile_property_that_is_not_understood_is_refused(void **state)
 {
-	static const char *const names[] = { "create-destination", "atomic-install" };
+	static const char *const names[] = {"create-destination", "atomic-install"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		struct err e = { 0 };
+		struct err e = {0};
 		struct scene sc;
 
 		scene_open(&sc);
@@ -230,7 +234,7 @@ static void t47_rawfile_property_that_is_not_understood_is_refused(void **state)
 
 static void rawfile_without_a_path_says_what_is_missing(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct scene sc;
 
 	(void)state;

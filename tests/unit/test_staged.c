@@ -1,6 +1,7 @@
 /*
  * Staged files: whatever happens, the target is the whole old or the whole new file, and nothing is
- * left beside it. The calls below stand in front of libc's: the N-th one ends the process, or fails.
+ * left beside it. The calls below stand in front of libc's: the N-th one ends the process, or
+ * fails.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +24,7 @@
 #include "corelib/staged.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
+#include "tests/unit/fail_malloc.h"
 
 #define TXN "0123456789abcdef"
 #define CUT 77
@@ -31,8 +33,8 @@
 
 static struct {
 	unsigned count, at; /* the at-th from now; 0 = never */
-	int fail;           /* errno, 0 = end the process */
-	bool no_links;      /* a file system of the poor kind: no links, no flags of rename */
+	int fail;	    /* errno, 0 = end the process */
+	bool no_links;	    /* a file system of the poor kind: no links, no flags of rename */
 } fault;
 
 static int faulty(void)
@@ -177,7 +179,7 @@ static int teardown(void **state)
 
 static struct staged *open_ok(const char *path, unsigned index, bool create)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct staged *s;
 
 	assert_int_equal(staged_open(&s, path, TXN, index, create, &e), 0);
@@ -197,7 +199,7 @@ static int write_new(struct staged *s, const char *text, struct err *e)
 
 static void staged_file_replaces_the_old_one_and_leaves_nothing(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct staged *s;
 
 	(void)state;
@@ -228,7 +230,7 @@ static void staged_file_replaces_the_old_one_and_leaves_nothing(void **state)
 
 static void staged_revert_brings_back_what_was(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct staged *s;
 	struct stat st;
 
@@ -264,7 +266,7 @@ static void staged_revert_brings_back_what_was(void **state)
 static void staged_files_may_share_a_folder(void **state)
 {
 	struct staged *a, *b;
-	struct err e = { 0 };
+	struct err e = {0};
 	char other[128];
 
 	(void)state;
@@ -290,7 +292,7 @@ static void staged_files_may_share_a_folder(void **state)
 static void staged_file_keeps_mode_owner_and_attributes_of_the_old_one(void **state)
 {
 	const bool root = geteuid() == 0;
-	struct err e = { 0 };
+	struct err e = {0};
 	struct staged *s;
 	struct stat st;
 	char value[8] = "";
@@ -319,7 +321,7 @@ static void staged_file_keeps_mode_owner_and_attributes_of_the_old_one(void **st
 
 static void staged_new_file_has_the_mode_asked_for_whatever_the_umask(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	mode_t mask = umask(0777);
 	struct staged *s;
 	struct stat st;
@@ -338,7 +340,7 @@ static void staged_new_file_has_the_mode_asked_for_whatever_the_umask(void **sta
 static void staged_makes_missing_folders_only_when_asked_and_not_before_the_content(void **state)
 {
 	char deep[192], a[96];
-	struct err e = { 0 };
+	struct err e = {0};
 	struct staged *s;
 	struct stat st;
 	mode_t mask;
@@ -368,15 +370,25 @@ static void staged_makes_missing_folders_only_when_asked_and_not_before_the_cont
 static void t40_staged_refuses_paths_that_are_not_plain(void **state)
 {
 	static const char *const bad[] = {
-		"",	     "app",	  "/",		 "/tmp/",	 "/tmp/../etc/passwd", "/tmp/./x",
-		"/tmp/..",   "/tmp/a\nb", "/tmp/a\x1b[2J", "/tmp/\xff", "/tmp/.swinstall-x",  "./x",
+		"",
+		"app",
+		"/",
+		"/tmp/",
+		"/tmp/../etc/passwd",
+		"/tmp/./x",
+		"/tmp/..",
+		"/tmp/a\nb",
+		"/tmp/a\x1b[2J",
+		"/tmp/\xff",
+		"/tmp/.swinstall-x",
+		"./x",
 	};
 	char longer[1400];
 	struct staged *s;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		struct err e = { 0 };
+		struct err e = {0};
 
 		assert_true(staged_open(&s, bad[i], TXN, 0, true, &e) < 0);
 		assert_int_equal(e.code, E_FILE);
@@ -386,7 +398,7 @@ static void t40_staged_refuses_paths_that_are_not_plain(void **state)
 	longer[0] = '/';
 	longer[sizeof(longer) - 1] = '\0';
 	for (unsigned i = 0; i < 2; i++) {
-		struct err e = { 0 };
+		struct err e = {0};
 
 		longer[1100] = i ? '/' : 'x';
 		assert_int_equal(staged_open(&s, longer, TXN, 0, true, &e), -ENAMETOOLONG);
@@ -401,7 +413,7 @@ static void t40_staged_follows_no_link_in_the_last_part_and_wants_a_file(void **
 
 	(void)state;
 	for (unsigned way = 0; way < 3; way++) {
-		struct err e = { 0 };
+		struct err e = {0};
 
 		if (way == 0)
 			assert_int_equal(symlink("/etc/hostname", target), 0);
@@ -419,7 +431,7 @@ static void t40_staged_follows_no_link_in_the_last_part_and_wants_a_file(void **
 
 static void t40_staged_refuses_a_folder_that_others_may_change(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	char deep[160], open_dir[96];
 	struct staged *s;
 	struct stat st;
@@ -444,7 +456,7 @@ static void t40_staged_refuses_a_folder_that_others_may_change(void **state)
 
 static void staged_refuses_a_staging_folder_that_is_not_its_own(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	char stage[128];
 	struct staged *s;
 
@@ -466,7 +478,7 @@ static void staged_refuses_a_staging_folder_that_is_not_its_own(void **state)
 
 static void staged_never_replaces_a_file_that_somebody_made_meanwhile(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct staged *s = open_ok(target, 0, false);
 
 	(void)state;
@@ -484,7 +496,7 @@ static void staged_never_replaces_a_file_that_somebody_made_meanwhile(void **sta
 
 static void staged_wants_content_before_it_is_published(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct staged *s = open_ok(target, 0, false);
 
 	(void)state;
@@ -517,7 +529,7 @@ static void prepare(const struct scene *sc)
 /* in the child: the whole way; 1 = the commit point was passed */
 static int whole_way(const struct scene *sc, struct staged_place *place, int committed)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct staged *s;
 	int rc = staged_open(&s, target, TXN, 2, false, &e);
 
@@ -542,7 +554,7 @@ static int whole_way(const struct scene *sc, struct staged_place *place, int com
 
 static int recover(const struct staged_place *place, bool finish)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct staged *s;
 	int rc = staged_find(&s, place, &e);
 
@@ -584,7 +596,7 @@ static bool recover_finish; /* for the child of the second cut */
 
 static struct staged_place the_place(void)
 {
-	struct staged_place p = { .index = 2 };
+	struct staged_place p = {.index = 2};
 
 	snprintf(p.folder, sizeof(p.folder), "%s", dir);
 	snprintf(p.name, sizeof(p.name), "app");
@@ -638,7 +650,7 @@ static void t103_staged_file_is_old_or_new_after_a_cut_at_every_call(void **stat
 {
 	(void)state;
 	for (unsigned i = 0; i < 8; i++) {
-		struct scene sc = { i & 1, i & 2, i & 4 };
+		struct scene sc = {i & 1, i & 2, i & 4};
 
 		assert_true(cut_everywhere(&sc) > 10);
 	}
@@ -648,7 +660,7 @@ static void t103_staged_recovery_may_be_cut_at_every_call_too(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < 8; i++) {
-		struct scene sc = { i & 1, i & 2, i & 4 };
+		struct scene sc = {i & 1, i & 2, i & 4};
 
 		for (unsigned n = 6, status = CUT; status == CUT; n++) {
 			for (unsigned m = 1, again = CUT; again == CUT; m++) {
@@ -669,7 +681,7 @@ static void t103_staged_recovery_may_be_cut_at_every_call_too(void **state)
 
 static void t103_staged_drop_alone_never_loses_the_only_file(void **state)
 {
-	const struct scene sc = { .existed = true, .no_links = true };
+	const struct scene sc = {.existed = true, .no_links = true};
 
 	(void)state;
 	for (unsigned n = 1, status = CUT; status == CUT; n++) {
@@ -684,11 +696,11 @@ static void t103_staged_drop_alone_never_loses_the_only_file(void **state)
 
 static void t108_staged_file_survives_a_failure_of_every_call(void **state)
 {
-	static const int errnos[] = { EIO, ENOSPC, EACCES };
+	static const int errnos[] = {EIO, ENOSPC, EACCES};
 
 	(void)state;
 	for (unsigned i = 0; i < 4 * ARRAY_SIZE(errnos); i++) {
-		struct scene sc = { i & 1, false, i & 2 };
+		struct scene sc = {i & 1, false, i & 2};
 		struct staged_place place = the_place();
 
 		for (unsigned n = 1, more = 1; more; n++) {
@@ -714,10 +726,43 @@ static void t108_staged_file_survives_a_failure_of_every_call(void **state)
 	}
 }
 
+static void staged_without_memory_says_so_and_loses_none(void **state)
+{
+	const struct scene sc = {.existed = true};
+
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	for (unsigned n = 1, more = 1; more; n++) {
+		struct err e = {0};
+		struct staged *s;
+		long live;
+		int rc;
+
+		prepare(&sc);
+		setxattr(target, "user.colour", "blue", 4, 0);
+		live = fail_malloc_live();
+		fail_malloc_ours_at(n);
+		rc = staged_open(&s, target, TXN, 2, false, &e);
+		if (rc == 0)
+			rc = write_new(s, "new", &e);
+		more = fail_malloc_off();
+		assert_int_equal(rc, more ? -ENOMEM : 0);
+		err_clear(&e);
+		if (s) {
+			assert_int_equal(staged_revert(s, &e), 0);
+			assert_int_equal(staged_drop(s, &e), 0);
+		}
+		staged_close(s);
+		assert_int_equal(fail_malloc_live(), live);
+		assert_recovered(&sc, false);
+	}
+}
+
 static void staged_find_of_nothing_is_nothing(void **state)
 {
 	struct staged_place p = the_place();
-	struct err e = { 0 };
+	struct err e = {0};
 	struct staged *s;
 
 	(void)state;
@@ -751,6 +796,7 @@ int main(void)
 		T(t103_staged_recovery_may_be_cut_at_every_call_too),
 		T(t103_staged_drop_alone_never_loses_the_only_file),
 		T(t108_staged_file_survives_a_failure_of_every_call),
+		T(staged_without_memory_says_so_and_loses_none),
 		T(staged_find_of_nothing_is_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
