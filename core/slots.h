@@ -21,7 +21,7 @@ int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *e
 int slots_place(const struct slots *s, const char *role, const char **path, struct err *e);
 /* variables that choose a slot */
 int slots_env(const struct slot_setting *slot, struct envset *out, struct err *e);
-/* the running slot boots next? false: an earlier install waits for its reboot */
+/* an earlier install waits for its reboot: another slot than the running one boots next */
 bool slots_pending(const struct slots *s);
 
 enum liveness { PLACE_IDLE, PLACE_LIVE };

@@ -93,25 +93,36 @@ static void extent_through_loop(struct extent *x)
 	x->ino = st.st_ino;
 }
 
-static int extent_of_block(dev_t dev, struct extent *x)
+static struct extent range(uint64_t off, uint64_t len)
+{
+	return (struct extent){ .off = off, .end = len ? add_cap(off, len) : UINT64_MAX };
+}
+
+int extent_on_disk(dev_t dev, uint64_t off, uint64_t len, struct extent *x)
 {
 	uint64_t start, size;
 
+	*x = range(off, len);
 	x->kind = EXTENT_DISK;
-	if (x->end == UINT64_MAX && extent_sysfs_u64(dev, "size", &size) == 0 &&
-	    !u64_mul(size, SYSFS_SECTOR, &size))
+	if (!len && extent_sysfs_u64(dev, "size", &size) == 0 && !u64_mul(size, SYSFS_SECTOR, &size))
 		x->end = size;
 	int rc = extent_disk_of(dev, &x->dev);
-	if (rc < 0)
+	if (rc < 0 || x->dev == dev)
 		return rc;
-	if (x->dev != dev) {
-		rc = extent_sysfs_u64(dev, "start", &start);
-		if (rc < 0 || u64_mul(start, SYSFS_SECTOR, &start))
-			return rc < 0 ? rc : -ERANGE;
-		extent_shift(x, start);
-	}
-	extent_through_loop(x);
+	rc = extent_sysfs_u64(dev, "start", &start);
+	if (rc < 0 || u64_mul(start, SYSFS_SECTOR, &start))
+		return rc < 0 ? rc : -ERANGE;
+	extent_shift(x, start);
 	return 0;
+}
+
+int extent_of_device(dev_t dev, uint64_t off, uint64_t len, struct extent *x)
+{
+	int rc = extent_on_disk(dev, off, len, x);
+
+	if (rc == 0)
+		extent_through_loop(x);
+	return rc;
 }
 
 int extent_of(int fd, uint64_t off, uint64_t len, struct extent *x)
@@ -120,10 +131,12 @@ int extent_of(int fd, uint64_t off, uint64_t len, struct extent *x)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	*x = (struct extent){ .off = off, .end = len ? add_cap(off, len) : UINT64_MAX };
 	if (S_ISBLK(st.st_mode))
-		return extent_of_block(st.st_rdev, x);
+		return extent_of_device(st.st_rdev, off, len, x);
+	*x = range(off, len);
 	if (S_ISREG(st.st_mode)) {
+		if (!len && st.st_size > 0) /* an empty one may grow */
+			x->end = (uint64_t)st.st_size;
 		x->kind = EXTENT_FILE;
 		x->dev = st.st_dev;
 		x->ino = st.st_ino;
@@ -140,11 +153,17 @@ int extent_of(int fd, uint64_t off, uint64_t len, struct extent *x)
 	return 0;
 }
 
+static bool same_storage(const struct extent *a, const struct extent *b)
+{
+	return a->kind == b->kind && a->dev == b->dev && (a->kind != EXTENT_FILE || a->ino == b->ino);
+}
+
 bool extent_overlaps(const struct extent *a, const struct extent *b)
 {
-	if (a->kind != b->kind || a->dev != b->dev)
-		return false;
-	if (a->kind == EXTENT_FILE && a->ino != b->ino)
-		return false;
-	return a->off < b->end && b->off < a->end;
+	return same_storage(a, b) && a->off < b->end && b->off < a->end;
+}
+
+bool extent_contains(const struct extent *outer, const struct extent *inner)
+{
+	return same_storage(outer, inner) && outer->off <= inner->off && inner->end <= outer->end;
 }

@@ -20,7 +20,11 @@ struct extent {
 
 /* len 0 = to the end. 0, -ENODEV for what is no storage, -errno */
 int extent_of(int fd, uint64_t off, uint64_t len, struct extent *x);
+/* of a block device; 'on_disk' stops at the disk also where that is a loop device */
+int extent_of_device(dev_t dev, uint64_t off, uint64_t len, struct extent *x);
+int extent_on_disk(dev_t dev, uint64_t off, uint64_t len, struct extent *x);
 bool extent_overlaps(const struct extent *a, const struct extent *b);
+bool extent_contains(const struct extent *outer, const struct extent *inner);
 
 /* a number or line of /sys/dev/block/MAJOR:MINOR/'name'; -ENOENT when the device has none */
 int extent_sysfs_u64(dev_t dev, const char *name, uint64_t *v);
