@@ -1,0 +1,426 @@
+/*
+ * Live or not (T2, DESIGN 5): loop devices and files of this machine, with lists of /proc and /sys made by the
+ * test where the machine must not be touched.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "core/slots.h"
+#include "corelib/sys.h"
+#include "envkit.h"
+#include "tests/unit/loopdev.h"
+
+#define MIB (1024 * 1024)
+
+static char dir[64], image[96], other[96], root[96];
+static struct slot_place place_a, place_b;
+static struct slot_setting two[2];
+static struct settings cfg;
+static struct slots s;
+static struct loopdev loop;
+
+static const char *in_dir(char *out, const char *name)
+{
+	snprintf(out, 96, "%s/%s", dir, name);
+	return out;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof(dir), "/tmp/test-place-XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	in_dir(image, "image");
+	in_dir(other, "other");
+	in_dir(root, "root");
+	envkit_write_file(image, "", 0);
+	envkit_write_file(other, "data", 4);
+	if (truncate(image, 8 * MIB) < 0)
+		return -1;
+	loop = (struct loopdev){ .fd = -1 };
+	cfg = (struct settings){ .slots = two };
+	s = (struct slots){ .cfg = &cfg };
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	sys_set_root(NULL);
+	if (loop.fd >= 0)
+		loopdev_detach(&loop);
+	return envkit_remove_tree(dir);
+}
+
+static void need_loop(bool partition)
+{
+	const char *why = loopdev_attach(&loop, image, 512, false);
+
+	if (!why && partition)
+		why = loopdev_partition(&loop, MIB, 2 * MIB);
+	if (why) {
+		print_message("SKIP: %s\n", why);
+		skip();
+	}
+}
+
+static void use_slots(const char *a, const char *b, const struct slot_setting *running)
+{
+	place_a = (struct slot_place){ "rootfs", a };
+	place_b = (struct slot_place){ "rootfs", b };
+	two[0] = (struct slot_setting){ "a", NULL, NULL, &place_a, 1 };
+	two[1] = (struct slot_setting){ "b", NULL, NULL, &place_b, 1 };
+	cfg.slot_count = 2;
+	s.running = running;
+	s.target = running == &two[0] ? &two[1] : running ? &two[0] : NULL;
+}
+
+/* 'i' idle, 'l' live, or the code of the refusal */
+static int judge_env(const char *path, uint64_t off, uint64_t len, struct bootenv *env)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	const struct place_range r = { fd, path, off, len };
+	enum liveness live = (enum liveness)77;
+	struct err e = { 0 };
+
+	assert_true(fd >= 0);
+	int rc = slots_judge(&s, env, &r, &live, &e);
+	close(fd);
+	assert_int_equal(rc < 0, e.code != E_NONE);
+	if (rc < 0) {
+		assert_non_null(strstr(e.where, path));
+		return (int)e.code;
+	}
+	return live == PLACE_LIVE ? 'l' : 'i';
+}
+
+static int judge(const char *path, uint64_t off, uint64_t len)
+{
+	return judge_env(path, off, len, NULL);
+}
+
+/* ---- files ---- */
+
+static void place_file_of_the_running_slot_is_active(void **state)
+{
+	(void)state;
+	use_slots(image, other, &two[0]);
+	assert_int_equal(judge(image, 0, 10), E_TARGET_ACTIVE);
+	assert_int_equal(judge(other, 0, 0), 'i');
+}
+
+static void place_file_of_a_slot_is_refused_while_nobody_knows_what_runs(void **state)
+{
+	(void)state;
+	use_slots(image, other, NULL);
+	assert_int_equal(judge(image, 0, 10), E_SLOT);
+	s.target = &two[0]; /* plain files that were never booted */
+	assert_int_equal(judge(image, 0, 10), 'i');
+}
+
+/* L1: nobody knows who reads such a file just now */
+static void place_file_of_no_slot_is_live_unless_listed(void **state)
+{
+	const char *listed[] = { other };
+
+	(void)state;
+	assert_int_equal(judge(other, 0, 0), 'l');
+	cfg.targets = (struct strings){ listed, 1 };
+	assert_int_equal(judge(other, 0, 0), 'i');
+	assert_int_equal(judge(image, 0, 0), 'l');
+}
+
+/* T17, T40 */
+static void t40_place_of_the_installer_itself_is_protected(void **state)
+{
+	char key[96], state_dir[96], journal[128], second[96];
+
+	(void)state;
+	envkit_write_file(in_dir(key, "key.pem"), "k", 1);
+	mkdir(in_dir(state_dir, "state"), 0700);
+	snprintf(journal, sizeof(journal), "%s/journal", state_dir);
+	envkit_write_file(journal, "j", 1);
+	assert_int_equal(link(key, in_dir(second, "second")), 0);
+	cfg.public_key_file = key;
+	cfg.state_dir = state_dir;
+	cfg.file = other;
+	assert_int_equal(judge(key, 0, 0), E_TARGET_PROTECTED);
+	assert_int_equal(judge(second, 0, 0), E_TARGET_PROTECTED);
+	assert_int_equal(judge(journal, 0, 0), E_TARGET_PROTECTED);
+	assert_int_equal(judge(other, 0, 0), E_TARGET_PROTECTED);
+	assert_int_equal(judge(image, 0, 0), 'l');
+}
+
+static void place_of_the_boot_environment_is_live(void **state)
+{
+	struct bootenv_options o = { .kind = "file", .path = other };
+	struct bootenv *env = NULL;
+	struct err e = { 0 };
+
+	(void)state;
+	envkit_write_file(other, "a=1\n", 4);
+	use_slots(image, other, &two[0]);
+	assert_int_equal(bootenv_open(&env, &o, &e), 0);
+	assert_int_equal(judge_env(other, 0, 0, env), 'l');
+	bootenv_close(env);
+}
+
+/* ---- loop devices ---- */
+
+static void place_idle_loop_device_is_idle(void **state)
+{
+	(void)state;
+	need_loop(false);
+	assert_int_equal(judge(loop.path, 0, 0), 'i');
+	assert_int_equal(judge(image, 0, 0), 'l'); /* the file behind it is nobody's slot */
+}
+
+static void place_loop_device_over_the_running_slot_is_active(void **state)
+{
+	(void)state;
+	need_loop(false);
+	use_slots(image, other, &two[0]);
+	assert_int_equal(judge(loop.path, 0, 0), E_TARGET_ACTIVE);
+	use_slots(other, loop.path, &two[0]);
+	assert_int_equal(judge(image, 0, 0), 'i'); /* the target slot's own file */
+}
+
+static void t2_place_held_by_another_program_is_active(void **state)
+{
+	(void)state;
+	need_loop(false);
+	int held = open(loop.path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	assert_true(held >= 0);
+	assert_int_equal(judge(loop.path, 0, 0), E_TARGET_ACTIVE);
+	assert_int_equal(judge(image, 0, 0), E_TARGET_ACTIVE);
+	close(held);
+	assert_int_equal(judge(loop.path, 0, 0), 'i');
+}
+
+static void t2_place_that_is_mounted_is_active_also_as_inactive_slot(void **state)
+{
+	char point[96], out[256];
+
+	(void)state;
+	need_loop(false);
+	if (!envkit_has("mkfs.ext2") ||
+	    envkit_run((const char *[]){ "mkfs.ext2", "-q", "-F", loop.path, NULL }, out, 256) != 0) {
+		print_message("SKIP: no mkfs.ext2\n");
+		skip();
+	}
+	mkdir(in_dir(point, "mount point"), 0700);
+	if (mount(loop.path, point, "ext2", 0, NULL) < 0) {
+		print_message("SKIP: file systems cannot be mounted here\n");
+		skip();
+	}
+	use_slots(other, loop.path, &two[0]);
+	int device = judge(loop.path, 0, 0), file = judge(image, 0, 0);
+	umount(point);
+	assert_int_equal(device, E_TARGET_ACTIVE);
+	assert_int_equal(file, E_TARGET_ACTIVE);
+	assert_int_equal(judge(loop.path, 0, 0), 'i');
+}
+
+static void place_partition_is_idle_and_the_rest_of_its_disk_is_live(void **state)
+{
+	(void)state;
+	need_loop(true);
+	assert_int_equal(judge(loop.part, 0, 0), 'i');
+	assert_int_equal(judge(loop.path, 0, 0), 'l');
+	assert_int_equal(judge(loop.path, 0, MIB), 'l');           /* where boot loaders live */
+	assert_int_equal(judge(loop.path, MIB, 2 * MIB), 'i');     /* exactly the partition */
+	assert_int_equal(judge(loop.path, MIB, 2 * MIB + 1), 'l');
+	assert_int_equal(judge(loop.path, MIB - 1, 10), 'l');
+	assert_int_equal(judge(loop.path, 3 * MIB, MIB), 'l');
+}
+
+static void t40_place_range_that_touches_a_partition_in_use_is_active(void **state)
+{
+	(void)state;
+	need_loop(true);
+	int held = open(loop.part, O_RDONLY | O_EXCL | O_CLOEXEC);
+	assert_true(held >= 0);
+	assert_int_equal(judge(loop.part, 0, 0), E_TARGET_ACTIVE);
+	assert_int_equal(judge(loop.path, 0, 0), E_TARGET_ACTIVE);
+	assert_int_equal(judge(loop.path, 3 * MIB - 1, 1), E_TARGET_ACTIVE);
+	assert_int_equal(judge(loop.path, 0, MIB), 'l');
+	assert_int_equal(judge(loop.path, 3 * MIB, MIB), 'l');
+	close(held);
+}
+
+static void place_of_the_running_slot_is_found_through_the_whole_disk(void **state)
+{
+	(void)state;
+	need_loop(true);
+	use_slots(loop.part, other, &two[0]);
+	assert_int_equal(judge(loop.path, 2 * MIB, 10), E_TARGET_ACTIVE);
+	assert_int_equal(judge(loop.path, 0, 0), E_TARGET_ACTIVE);
+	use_slots(other, loop.part, &two[0]);
+	assert_int_equal(judge(loop.path, 2 * MIB, 10), 'i');
+	assert_int_equal(judge(loop.path, 0, 0), 'l');
+}
+
+/* ---- lists of the kernel, made by the test around a real device ---- */
+
+static void put(const char *path, const char *text)
+{
+	char full[256], at[256];
+
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	mkdir(root, 0755);
+	snprintf(at, sizeof(at), "%s", full);
+	for (char *p = at + strlen(root) + 1; (p = strchr(p, '/')); p++) {
+		*p = '\0';
+		mkdir(at, 0755);
+		*p = '/';
+	}
+	envkit_write_file(full, text, strlen(text));
+}
+
+/* "/sys/dev/block/7:0/NAME" of the loop device */
+static void put_sys(const char *name, const char *text)
+{
+	char path[256];
+	struct stat st;
+
+	assert_int_equal(fstat(loop.fd, &st), 0);
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(st.st_rdev), minor(st.st_rdev),
+		 name);
+	put(path, text);
+}
+
+static void need_fake(void)
+{
+	need_loop(false);
+	put("/proc/self/mountinfo", "1 0 0:1 / / rw - rootfs rootfs rw\n");
+	put_sys("size", "16384\n");
+	sys_set_root(root);
+}
+
+static void place_emmc_boot_partition_is_live(void **state)
+{
+	(void)state;
+	need_fake();
+	put_sys("uevent", "MAJOR=7\nMINOR=0\nDEVNAME=mmcblk0boot1\nDEVTYPE=disk\n");
+	assert_int_equal(judge(loop.path, 0, 0), 'l');
+	put_sys("uevent", "MAJOR=7\nMINOR=0\nDEVNAME=mmcblk0boot\nDEVTYPE=disk\n");
+	assert_int_equal(judge(loop.path, 0, 0), 'i');
+	put_sys("uevent", "MAJOR=7\nMINOR=0\nDEVNAME=mmcblk0boot1p\nDEVTYPE=disk\n");
+	assert_int_equal(judge(loop.path, 0, 0), 'i');
+}
+
+static void place_disk_of_hardware_without_partitions_is_live(void **state)
+{
+	(void)state;
+	need_fake();
+	assert_int_equal(judge(loop.path, 0, 0), 'i');
+	put_sys("device/uevent", "DRIVER=mmcblk\n");
+	assert_int_equal(judge(loop.path, 0, 0), 'l');
+}
+
+static void t2_place_with_holders_is_active(void **state)
+{
+	(void)state;
+	need_fake();
+	put_sys("holders/dm-0/dev", "254:0\n");
+	assert_int_equal(judge(loop.path, 0, 0), E_TARGET_ACTIVE);
+}
+
+static void t2_place_that_is_the_root_device_is_active(void **state)
+{
+	char line[128];
+	struct stat st;
+
+	(void)state;
+	need_fake();
+	assert_int_equal(fstat(loop.fd, &st), 0);
+	put("/sys/dev/block/254:0/slaves/x/dev", "999:1\n");
+	snprintf(line, sizeof(line), "%u:%u\n", major(st.st_rdev), minor(st.st_rdev));
+	put("/sys/dev/block/254:0/slaves/loop/dev", line);
+	put("/proc/self/mountinfo", "1 0 254:0 / / rw - ext4 /dev/mapper/root rw\n");
+	assert_int_equal(judge(loop.path, 0, 0), E_TARGET_ACTIVE);
+	put("/proc/self/mountinfo", "1 0 253:0 / / rw - ext4 /dev/mapper/root rw\n");
+	assert_int_equal(judge(loop.path, 0, 0), 'i');
+}
+
+static void t2_place_used_as_swap_is_active(void **state)
+{
+	char text[256], fake[160];
+	struct stat st;
+
+	(void)state;
+	need_fake();
+	assert_int_equal(fstat(loop.fd, &st), 0);
+	put("/dev/my swap", "");
+	snprintf(fake, sizeof(fake), "%s/dev/my swap", root);
+	unlink(fake);
+	if (mknod(fake, S_IFBLK | 0600, st.st_rdev) < 0) {
+		print_message("SKIP: device nodes cannot be made here\n");
+		skip();
+	}
+	snprintf(text, sizeof(text), "Filename\tType\tSize\tUsed\tPriority\n"
+		 "/dev/my\\040swap partition\t8188\t0\t-2\n");
+	put("/proc/swaps", text);
+	assert_int_equal(judge(loop.path, 0, 0), E_TARGET_ACTIVE);
+}
+
+static void t2_place_swap_file_is_active(void **state)
+{
+	char full[160];
+
+	(void)state;
+	put("/proc/self/mountinfo", "");
+	put("/swapfile", "s");
+	put("/proc/swaps", "Filename\tType\n/swapfile file 1 0 -2\n");
+	sys_set_root(root);
+	snprintf(full, sizeof(full), "%s/swapfile", root);
+	assert_int_equal(judge(full, 0, 0), E_TARGET_ACTIVE);
+}
+
+static void place_that_is_no_storage_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(judge(dir, 0, 0), E_TARGET);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(place_file_of_the_running_slot_is_active),
+		T(place_file_of_a_slot_is_refused_while_nobody_knows_what_runs),
+		T(place_file_of_no_slot_is_live_unless_listed),
+		T(t40_place_of_the_installer_itself_is_protected),
+		T(place_of_the_boot_environment_is_live),
+		T(place_idle_loop_device_is_idle),
+		T(place_loop_device_over_the_running_slot_is_active),
+		T(t2_place_held_by_another_program_is_active),
+		T(t2_place_that_is_mounted_is_active_also_as_inactive_slot),
+		T(place_partition_is_idle_and_the_rest_of_its_disk_is_live),
+		T(t40_place_range_that_touches_a_partition_in_use_is_active),
+		T(place_of_the_running_slot_is_found_through_the_whole_disk),
+		T(place_emmc_boot_partition_is_live),
+		T(place_disk_of_hardware_without_partitions_is_live),
+		T(t2_place_with_holders_is_active),
+		T(t2_place_that_is_the_root_device_is_active),
+		T(t2_place_used_as_swap_is_active),
+		T(t2_place_swap_file_is_active),
+		T(place_that_is_no_storage_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
