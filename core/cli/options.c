@@ -198,7 +198,7 @@ int options_parse(struct options *o, const struct option_table *t, int argc, cha
 	}
 	while (rc == 0 && r.at < argc)
 		rc = read_word(&r, next_word(&r), &only_words, e);
-	return err_while(e, rc, "reading the command line");
+	return rc;
 }
 
 void options_clear(struct options *o)

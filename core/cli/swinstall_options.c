@@ -161,15 +161,10 @@ static bool is_question(const struct swinstall_cli *c)
 	return c->help || c->version || c->handlers || c->get_root;
 }
 
-int swinstall_cli_parse(struct swinstall_cli *c, struct options *o, int argc, char **argv,
-			struct err *e)
+static int read_line(struct swinstall_cli *c, struct options *o, struct err *e)
 {
-	int rc = options_parse(o, &swinstall_table, argc, argv, e);
+	int rc = options_apply(o, INTO_PROGRAM, c, NULL, e);
 
-	memset(c, 0, sizeof(*c));
-	if (rc < 0)
-		return rc;
-	rc = options_apply(o, INTO_PROGRAM, c, NULL, e);
 	if (rc == 0)
 		rc = take_bundle(c, o, e);
 	if (rc == 0)
@@ -182,4 +177,15 @@ int swinstall_cli_parse(struct swinstall_cli *c, struct options *o, int argc, ch
 			     c->check ? "--check needs a bundle"
 				      : "there is nothing to do: no bundle is named");
 	return rc;
+}
+
+int swinstall_cli_parse(struct swinstall_cli *c, struct options *o, int argc, char **argv,
+			struct err *e)
+{
+	int rc = options_parse(o, &swinstall_table, argc, argv, e);
+
+	memset(c, 0, sizeof(*c));
+	if (rc == 0)
+		rc = read_line(c, o, e);
+	return err_while(e, rc, "reading the command line");
 }

@@ -140,7 +140,7 @@ static void put_left(struct page *p, const struct term_bar *b)
 
 	if (b->speed)
 		term_time(left / b->speed + (left % b->speed != 0), time);
-	putf(p, "  %s left", time);
+	putf(p, "  %5s left", time);
 }
 
 /* " 41%  38.2 MB/s  0:12 left", or what is known of it */
@@ -189,7 +189,7 @@ void term_bar_text(const struct term_bar *b, const struct term_style *s, char *o
 {
 	struct page p = page_of(out, n);
 	char numbers[96];
-	size_t width = s->width > 1 ? s->width - 1 : 0, left, bar, used;
+	size_t width = s->width > 3 ? s->width - 3 : 0, left, bar, used;
 
 	numbers_text(b, numbers, sizeof(numbers));
 	used = strlen(numbers);

@@ -25,7 +25,7 @@ struct term_bar {
 	uint64_t bytes, total; /* total 0 = not known */
 	uint64_t speed;	       /* bytes a second; 0 = not known yet */
 };
-/* one line without line end, at most width - 1 columns */
+/* one line without line end, at most width - 3 columns: the terminal itself may print ^C there */
 void term_bar_text(const struct term_bar *b, const struct term_style *s, char *out, size_t n);
 /* the line that stays when a step is through; elapsed in milliseconds */
 void term_step_text(const struct term_bar *b, uint64_t elapsed, const struct term_style *s,

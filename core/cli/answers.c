@@ -1,0 +1,80 @@
+/* Answers to --version, --handlers, --get-root. */
+#include "core/cli/answers.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cli/rootdev.h"
+#include "corelib/text.h"
+#include "generated/build.h"
+#include "handlers/handler.h"
+#include "parser/schema.h"
+
+char *answer_version(const char *program)
+{
+	char *text = NULL;
+
+	return asprintf(&text, "%s %s\n", program, SWINSTALL_VERSION) < 0 ? NULL : text;
+}
+
+char *answer_root(struct err *e)
+{
+	char name[512], *text = NULL;
+
+	if (rootdev_find(name, sizeof(name), e) < 0)
+		return NULL;
+	if (asprintf(&text, "%s\n", name) < 0)
+		err_set(e, E_MEMORY, 0, "the name of the root device");
+	return text;
+}
+
+static void put_property(FILE *f, const struct attr *a)
+{
+	fprintf(f, "    %-20s %s", a->name, attr_type_name(a));
+	for (size_t i = 0; a->values && a->values[i]; i++)
+		fprintf(f, "%s%s", i ? ", " : ": ", a->values[i]);
+	if (a->dflt)
+		fprintf(f, " (%s)", a->dflt);
+	fprintf(f, "\n    %-20s %s\n", "", a->help);
+}
+
+static void put_handler(FILE *f, const struct handler *h)
+{
+	const char *comma = " ";
+
+	fprintf(f, "%s%s%s%s: %s\n  in", h->name, h->aliases ? " (" : "",
+		h->aliases ? h->aliases : "", h->aliases ? ")" : "", h->summary);
+	for (unsigned s = SECTION_IMAGES; s <= SECTION_VARS; s <<= 1) {
+		if (!(h->sections & s))
+			continue;
+		fprintf(f, "%s%s", comma, section_name((enum section)s));
+		comma = ", ";
+	}
+	fprintf(f, "%s\n", h->no_data ? "; takes no payload" : "");
+	for (size_t i = 0; i < h->prop_count; i++)
+		put_property(f, &h->props[i]);
+}
+
+char *answer_handlers(void)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+	bool bad;
+
+	if (!f)
+		return NULL;
+	for (size_t i = 0; handler_at(i); i++) {
+		if (i)
+			fputc('\n', f);
+		put_handler(f, handler_at(i));
+	}
+	bad = ferror(f);
+	if (fclose(f) != 0 || bad) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

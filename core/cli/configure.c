@@ -1,0 +1,180 @@
+/* From a configuration file and a command line to settings. */
+#include "core/cli/configure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "corelib/log.h"
+#include "corelib/sys.h"
+#include "corelib/text.h"
+
+#define CONFIG_MAX (1024u * 1024)
+
+static const char our_file[] = "/etc/swinstall.cfg", their_file[] = "/etc/swupdate.cfg";
+
+bool configure_is_compat(const char *argv0)
+{
+	const char *slash = strrchr(argv0, '/');
+
+	return strcmp(slash ? slash + 1 : argv0, "swupdate") == 0;
+}
+
+static bool is_there(const char *file)
+{
+	char path[512];
+
+	return sys_path(file, path, sizeof(path)) == 0 && faccessat(AT_FDCWD, path, F_OK, 0) == 0;
+}
+
+/* NULL: there is none */
+static const char *choose(const struct configure *c, bool *compat)
+{
+	*compat = c->compat;
+	if (c->file)
+		return c->file;
+	if (!c->compat && is_there(our_file))
+		return our_file;
+	*compat = is_there(their_file);
+	return *compat ? their_file : NULL;
+}
+
+static void note(void *arg, const char *text)
+{
+	log_warn("%s: %s", (const char *)arg, text);
+}
+
+/* only the places of our own choice move with the root of the tests */
+static int place_of(const struct configure *c, const char *file, char *path, size_t n,
+		    struct err *e)
+{
+	int rc = c->file ? text_copy(path, n, file) : sys_path(file, path, n);
+
+	return rc < 0 ? err_set(e, E_CONFIG, -rc, "the name of the file is too long") : 0;
+}
+
+static int read_file(struct settings *s, const struct configure *c, const char *file, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	char path[4096];
+	size_t n;
+	int rc = place_of(c, file, path, sizeof(path), e);
+
+	if (rc < 0)
+		return rc;
+	rc = sys_read_file(AT_FDCWD, path, CONFIG_MAX, &text, &n);
+	if (rc < 0)
+		return err_set(e, E_CONFIG, -rc, "it cannot be read: %s", strerror(-rc));
+	if (!sys_path_is_safe(path)) {
+		rc = err_set(e, E_CONFIG, EPERM,
+			     "others than root (or you) can change it, or a folder above it");
+		err_fix(e, "chown root %s; chmod go-w %s, and the same for its folders", file,
+			file);
+		return rc;
+	}
+	s->file = arena_strndup(s->arena, file, strlen(file));
+	return settings_parse(s, text, n, note, (void *)(uintptr_t)file, e);
+}
+
+static int find_and_read(struct settings *s, const struct configure *c, struct err *e)
+{
+	bool compat;
+	const char *file = choose(c, &compat);
+	int rc;
+
+	s->compat = compat;
+	if (!file && c->may_lack)
+		return 0;
+	if (!file && c->compat)
+		return err_set(e, E_CONFIG, ENOENT,
+			       "there is no %s; name a file with -f, or a key with -k", their_file);
+	if (!file)
+		return err_set(e, E_CONFIG, ENOENT,
+			       "there is neither %s nor %s; name a file with -f, or a key with -k",
+			       our_file, their_file);
+	rc = read_file(s, c, file, e);
+	rc = err_at(e, rc, "%s", file);
+	return err_while(e, rc, "reading the configuration");
+}
+
+/* "board:revision" */
+static int take_board(struct settings *s, const char *text, struct err *e)
+{
+	const char *colon = strchr(text, ':');
+
+	if (!colon || colon == text || !colon[1])
+		return err_set(e, E_USAGE, EINVAL, "-H takes BOARD:REVISION, not '%s'", text);
+	s->board = arena_strndup(s->arena, text, (size_t)(colon - text));
+	s->revision = arena_strndup(s->arena, colon + 1, strlen(colon + 1));
+	if (!s->board || !s->revision)
+		return err_set(e, E_MEMORY, ENOMEM, "a name of the board");
+	return 0;
+}
+
+static bool is_selection(const char *text)
+{
+	const char *comma = strchr(text, ',');
+
+	return comma && comma != text && comma[1] && !strchr(comma + 1, ',');
+}
+
+static int check_selection(const struct settings *s, struct err *e)
+{
+	const struct strings *accepted = &s->accepted_select;
+
+	if (!s->select)
+		return 0;
+	if (!is_selection(s->select))
+		return err_set(e, E_SELECT, EINVAL, "'%s' is not of the form SET,MODE", s->select);
+	for (size_t i = 0; i < accepted->count; i++)
+		if (strcmp(accepted->at[i], s->select) == 0)
+			return 0;
+	if (accepted->count == 0)
+		return 0;
+	return err_set(e, E_SELECT, EPERM,
+		       "'%s' is not among the selections that this device accepts", s->select);
+}
+
+static int overlay(struct settings *s, const struct configure *c, struct err *e)
+{
+	int rc = 0;
+
+	if (c->options)
+		rc = options_apply(c->options, INTO_SETTINGS, s, s->arena, e);
+	if (rc == 0 && c->board)
+		rc = take_board(s, c->board, e);
+	return rc == 0 ? check_selection(s, e) : rc;
+}
+
+int configure(struct settings **out, const struct configure *c, struct err *e)
+{
+	struct settings *s = NULL;
+	int rc = settings_new(&s, e);
+
+	if (rc == 0)
+		rc = find_and_read(s, c, e);
+	if (rc == 0)
+		rc = overlay(s, c, e);
+	if (rc < 0) {
+		settings_free(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+void configure_log(const struct settings *s, int fd, bool terminal)
+{
+	struct log_config l = {
+		.level = LOG_LEVEL_INFO, .syslog = s->syslog, .fd = fd, .terminal = terminal};
+
+	if (terminal) /* the bar tells what the lines would */
+		l.level = LOG_LEVEL_WARN;
+	if (s->has_loglevel)
+		l.level = s->loglevel < LOG_LEVEL_ERROR ? LOG_LEVEL_ERROR
+							: (enum log_level)s->loglevel;
+	if (s->verbose)
+		l.level = LOG_LEVEL_TRACE;
+	log_init(&l);
+}
