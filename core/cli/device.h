@@ -1,0 +1,27 @@
+/* What a device knows about itself without a daemon: `swctl status`, as text or as JSON. */
+#ifndef CLI_DEVICE_H
+#define CLI_DEVICE_H
+
+#include "core/status.h"
+#include "parser/settings.h"
+
+enum device_now { NOW_UNKNOWN, NOW_IDLE, NOW_RUNNING, NOW_INTERRUPTED };
+
+struct device {
+	struct status last;
+	enum device_now now;
+	char why[256];	   /* NOW_UNKNOWN: what keeps us from knowing; NOW_RUNNING: who runs */
+	char version[128]; /* NOW_INTERRUPTED: of the release */
+	bool has_slots;
+	char running[64], next[64], target[64]; /* "" = not known */
+	bool pending;				/* an install waits for its reboot */
+	char slots_why[256];
+};
+
+/* only a status file that cannot be read is an error; all else that is not known is said so */
+int device_look(struct device *d, const struct settings *cfg, struct err *e);
+/* malloc'ed, NULL without memory */
+char *device_text(const struct device *d);
+char *device_json(const struct device *d);
+
+#endif

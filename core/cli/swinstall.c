@@ -1,0 +1,136 @@
+/* swinstall: install a signed bundle from a file or from standard input. Ends with 0 or 1, nothing
+ * else. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cli/answers.h"
+#include "core/cli/configure.h"
+#include "core/cli/door.h"
+#include "core/cli/swinstall_options.h"
+#include "corelib/log.h"
+#include "corelib/sys.h"
+
+static int print(char *text, struct err *e)
+{
+	AUTO_FREE char *owned = text;
+	int rc;
+
+	if (!owned)
+		return err_is_set(e) ? -e->sys : err_set(e, E_MEMORY, ENOMEM, "an answer");
+	rc = sys_write(STDOUT_FILENO, owned, strlen(owned));
+	return rc < 0 ? err_sys(e, E_SYS, -rc, "writing to standard output") : 0;
+}
+
+/* 1 when a question was answered, 0 when there was none */
+static int answer(const struct swinstall_cli *c, struct err *e)
+{
+	int rc;
+
+	if (c->help)
+		rc = print(options_help(&swinstall_table), e);
+	else if (c->version)
+		rc = print(answer_version("swinstall"), e);
+	else if (c->handlers)
+		rc = print(answer_handlers(), e);
+	else if (c->get_root)
+		rc = print(answer_root(e), e);
+	else
+		return 0;
+	return rc < 0 ? rc : 1;
+}
+
+static int no_bundle(const char *image, int sys, struct err *e)
+{
+	int rc = err_set(e, E_IO, sys, "%s", strerror(sys));
+
+	err_fix(e, "check the name of the bundle, and who may read it");
+	rc = err_at(e, rc, "%s", image);
+	return err_while(e, rc, "opening the bundle");
+}
+
+static int open_bundle(const char *image, struct job_request *r, struct err *e)
+{
+	if (strcmp(image, "-") == 0) {
+		r->fd = STDIN_FILENO;
+		r->name = "standard input";
+		return 0;
+	}
+	r->name = image;
+	r->fd = open(image, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (r->fd < 0)
+		return no_bundle(image, errno, e);
+	return 0;
+}
+
+static int install(const struct swinstall_cli *c, struct door *d, const struct settings *s,
+		   struct err *e)
+{
+	struct job_request r = {.fd = -1,
+				.mode = c->check     ? JOB_CHECK
+					: s->dry_run ? JOB_DRY_RUN
+						     : JOB_INSTALL};
+	int rc = open_bundle(c->image, &r, e);
+
+	if (rc < 0) {
+		door_refuse(d, c->image, e);
+		return rc;
+	}
+	d->cfg = s;
+	rc = door_run(d, &r, e);
+	if (r.fd != STDIN_FILENO)
+		close(r.fd);
+	return rc;
+}
+
+static int run(int argc, char **argv, struct swinstall_cli *c, struct options *o)
+{
+	struct door d = {.program = "swinstall", .output = door_output(false)};
+	struct settings *s = NULL;
+	struct err e = {0};
+	int rc = swinstall_cli_parse(c, o, argc, argv, &e);
+
+	if (rc == 0)
+		rc = answer(c, &e);
+	if (rc > 0)
+		return 0;
+	d.output = door_output(c->json || options_given(o, "json"));
+	if (rc == 0) {
+		const struct configure in = {
+			.file = c->file,
+			.board = c->board,
+			.options = o,
+			.compat = configure_is_compat(argv[0]),
+			.may_lack = options_given(o, "key") || options_given(o, "allow-unsigned"),
+		};
+
+		rc = configure(&s, &in, &e);
+	}
+	if (rc < 0) {
+		door_refuse(&d, c->image, &e);
+		return rc;
+	}
+	configure_log(s, STDERR_FILENO, d.output == DOOR_TERMINAL);
+	rc = install(c, &d, s, &e);
+	settings_free(s);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	const struct log_config before = {.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
+	struct swinstall_cli c;
+	struct options o = {0};
+	int rc = sys_harden(true);
+
+	log_init(&before);
+	if (rc < 0) {
+		log_error("E_SYS: %s", strerror(-rc));
+		return EXIT_FAILURE;
+	}
+	rc = run(argc, argv, &c, &o);
+	options_clear(&o);
+	return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
