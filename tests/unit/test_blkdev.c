@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "corelib/blkdev.h"
@@ -30,6 +31,73 @@
 
 static char path[64];
 static uint8_t *image, *got;
+
+/* ---- calls in front of libc's: a kernel and file systems of another kind ---- */
+
+static struct {
+	bool no_statx;	/* does not know STATX_DIOALIGN */
+	bool says_none; /* knows, and there is no O_DIRECT */
+	bool lies;	/* takes the flag, refuses the writes */
+	bool no_zero_range;
+	int fallocate, fsync, truncate, read; /* errno */
+} kernel;
+
+static int fails(int sys)
+{
+	errno = sys;
+	return -1;
+}
+
+int statx(int fd, const char *restrict name, int flags, unsigned mask, struct statx *restrict sx)
+{
+	if (kernel.no_statx)
+		return fails(ENOSYS);
+	if (syscall(SYS_statx, fd, name, flags, mask, sx) < 0)
+		return -1;
+	if (kernel.says_none) {
+		sx->stx_mask |= STATX_DIOALIGN;
+		sx->stx_dio_mem_align = sx->stx_dio_offset_align = 0;
+	}
+	return 0;
+}
+
+ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t off)
+{
+	if (kernel.lies && (fcntl(fd, F_GETFL) & O_DIRECT))
+		return fails(EINVAL);
+	return syscall(SYS_pwrite64, fd, buf, n, off);
+}
+
+ssize_t pread64(int fd, void *buf, size_t n, off64_t off)
+{
+	return kernel.read ? fails(kernel.read) : syscall(SYS_pread64, fd, buf, n, off);
+}
+
+int fallocate64(int fd, int mode, off64_t off, off64_t len)
+{
+	if (kernel.no_zero_range && (mode & FALLOC_FL_ZERO_RANGE))
+		return fails(EOPNOTSUPP);
+	if (kernel.fallocate)
+		return fails(kernel.fallocate);
+	return (int)syscall(SYS_fallocate, fd, mode, off, len);
+}
+
+int fsync(int fd)
+{
+	return kernel.fsync ? fails(kernel.fsync) : (int)syscall(SYS_fsync, fd);
+}
+
+int ftruncate64(int fd, off64_t size)
+{
+	return kernel.truncate ? fails(kernel.truncate) : (int)syscall(SYS_ftruncate, fd, size);
+}
+
+static int healthy(void **state)
+{
+	(void)state;
+	memset(&kernel, 0, sizeof(kernel));
+	return 0;
+}
 
 static int setup(void **state)
 {
@@ -301,6 +369,130 @@ static void t40_neither_device_nor_file_is_refused_and_closed(void **state)
 	assert_int_equal(e.code, E_TARGET);
 }
 
+/* an older kernel cannot be asked; the device's sector, or 4096 for files, is right there */
+static void direct_io_is_tried_where_the_kernel_cannot_be_asked(void **state)
+{
+	struct err e = {0};
+	struct blkdev *d;
+
+	(void)state;
+	kernel.no_statx = true;
+	d = new_dev(MiB, O_RDWR, DIRECT_AUTO);
+	assert_int_equal(d->direct ? d->io_align : 4096, 4096);
+	assert_int_equal(fill(d, 0, image, MiB, &e), 0);
+	read_back(d, MiB);
+	assert_memory_equal(got, image, MiB);
+	blkdev_close(d);
+}
+
+static void direct_io_is_not_used_where_the_kernel_says_no(void **state)
+{
+	const struct blkdev_options yes = {.direct = DIRECT_YES};
+	struct err e = {0};
+	struct blkdev *d;
+
+	(void)state;
+	kernel.says_none = true;
+	d = new_dev(MiB, O_RDWR, DIRECT_AUTO);
+	assert_false(d->direct);
+	assert_int_equal(d->mem_align, 1);
+	assert_false(fcntl(d->fd, F_GETFL) & O_DIRECT);
+	blkdev_close(d);
+	assert_true(blkdev_open(&d, new_file(MiB, O_RDWR), "file", &yes, &e) < 0);
+	assert_int_equal(e.code, E_TARGET);
+	assert_non_null(strstr(e.why, "direct-io"));
+}
+
+static void direct_io_is_given_up_when_the_first_block_is_refused(void **state)
+{
+	struct err e = {0};
+	struct blkdev *d;
+
+	(void)state;
+	d = new_dev(4 * MiB, O_RDWR, DIRECT_AUTO);
+	if (!d->direct) {
+		blkdev_close(d);
+		print_message("SKIP: /tmp does not take O_DIRECT\n");
+		skip();
+	}
+	kernel.lies = true;
+	assert_int_equal(fill(d, 5, image, 3 * MiB, &e), 0);
+	assert_false(d->direct);
+	assert_false(err_is_set(&e));
+	read_back(d, 4 * MiB);
+	assert_memory_equal(got + 5, image, 3 * MiB);
+	blkdev_close(d);
+	/* who demands it gets the error */
+	kernel.lies = false;
+	d = new_dev(4 * MiB, O_RDWR, DIRECT_YES);
+	kernel.lies = true;
+	assert_int_equal(fill(d, 0, image, MiB, &e), -EINVAL);
+	assert_int_equal(e.code, E_TARGET_WRITE);
+	blkdev_close(d);
+}
+
+static void file_slot_is_zeroed_by_whatever_the_file_system_has(void **state)
+{
+	(void)state;
+	memset(image, 0, 2 * MiB);
+	for (unsigned way = 0; way < 3; way++) {
+		struct blkdev *d = new_dev(3 * MiB, O_RDWR, DIRECT_AUTO);
+		struct err e = {0};
+
+		kernel.no_zero_range = way == 1;
+		kernel.fallocate = way == 2 ? EOPNOTSUPP : 0;
+		assert_int_equal(fill(d, 0, image, 2 * MiB, &e), 0);
+		if (way == 2)
+			assert_int_equal(d->written, 2 * MiB);
+		assert_int_equal(d->written + d->zeroed, 2 * MiB);
+		assert_int_equal(length(d), 3 * MiB);
+		read_back(d, 3 * MiB);
+		assert_true(is_all(got, 2 * MiB, 0));
+		assert_true(is_all(got + 2 * MiB, MiB, 0xee));
+		blkdev_close(d);
+		healthy(NULL);
+	}
+	kernel.fallocate = EIO;
+	{
+		struct blkdev *d = new_dev(3 * MiB, O_RDWR, DIRECT_AUTO);
+		struct err e = {0};
+
+		assert_int_equal(fill(d, 0, image, 2 * MiB, &e), -EIO);
+		assert_int_equal(e.code, E_TARGET_WRITE);
+		assert_string_equal(e.what, "zeroing of 1048576 bytes failed at offset 0");
+		blkdev_close(d);
+	}
+	fake_bytes(image, 24 * MiB, 11);
+}
+
+static void t104_flush_and_length_that_fail_are_errors(void **state)
+{
+	struct blkdev *d = new_dev(0, O_RDWR, DIRECT_AUTO);
+	struct err e = {0};
+	uint8_t sum[32] = {0};
+
+	(void)state;
+	kernel.truncate = ENOSPC;
+	assert_int_equal(fill(d, 0, image, 5, &e), -ENOSPC);
+	assert_int_equal(e.code, E_NO_SPACE);
+	healthy(NULL);
+	err_clear(&e);
+	kernel.fsync = EIO;
+	assert_int_equal(blkdev_flush(d, &e), -EIO);
+	assert_int_equal(e.code, E_TARGET_FLUSH);
+	assert_string_equal(e.what, "flush failed");
+	assert_true(d->broken);
+	blkdev_close(d);
+	healthy(NULL);
+	err_clear(&e);
+	d = new_dev(MiB, O_RDWR, DIRECT_AUTO);
+	kernel.read = EIO;
+	assert_int_equal(blkdev_check(d, 0, MiB, sum, &e), -EIO);
+	assert_int_equal(e.code, E_TARGET_READ);
+	assert_string_equal(e.what, "read of 1048576 bytes failed at offset 0");
+	blkdev_close(d);
+}
+
 /* ---- what holds for every kind ---- */
 
 static void t39_range_is_checked_without_wrapping(void **state)
@@ -487,6 +679,14 @@ int main(void)
 		cmocka_unit_test(buffered_writes_behind_are_pushed_and_forgotten),
 		cmocka_unit_test(direct_io_is_used_only_where_the_file_system_takes_it),
 		cmocka_unit_test(direct_io_that_is_demanded_and_not_there_is_an_error),
+		cmocka_unit_test_teardown(direct_io_is_tried_where_the_kernel_cannot_be_asked,
+					  healthy),
+		cmocka_unit_test_teardown(direct_io_is_not_used_where_the_kernel_says_no, healthy),
+		cmocka_unit_test_teardown(direct_io_is_given_up_when_the_first_block_is_refused,
+					  healthy),
+		cmocka_unit_test_teardown(file_slot_is_zeroed_by_whatever_the_file_system_has,
+					  healthy),
+		cmocka_unit_test_teardown(t104_flush_and_length_that_fail_are_errors, healthy),
 		cmocka_unit_test(file_that_cannot_be_read_is_not_compared),
 		cmocka_unit_test(t40_neither_device_nor_file_is_refused_and_closed),
 		cmocka_unit_test(t39_range_is_checked_without_wrapping),

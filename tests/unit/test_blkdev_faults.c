@@ -1,6 +1,7 @@
 /*
  * A true block device that fails on demand: nbdkit's error filter, as a file by nbdfuse, under a
- * loop device. Needs root, nbdkit, nbdfuse and /dev/fuse; otherwise skipped with the reason.
+ * loop device; or qemu's blkdebug, for one sector. Needs root, these programs and /dev/fuse;
+ * otherwise skipped with the reason.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -106,6 +107,38 @@ static void set_faulty(bool on)
 		close(open(trigger, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 }
 
+/* the sector 'bad' fails once with ENOSPC */
+static const char *start_blkdebug(unsigned bad)
+{
+	char file[160], debug[256], export[192];
+	const char *const qsd[] = {"qemu-storage-daemon",
+				   "--blockdev",
+				   file,
+				   "--blockdev",
+				   debug,
+				   "--export",
+				   export,
+				   NULL};
+	int fd;
+
+	snprintf(file, sizeof(file), "driver=file,filename=%s,node-name=f", sock);
+	snprintf(debug, sizeof(debug),
+		 "driver=blkdebug,image=f,node-name=b,inject-error.0.event=pwritev,"
+		 "inject-error.0.errno=28,inject-error.0.sector=%u,inject-error.0.once=on",
+		 bad);
+	snprintf(export, sizeof(export), "type=fuse,id=e,node-name=b,mountpoint=%s,writable=on",
+		 face);
+	fd = open(sock, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (ftruncate(fd, SIZE) < 0)
+		return "no room in /tmp";
+	close(fd);
+	close(open(face, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	server = start(qsd);
+	if (!appears(face, SIZE))
+		return "qemu-storage-daemon does not start";
+	return loopdev_attach(&loop, face, 512, false);
+}
+
 static int stop_device(void **state)
 {
 	(void)state;
@@ -120,7 +153,7 @@ static int stop_device(void **state)
 	return 0;
 }
 
-static void device_or_skip(void)
+static void device_or_skip(const char *(*start_it)(void))
 {
 	const char *why = geteuid() ? "needs root" : NULL;
 
@@ -129,7 +162,7 @@ static void device_or_skip(void)
 	snprintf(sock, sizeof(sock), "%s/sock", dir);
 	snprintf(trigger, sizeof(trigger), "%s/trigger", dir);
 	snprintf(face, sizeof(face), "%s/disk", dir);
-	why = why ? why : start_device();
+	why = why ? why : start_it();
 	if (why) {
 		print_message("SKIP: %s\n", why);
 		skip();
@@ -165,7 +198,7 @@ static void t109_direct_write_to_a_failing_medium_names_the_place(void **state)
 	struct err e;
 
 	(void)state;
-	device_or_skip();
+	device_or_skip(start_device);
 	d = open_dev(DIRECT_AUTO);
 	assert_true(d->direct);
 	assert_int_equal(fill(d, 4 * MiB, &e), 0);
@@ -185,7 +218,7 @@ static void t104_buffered_writes_that_are_lost_are_told_by_the_flush(void **stat
 	struct err e;
 
 	(void)state;
-	device_or_skip();
+	device_or_skip(start_device);
 	d = open_dev(DIRECT_NO);
 	set_faulty(true);
 	assert_int_equal(fill(d, 4 * MiB, &e), 0); /* all in the page cache */
@@ -209,7 +242,7 @@ static void t104_error_of_early_writeback_is_not_lost(void **state)
 	int rc;
 
 	(void)state;
-	device_or_skip();
+	device_or_skip(start_device);
 	d = open_dev(DIRECT_NO);
 	set_faulty(true);
 	rc = fill(d, SIZE, &e);
@@ -219,6 +252,32 @@ static void t104_error_of_early_writeback_is_not_lost(void **state)
 	err_clear(&e);
 	assert_true(blkdev_flush(d, &e) < 0);
 	assert_int_equal(e.code, E_TARGET_FLUSH);
+	blkdev_close(d);
+}
+
+static const char *start_bad_sector(void)
+{
+	return start_blkdebug(2 * 2048 + 80);
+}
+
+static void t108_no_space_at_one_sector_names_the_write(void **state)
+{
+	struct blkdev *d;
+	struct err e;
+
+	(void)state;
+	device_or_skip(start_bad_sector);
+	d = open_dev(DIRECT_AUTO);
+	assert_int_equal(fill(d, 4 * MiB, &e), -ENOSPC);
+	assert_int_equal(e.code, E_TARGET_WRITE);
+	assert_string_equal(e.object, loop.path);
+	assert_string_equal(e.what, "write of 1048576 bytes failed at offset 2097152");
+	/* the same again: the sector is good now, and what was written is compared, not believed */
+	d->compare = COMPARE_AUTO;
+	d->written = 0;
+	assert_int_equal(fill(d, 4 * MiB, &e), 0);
+	assert_int_equal(blkdev_flush(d, &e), 0);
+	assert_in_range(d->written, 1, 2 * MiB);
 	blkdev_close(d);
 }
 
@@ -248,6 +307,7 @@ int main(void)
 		cmocka_unit_test_teardown(t104_buffered_writes_that_are_lost_are_told_by_the_flush,
 					  stop_device),
 		cmocka_unit_test_teardown(t104_error_of_early_writeback_is_not_lost, stop_device),
+		cmocka_unit_test_teardown(t108_no_space_at_one_sector_names_the_write, stop_device),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
