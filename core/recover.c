@@ -112,25 +112,36 @@ static int finish(struct recovery *r, struct err *e)
 
 /* ---- before it ---- */
 
-/* a marker of a run that is no more; we hold the install lock, so nobody else is at it */
-static int clear_marker(struct recovery *r, bool *was, struct err *e)
+static int write_marker(const struct recovery *r, const char *value, struct err *e)
 {
-	AUTO_FREE char *value = NULL;
 	struct envset s = { 0 };
-	int rc;
+	int rc = envset_put(&s, RECOVERY_STATUS, value, e);
 
-	*was = false;
-	if (!bootenv_is_switch(r->env) || r->cfg->no_transaction_marker)
-		return 0;
-	rc = bootenv_get(r->env, RECOVERY_STATUS, &value, e);
-	if (rc <= 0 || strcmp(value, "in_progress") != 0)
-		return rc < 0 ? rc : 0;
-	*was = true;
-	rc = envset_put(&s, RECOVERY_STATUS, "failed", e);
 	if (rc == 0)
 		rc = bootenv_commit(r->env, &s, e);
 	envset_clear(&s);
 	return rc;
+}
+
+/*
+ * A marker of a run that is no more: we hold the install lock, so nobody else is at it. 'always': write
+ * what is there once more, because a commit that was cut may have left its temporary file.
+ */
+static int clear_marker(struct recovery *r, bool always, bool *was, struct err *e)
+{
+	AUTO_FREE char *value = NULL;
+	int rc;
+
+	*was = false;
+	if (!bootenv_is_switch(r->env))
+		return 0;
+	rc = bootenv_get(r->env, RECOVERY_STATUS, &value, e);
+	if (rc < 0)
+		return rc;
+	*was = value && strcmp(value, "in_progress") == 0 && !r->cfg->no_transaction_marker;
+	if (!*was && !always)
+		return 0;
+	return write_marker(r, *was ? "failed" : value, e);
 }
 
 static int undo(struct recovery *r, struct err *e)
@@ -139,7 +150,7 @@ static int undo(struct recovery *r, struct err *e)
 	int rc = settle_files(r, false, e);
 
 	if (rc == 0)
-		rc = clear_marker(r, &marker, e);
+		rc = clear_marker(r, true, &marker, e);
 	if (rc < 0)
 		return rc;
 	r->did = RECOVERED_UNDONE;
@@ -183,7 +194,7 @@ static int settle(struct recovery *r, struct err *e)
 static int only_marker(struct recovery *r, struct err *e)
 {
 	bool marker;
-	int rc = clear_marker(r, &marker, e);
+	int rc = clear_marker(r, false, &marker, e);
 
 	if (rc == 0 && marker) {
 		r->did = RECOVERED_UNDONE;
@@ -198,6 +209,7 @@ int recover_run(struct recovery *r, struct err *e)
 	struct err cause = { 0 };
 	int rc;
 
+	status_tidy(r->cfg->state_dir);
 	r->did = RECOVERED_NOTHING;
 	text_copy(r->version, sizeof(r->version), "?");
 	text_copy(r->text, sizeof(r->text), "nothing to do");

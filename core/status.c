@@ -55,6 +55,14 @@ int status_write(const char *state_dir, const struct status *s)
 	return sys_replace_file(path, text, n, 0644);
 }
 
+void status_tidy(const char *state_dir)
+{
+	char path[4096];
+
+	if (state_dir && text_print(path, sizeof(path), "%s/.status.new", state_dir) == 0)
+		sys_unlinkat(AT_FDCWD, path, 0);
+}
+
 static enum errcode code_of(const char *name)
 {
 	for (size_t i = 0; err_row(i); i++)

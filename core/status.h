@@ -19,6 +19,7 @@ struct status {
 	struct err err;    /* of a failure */
 };
 int status_write(const char *state_dir, const struct status *s);
+void status_tidy(const char *state_dir); /* what a write that was cut left; under the install lock */
 int status_read(const char *state_dir, struct status *s); /* 0 with state "" when there is none */
 
 #endif
