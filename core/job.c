@@ -1,6 +1,7 @@
 #include "core/job.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,6 +142,18 @@ static int activate(struct run *r, struct err *e)
 	return rc < 0 ? rc : activate_commit(&r->act, e);
 }
 
+/* what was odd about the archive and did no harm */
+static void tell_oddities(const struct run *r)
+{
+	uint64_t n = r->bundle ? bundle_skipped(r->bundle) : 0;
+
+	if (n)
+		tell_line(r->job, LOG_LEVEL_INFO, "%" PRIu64 " files of the bundle are not named by the "
+			  "description: passed over", n);
+	if (r->bundle && bundle_has_tail(r->bundle))
+		tell_note(r->job, "bytes follow the end of the bundle: ignored");
+}
+
 static int update(struct run *r, struct err *e)
 {
 	struct install in;
@@ -205,6 +218,7 @@ int job_submit(struct job *j, const struct job_request *request, struct err *e)
 	j->wants_reboot = false;
 	tell_state(j, STATE_CHECK);
 	rc = update(r, e);
+	tell_oddities(r);
 	keep_result(r, rc);
 	write_status(r, rc, e);
 	run_close(r);

@@ -111,7 +111,7 @@ static int check_protected(const struct staged_place *place, const struct plan_i
 {
 	const struct settings *c = in->cfg;
 	const char *const ours[] = { c->state_dir, c->run_dir, c->public_key_file, c->file,
-				     c->aes_key_file, c->crl_path, c->bootenv_path, c->spool_dir };
+				     c->aes_key_file, c->crl_path, c->bootenv_path };
 	char path[sizeof(place->folder) + sizeof(place->name) + 1], real[PATH_MAX];
 	const char *folder = realpath(place->folder, real) ? real : place->folder;
 
