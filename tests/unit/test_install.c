@@ -1,0 +1,538 @@
+/* The order of the steps, what is proven or stored before anything begins, and what is undone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/install.h"
+#include "core/spool.h"
+#include "corelib/digest.h"
+#include "corelib/sys.h"
+#include "tests/unit/envkit.h"
+#include "tests/unit/make_bundle.h"
+
+enum { BLOCK = 65536, BIG = 3 * BLOCK + 100, MOST = 6 };
+
+struct bench {
+	char dir[64], log[2048];
+	uint8_t data[MOST][BIG];
+	size_t size[MOST];
+	uint8_t list[4 * 32];
+	struct entry entries[MOST];
+	struct plan_step steps[MOST];
+	struct manifest m;
+	struct plan plan;
+	struct settings cfg;
+	struct make_bundle mb;
+	struct bundle *b;
+	struct install in;
+	int fail_step;
+	int begins;
+	struct err e;
+};
+
+static void saw(struct bench *b, const char *what, const char *name)
+{
+	size_t at = strlen(b->log);
+
+	snprintf(b->log + at, sizeof(b->log) - at, "%s%s%s ", what, *name ? ":" : "", name);
+}
+
+static int take(struct step *st, struct stream *s, struct err *e)
+{
+	struct bench *b = st->state;
+	size_t i = (size_t)((struct plan_step *)st - b->steps), n = 0;
+	uint8_t *got = malloc(BIG + 1);
+	ssize_t r = 1;
+
+	while (n <= BIG && (r = stream_read(s, got + n, BIG + 1 - n, e)) > 0)
+		n += (size_t)r;
+	if (r == 0 && st->entry->filename && (n != b->size[i] || memcmp(got, b->data[i], n) != 0))
+		saw(b, "WRONG", st->entry->filename);
+	free(got);
+	saw(b, r < 0 ? "broken" : "write", st->entry->filename ? st->entry->filename : st->entry->name);
+	if (b->fail_step == (int)i + 1)
+		return err_set(e, E_TARGET_WRITE, EIO, "told to fail");
+	return (int)r;
+}
+
+static void discard(struct step *st)
+{
+	saw(st->state, "undo", st->entry->filename ? st->entry->filename : st->entry->name);
+}
+
+static int act(struct step *st, enum phase phase, struct err *e)
+{
+	(void)e;
+	saw(st->state, phase == PHASE_PREINSTALL ? "before" : "after", st->entry->name);
+	return 0;
+}
+
+static const struct handler taker = { .name = "taker", .kind = HANDLER_TARGET, .install = take,
+				      .discard = discard };
+static const struct handler actor = { .name = "actor", .kind = HANDLER_ACTION, .run = act, .no_data = true };
+
+static int begin(void *arg, struct err *e)
+{
+	struct bench *b = arg;
+
+	(void)e;
+	b->begins++;
+	saw(b, "BEGIN", "");
+	return 0;
+}
+
+static int setup(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+
+	strcpy(b->dir, "/tmp/swinstall-install-XXXXXX");
+	assert_non_null(mkdtemp(b->dir));
+	b->cfg.state_dir = b->cfg.spool_dir = b->dir;
+	b->cfg.threads = 1;
+	b->cfg.mem_max = 8 << 20;
+	b->m.version = "1";
+	b->in = (struct install){ .cfg = &b->cfg, .plan = &b->plan, .begin = begin, .arg = b };
+	*state = b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+
+	if (b->b)
+		bundle_close(b->b);
+	plan_share_free(&b->plan);
+	make_bundle_free(&b->mb);
+	for (size_t i = 0; i < MOST; i++)
+		free(b->steps[i].list);
+	assert_int_equal(rmdir(b->dir), 0); /* nothing is left in the spool */
+	free(b);
+	return 0;
+}
+
+/* step i has a payload of its own unless 'name' is one that was there before */
+static struct plan_step *add(struct bench *b, const char *name, enum route route, size_t size)
+{
+	size_t i = b->plan.count++;
+	struct entry *t = &b->entries[i];
+
+	t->section = SECTION_IMAGES;
+	t->index = (unsigned)i;
+	b->size[i] = size;
+	memset(b->data[i], name[0], size);
+	if (route != ROUTE_NONE) {
+		t->filename = name;
+		t->has_sha256 = true;
+		assert_int_equal(sha256_once(b->data[i], size, t->sha256, &b->e), 0);
+	} else {
+		t->name = name;
+	}
+	b->steps[i].step.entry = t;
+	b->steps[i].step.handler = &taker;
+	b->steps[i].step.state = b;
+	b->steps[i].route = route;
+	b->steps[i].room = UINT64_MAX;
+	return &b->steps[i];
+}
+
+static void with_list(struct bench *b, struct plan_step *ps)
+{
+	size_t i = (size_t)(ps - b->steps), blocks = (b->size[i] + BLOCK - 1) / BLOCK;
+	struct hash_list *l = &b->entries[i].hashes;
+
+	for (size_t k = 0; k < blocks; k++) {
+		size_t n = b->size[i] - k * BLOCK < BLOCK ? b->size[i] - k * BLOCK : BLOCK;
+
+		assert_int_equal(sha256_once(b->data[i] + k * BLOCK, n, b->list + 32 * k, &b->e), 0);
+	}
+	l->name = "list";
+	l->block = BLOCK;
+	assert_int_equal(sha256_once(b->list, 32 * blocks, l->sha256, &b->e), 0);
+}
+
+/* members in this order: names of payloads, "list" */
+static void archive(struct bench *b, const char *const *names, size_t n)
+{
+	make_bundle_add(&b->mb, "sw-description", "x", 1);
+	for (size_t k = 0; k < n; k++) {
+		if (strcmp(names[k], "list") == 0) {
+			make_bundle_add(&b->mb, "list", b->list, sizeof(b->list));
+			continue;
+		}
+		for (size_t i = 0; i < b->plan.count; i++) {
+			if (!b->entries[i].filename || strcmp(b->entries[i].filename, names[k]) != 0)
+				continue;
+			make_bundle_add(&b->mb, names[k], b->data[i], b->size[i]);
+			break;
+		}
+	}
+	make_bundle_trailer(&b->mb);
+	b->mb.newc = true;
+}
+
+static int open_source(struct bench *b, bool pipe)
+{
+	const struct bundle_options o = { 0 };
+	struct stream *s = NULL;
+
+	b->m.entries = b->entries;
+	b->m.entry_count = b->plan.count;
+	b->plan.manifest = &b->m;
+	b->plan.steps = b->steps;
+	b->plan.seekable = !pipe;
+	if (pipe)
+		s = make_pipe_stream(b->mb.bytes, b->mb.n, 5000);
+	else
+		assert_int_equal(stream_mem_open(&s, b->mb.bytes, b->mb.n, &b->e), 0);
+	assert_int_equal(bundle_open(&b->b, &s, &o, &b->e), 0);
+	b->in.bundle = b->b;
+	assert_int_equal(plan_share(&b->plan, &b->e), 0);
+	return bundle_bind(b->b, &b->m, &b->e);
+}
+
+static int run(struct bench *b, bool pipe)
+{
+	int rc = open_source(b, pipe);
+
+	return rc < 0 ? rc : install_run(&b->in, &b->e);
+}
+
+#define ARCHIVE(b, ...)                                             \
+	do {                                                        \
+		const char *const names_[] = { __VA_ARGS__ };       \
+		archive(b, names_, sizeof(names_) / sizeof(*names_)); \
+	} while (0)
+
+static void from_a_file_the_order_is_that_of_the_description(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_TWICE, 1000);
+	add(b, "b", ROUTE_FLOW, BIG);
+	add(b, "c", ROUTE_TWICE, 0);
+	ARCHIVE(b, "c", "b", "a");
+	assert_int_equal(run(b, false), 0);
+	assert_string_equal(b->log, "BEGIN write:a write:b write:c ");
+}
+
+static void t1_from_a_file_nothing_begins_before_all_that_is_stored_is_proven(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_FLOW, 1000);
+	add(b, "b", ROUTE_TWICE, BIG);
+	ARCHIVE(b, "a", "b");
+	b->entries[1].sha256[0] ^= 1;
+	assert_true(run(b, false) < 0);
+	assert_int_equal(b->e.code, E_PAYLOAD_HASH);
+	assert_string_equal(b->log, "");
+	assert_non_null(strstr(b->e.where, "images[1] of release 1"));
+}
+
+static void from_a_pipe_stored_ones_wait_for_the_end_and_keep_their_order(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_SPOOL, 1000);
+	add(b, "b", ROUTE_SPOOL, BIG);
+	ARCHIVE(b, "b", "a");
+	assert_int_equal(run(b, true), 0);
+	assert_string_equal(b->log, "BEGIN write:a write:b ");
+}
+
+static void from_a_pipe_what_asked_to_flow_flows_as_it_arrives(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_SPOOL, 1000);
+	add(b, "b", ROUTE_FLOW, BIG);
+	ARCHIVE(b, "a", "b");
+	assert_int_equal(run(b, true), 0);
+	assert_string_equal(b->log, "BEGIN write:b write:a ");
+}
+
+static void partitions_are_laid_out_before_anything_flows(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "part", ROUTE_NONE, 0);
+	b->entries[0].section = SECTION_PARTITIONS;
+	add(b, "b", ROUTE_FLOW, 5000);
+	ARCHIVE(b, "b");
+	assert_int_equal(run(b, true), 0);
+	assert_string_equal(b->log, "BEGIN write:part write:b ");
+}
+
+static void a_payload_with_block_hashes_flows_when_all_before_it_has_run(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_FLOW, 1000);
+	with_list(b, add(b, "b", ROUTE_BLOCKS, BIG));
+	add(b, "c", ROUTE_SPOOL, 10);
+	ARCHIVE(b, "list", "a", "b", "c");
+	assert_int_equal(run(b, true), 0);
+	assert_string_equal(b->log, "BEGIN write:a write:b write:c ");
+	assert_int_equal(b->steps[1].route, ROUTE_BLOCKS);
+}
+
+static void a_payload_with_block_hashes_is_stored_when_something_is_before_it(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_SPOOL, 1000);
+	with_list(b, add(b, "b", ROUTE_BLOCKS, BIG));
+	ARCHIVE(b, "list", "a", "b");
+	assert_int_equal(run(b, true), 0);
+	assert_string_equal(b->log, "BEGIN write:a write:b ");
+	assert_int_equal(b->steps[1].route, ROUTE_SPOOL);
+}
+
+static void a_hash_list_that_comes_late_means_storing(void **state)
+{
+	struct bench *b = *state;
+
+	with_list(b, add(b, "b", ROUTE_BLOCKS, BIG));
+	ARCHIVE(b, "b", "list");
+	assert_int_equal(run(b, true), 0);
+	assert_string_equal(b->log, "BEGIN write:b ");
+	assert_int_equal(b->steps[0].route, ROUTE_SPOOL);
+}
+
+static void t1_a_hash_list_from_a_pipe_must_be_the_signed_one(void **state)
+{
+	struct bench *b = *state;
+
+	with_list(b, add(b, "b", ROUTE_BLOCKS, BIG));
+	b->list[5] ^= 1;
+	ARCHIVE(b, "list", "b");
+	assert_true(run(b, true) < 0);
+	assert_int_equal(b->e.code, E_HASH_LIST);
+	assert_string_equal(b->log, "");
+}
+
+static void a_shared_member_is_stored_once_and_written_by_each(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_SPOOL, BIG);
+	add(b, "a", ROUTE_FLOW, BIG);
+	ARCHIVE(b, "a");
+	assert_int_equal(run(b, true), 0);
+	assert_string_equal(b->log, "BEGIN write:a write:a ");
+	assert_int_equal(b->plan.intake_count, 1);
+}
+
+static void a_shared_member_of_a_file_is_written_by_each(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_TWICE, BIG);
+	add(b, "a", ROUTE_FLOW, BIG);
+	ARCHIVE(b, "a");
+	assert_int_equal(run(b, false), 0);
+	assert_string_equal(b->log, "BEGIN write:a write:a ");
+}
+
+static void t24_a_pipe_that_ends_early_begins_nothing(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_SPOOL, 1000);
+	add(b, "b", ROUTE_SPOOL, BIG);
+	ARCHIVE(b, "a", "b");
+	b->mb.n -= 1500;
+	assert_true(run(b, true) < 0);
+	assert_int_equal(b->e.code, E_TRUNCATED);
+	assert_string_equal(b->log, "");
+}
+
+static void a_member_that_never_comes_is_named(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_SPOOL, 1000);
+	add(b, "b", ROUTE_SPOOL, 10);
+	ARCHIVE(b, "a");
+	assert_true(run(b, true) < 0);
+	assert_int_equal(b->e.code, E_MEMBER_MISSING);
+	assert_non_null(strstr(b->e.why, "'b'"));
+	assert_string_equal(b->log, "");
+}
+
+static void t22_the_size_of_a_member_is_compared_before_its_bytes(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_FLOW, 1000);
+	b->entries[0].has_size = true;
+	b->entries[0].size = 1001;
+	ARCHIVE(b, "a");
+	assert_true(run(b, true) < 0);
+	assert_int_equal(b->e.code, E_MEMBER_SIZE);
+	assert_string_equal(b->log, "");
+}
+
+static void a_spool_directory_that_is_not_there_is_named(void **state)
+{
+	struct bench *b = *state;
+
+	b->cfg.spool_dir = "/nowhere/at/all";
+	add(b, "a", ROUTE_SPOOL, 1000);
+	ARCHIVE(b, "a");
+	assert_true(run(b, true) < 0);
+	assert_int_equal(b->e.code, E_SPOOL);
+	assert_non_null(strstr(b->e.why, "/nowhere/at/all"));
+	assert_string_equal(b->log, "");
+}
+
+static void t108_space_is_asked_for_before_the_first_byte(void **state)
+{
+	struct bench *b = *state;
+	int fd = -1;
+
+	assert_true(spool_open(&b->cfg, (uint64_t)1 << 60, &fd, &b->e) < 0);
+	assert_int_equal(b->e.code, E_NO_SPACE);
+	assert_int_equal(fd, -1);
+}
+
+static void t57_a_spooled_payload_has_no_name(void **state)
+{
+	struct bench *b = *state;
+	char link[64], name[256] = "";
+	int fd = -1;
+
+	assert_int_equal(spool_open(&b->cfg, 4096, &fd, &b->e), 0);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	assert_true(readlink(link, name, sizeof(name) - 1) > 0);
+	assert_non_null(strstr(name, "(deleted)"));
+	close(fd);
+}
+
+static void a_step_that_fails_stops_the_rest_and_the_started_ones_are_undone_in_reverse(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_TWICE, 100);
+	add(b, "b", ROUTE_TWICE, 100);
+	add(b, "c", ROUTE_TWICE, 100);
+	ARCHIVE(b, "a", "b", "c");
+	b->fail_step = 2;
+	assert_int_equal(run(b, false), -EIO);
+	assert_int_equal(b->e.code, E_TARGET_WRITE);
+	install_discard(&b->plan);
+	install_discard(&b->plan); /* once is enough */
+	assert_string_equal(b->log, "BEGIN write:a write:b undo:b undo:a ");
+}
+
+static void what_flows_and_turns_out_wrong_is_undone_too(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_FLOW, BIG);
+	ARCHIVE(b, "a");
+	b->entries[0].sha256[7] ^= 1;
+	assert_true(run(b, true) < 0);
+	assert_int_equal(b->e.code, E_PAYLOAD_HASH);
+	install_discard(&b->plan);
+	assert_string_equal(b->log, "BEGIN broken:a undo:a ");
+}
+
+static void actions_run_before_and_after_all_payloads(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_TWICE, 100);
+	add(b, "script", ROUTE_NONE, 0)->step.handler = &actor;
+	ARCHIVE(b, "a");
+	assert_int_equal(run(b, false), 0);
+	assert_string_equal(b->log, "BEGIN before:script write:a after:script ");
+}
+
+static void a_skipped_step_is_not_touched(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_TWICE, 100);
+	add(b, "b", ROUTE_TWICE, 100)->skipped = true;
+	b->entries[1].sha256[0] ^= 1;
+	ARCHIVE(b, "a", "b");
+	assert_int_equal(run(b, true), 0);
+	assert_string_equal(b->log, "BEGIN write:a ");
+}
+
+static void a_check_proves_everything_and_begins_nothing(void **state)
+{
+	for (int pipe = 0; pipe < 2; pipe++) {
+		struct bench *b;
+
+		if (pipe) {
+			teardown(state);
+			setup(state);
+		}
+		b = *state;
+		add(b, "a", ROUTE_FLOW, 100);
+		with_list(b, add(b, "b", ROUTE_BLOCKS, BIG));
+		ARCHIVE(b, "list", "a", "b");
+		b->mb.bytes[b->mb.n - 1024] ^= 1; /* in b's last block */
+		assert_int_equal(open_source(b, pipe), 0);
+		assert_true(install_check(&b->in, &b->e) < 0);
+		assert_true(b->e.code == E_BLOCK_HASH || b->e.code == E_PAYLOAD_HASH ||
+			    b->e.code == E_CPIO_SUM);
+		assert_string_equal(b->log, "");
+	}
+}
+
+static void a_dry_run_reads_all_and_writes_nothing(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_TWICE, 100);
+	add(b, "b", ROUTE_FLOW, BIG);
+	ARCHIVE(b, "a", "b");
+	b->in.dry = true;
+	b->in.begin = NULL;
+	assert_int_equal(run(b, false), 0);
+	assert_string_equal(b->log, "");
+	assert_false(b->steps[0].started);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(from_a_file_the_order_is_that_of_the_description),
+		T(t1_from_a_file_nothing_begins_before_all_that_is_stored_is_proven),
+		T(from_a_pipe_stored_ones_wait_for_the_end_and_keep_their_order),
+		T(from_a_pipe_what_asked_to_flow_flows_as_it_arrives),
+		T(partitions_are_laid_out_before_anything_flows),
+		T(a_payload_with_block_hashes_flows_when_all_before_it_has_run),
+		T(a_payload_with_block_hashes_is_stored_when_something_is_before_it),
+		T(a_hash_list_that_comes_late_means_storing),
+		T(t1_a_hash_list_from_a_pipe_must_be_the_signed_one),
+		T(a_shared_member_is_stored_once_and_written_by_each),
+		T(a_shared_member_of_a_file_is_written_by_each),
+		T(t24_a_pipe_that_ends_early_begins_nothing),
+		T(a_member_that_never_comes_is_named),
+		T(t22_the_size_of_a_member_is_compared_before_its_bytes),
+		T(a_spool_directory_that_is_not_there_is_named),
+		T(t108_space_is_asked_for_before_the_first_byte),
+		T(t57_a_spooled_payload_has_no_name),
+		T(a_step_that_fails_stops_the_rest_and_the_started_ones_are_undone_in_reverse),
+		T(what_flows_and_turns_out_wrong_is_undone_too),
+		T(actions_run_before_and_after_all_payloads),
+		T(a_skipped_step_is_not_touched),
+		T(a_check_proves_everything_and_begins_nothing),
+		T(a_dry_run_reads_all_and_writes_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

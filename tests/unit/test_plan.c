@@ -1,0 +1,470 @@
+/* The plan: whatever can be refused is refused here, with its reason, and nothing has been written. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/plan.h"
+#include "corelib/digest.h"
+#include "corelib/staged.h"
+#include "corelib/text.h"
+#include "tests/unit/envkit.h"
+#include "tests/unit/fake_host.h"
+#include "tests/unit/make_bundle.h"
+
+enum { SLOT = 256 * 1024, IMAGE = 100 * 1024 };
+
+struct bench {
+	char dir[64], slot[96], other[96], state[96];
+	uint8_t image[IMAGE];
+	struct make_bundle mb;
+	struct settings cfg;
+	struct slots slots;
+	struct slot_setting slot_settings[2];
+	struct slot_place places[3];
+	struct bootenv *env;
+	struct fake_host host;
+	struct manifest *m;
+	struct bundle *b;
+	struct plan *p;
+	struct err e;
+};
+
+static int setup(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	char zero[SLOT] = "";
+	const struct bootenv_options none = { .kind = "none" };
+
+	strcpy(b->dir, "/tmp/swinstall-plan-XXXXXX");
+	assert_non_null(mkdtemp(b->dir));
+	snprintf(b->slot, sizeof(b->slot), "%s/slot", b->dir);
+	snprintf(b->other, sizeof(b->other), "%s/other", b->dir);
+	envkit_write_file(b->slot, zero, SLOT);
+	envkit_write_file(b->other, zero, SLOT);
+	memset(b->image, 0x5a, IMAGE);
+	b->cfg.mem_max = 8 << 20;
+	snprintf(b->state, sizeof(b->state), "%s/state", b->dir);
+	assert_int_equal(mkdir(b->state, 0700), 0);
+	b->cfg.state_dir = b->state;
+	/* the running slot is elsewhere; both files belong to the other one */
+	b->places[0] = (struct slot_place){ "rootfs", "/nowhere" };
+	b->places[1] = (struct slot_place){ "rootfs", b->slot };
+	b->places[2] = (struct slot_place){ "data", b->other };
+	b->slot_settings[0] = (struct slot_setting){ .name = "a", .places = b->places, .place_count = 1 };
+	b->slot_settings[1] = (struct slot_setting){ .name = "b", .places = b->places + 1, .place_count = 2 };
+	b->cfg.slots = b->slot_settings;
+	b->cfg.slot_count = 2;
+	b->slots = (struct slots){ .cfg = &b->cfg, .running = &b->slot_settings[0],
+				   .next = &b->slot_settings[0], .target = &b->slot_settings[1] };
+	fake_host_init(&b->host);
+	assert_int_equal(bootenv_open(&b->env, &none, &b->e), 0);
+	*state = b;
+	return 0;
+}
+
+static void forget(struct bench *b)
+{
+	plan_free(b->p);
+	if (b->b)
+		bundle_close(b->b);
+	manifest_free(b->m);
+	make_bundle_free(&b->mb);
+	b->p = NULL;
+	b->b = NULL;
+	b->m = NULL;
+	memset(&b->mb, 0, sizeof(b->mb));
+	err_clear(&b->e);
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+
+	forget(b);
+	bootenv_close(b->env);
+	envkit_remove_tree(b->dir);
+	free(b);
+	return 0;
+}
+
+/* in the description %S is the slot, %O the other one, %D the folder, %H the image's sha256 */
+static void describe(const struct bench *b, const char *form, char *out, size_t n)
+{
+	uint8_t sum[32];
+	char hex[65];
+	struct err e = { 0 };
+	size_t at = 0;
+
+	sha256_once(b->image, IMAGE, sum, &e);
+	text_hex(sum, 32, hex);
+	for (; *form && at + 200 < n; form++) {
+		const char *with = NULL;
+
+		if (*form == '%')
+			with = form[1] == 'S' ? b->slot : form[1] == 'O' ? b->other :
+			       form[1] == 'D' ? b->dir : form[1] == 'H' ? hex : NULL;
+		if (with) {
+			at += (size_t)snprintf(out + at, n - at, "%s", with);
+			form++;
+		} else {
+			out[at++] = *form;
+		}
+	}
+	out[at] = '\0';
+}
+
+static void open_bundle(struct bench *b, size_t pipe_chunk)
+{
+	const struct bundle_options o = { 0 };
+	struct stream *s = NULL;
+
+	if (pipe_chunk)
+		s = make_pipe_stream(b->mb.bytes, b->mb.n, pipe_chunk);
+	else
+		assert_int_equal(stream_mem_open(&s, b->mb.bytes, b->mb.n, &b->e), 0);
+	assert_int_equal(bundle_open(&b->b, &s, &o, &b->e), 0);
+}
+
+/* the plan of a release with these lists; members "image" and "list" are there */
+static int plan_with(struct bench *b, const char *lists, size_t pipe_chunk)
+{
+	const struct manifest_options mo = { .hash_required = true };
+	uint8_t digests[64] = { 0 };
+	char text[8192], form[8192];
+	int rc;
+
+	forget(b);
+	snprintf(form, sizeof(form), "software = { version = \"1\"; %s };", lists);
+	describe(b, form, text, sizeof(text));
+	make_bundle_add(&b->mb, "sw-description", text, strlen(text));
+	make_bundle_add(&b->mb, "list", digests, 64);
+	make_bundle_add(&b->mb, "image", b->image, IMAGE);
+	make_bundle_trailer(&b->mb);
+	open_bundle(b, pipe_chunk);
+	rc = manifest_parse(&b->m, text, strlen(text), &mo, &b->e);
+	if (rc < 0)
+		return rc;
+	const struct plan_input in = {
+		.cfg = &b->cfg, .manifest = b->m, .bundle = b->b, .slots = &b->slots, .env = b->env,
+		.host = &b->host.h,
+	};
+	rc = bundle_bind(b->b, b->m, &b->e);
+	return rc < 0 ? rc : plan_build(&b->p, &in, &b->e);
+}
+
+static void refused(struct bench *b, const char *lists, enum errcode code, const char *word)
+{
+	assert_true(plan_with(b, lists, 0) < 0);
+	if (b->e.code != code || (word && !strstr(b->e.why, word)))
+		print_message("%s: %s (%s)\n", err_info(b->e.code)->name, b->e.why, lists);
+	assert_int_equal(b->e.code, code);
+	if (word)
+		assert_non_null(strstr(b->e.why, word));
+	assert_null(b->p);
+}
+
+#define IMG(more) "images = ( { filename = \"image\"; sha256 = \"%H\"; " more " } );"
+#define FILE_(more) "files = ( { filename = \"image\"; sha256 = \"%H\"; " more " } );"
+
+static void an_image_from_a_file_is_read_twice(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(plan_with(b, IMG("device = \"%S\";"), 0), 0);
+	assert_int_equal(b->p->count, 1);
+	assert_int_equal(b->p->steps[0].route, ROUTE_TWICE);
+	assert_string_equal(b->p->steps[0].step.handler->name, "raw");
+	assert_true(b->p->steps[0].step.has_size);
+	assert_int_equal(b->p->steps[0].step.size, IMAGE);
+	assert_false(b->p->steps[0].step.live);
+	assert_false(b->p->wants_undo);
+	assert_int_equal(b->p->steps[0].room, IMAGE);
+}
+
+static void an_image_from_a_pipe_is_spooled_unless_it_asks_to_flow(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(plan_with(b, IMG("device = \"%S\";"), 1000), 0);
+	assert_int_equal(b->p->steps[0].route, ROUTE_SPOOL);
+	assert_int_equal(plan_with(b, IMG("device = \"%S\"; installed-directly = true;"), 1000), 0);
+	assert_int_equal(b->p->steps[0].route, ROUTE_FLOW);
+	assert_int_equal(plan_with(b, IMG("device = \"%S\"; installed-directly = true;"), 0), 0);
+	assert_int_equal(b->p->steps[0].route, ROUTE_FLOW);
+}
+
+static void t1_files_are_live_and_proven_first(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(plan_with(b, FILE_("path = \"%D/x\"; installed-directly = true;"), 0), 0);
+	assert_int_equal(b->p->steps[0].route, ROUTE_TWICE);
+	assert_true(b->p->steps[0].step.live);
+	assert_true(b->p->wants_undo);
+	assert_int_equal(plan_with(b, FILE_("path = \"%D/x\"; installed-directly = true;"), 500), 0);
+	assert_int_equal(b->p->steps[0].route, ROUTE_SPOOL);
+}
+
+static void the_planning_of_a_file_writes_nothing(void **state)
+{
+	struct bench *b = *state;
+	char path[128];
+
+	assert_int_equal(plan_with(b, FILE_("path = \"%D/new/deep/x\"; "
+					    "properties = { create-destination = \"true\"; };"), 0), 0);
+	snprintf(path, sizeof(path), "%s/new", b->dir);
+	assert_int_not_equal(access(path, F_OK), 0);
+}
+
+static void a_slot_stands_for_its_device(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(plan_with(b, IMG("slot = \"data\";"), 0), 0);
+	assert_non_null(strstr(b->p->steps[0].step.dev->name, "other"));
+	assert_true(b->p->takes_slot);
+	assert_int_equal(plan_with(b, IMG("device = \"%O\";"), 0), 0);
+	assert_true(b->p->takes_slot);
+	refused(b, IMG("slot = \"kernel\";"), E_SLOT, "kernel");
+}
+
+static void a_file_that_is_no_slot_is_live_and_proven_first(void **state)
+{
+	struct bench *b = *state;
+
+	b->cfg.slot_count = 0;
+	b->slots = (struct slots){ .cfg = &b->cfg };
+	assert_int_equal(plan_with(b, IMG("device = \"%S\"; installed-directly = true;"), 0), 0);
+	assert_int_equal(b->p->steps[0].route, ROUTE_TWICE);
+	assert_false(b->p->takes_slot);
+}
+
+static void unknown_types_are_refused_with_a_guess(void **state)
+{
+	refused(*state, IMG("device = \"%S\"; type = \"rwa\";"), E_HANDLER, "did you mean 'raw'");
+	refused(*state, IMG("device = \"%S\"; type = \"no-such-thing-at-all\";"), E_HANDLER, "not known");
+}
+
+static void a_handler_in_the_wrong_list_is_refused(void **state)
+{
+	refused(*state, FILE_("path = \"%D/x\"; type = \"raw\"; device = \"%S\";"), E_HANDLER, "files");
+}
+
+static void unknown_properties_are_refused_with_a_guess(void **state)
+{
+	refused(*state, FILE_("path = \"%D/x\"; properties = { create-destinaton = \"true\"; };"),
+		E_PROPERTY, "did you mean 'create-destination'");
+	refused(*state, FILE_("path = \"%D/x\"; properties = { create-destination = \"maybe\"; };"),
+		E_PROPERTY, "maybe");
+}
+
+static void t4_an_entry_without_hash_is_refused(void **state)
+{
+	refused(*state, "images = ( { filename = \"image\"; device = \"%S\"; } );", E_DESC_HASH, NULL);
+}
+
+static void a_payload_that_is_not_in_the_bundle_is_refused(void **state)
+{
+	refused(*state, "images = ( { filename = \"gone\"; sha256 = \"%H\"; device = \"%S\"; } );",
+		E_MEMBER_MISSING, "gone");
+}
+
+static void a_size_that_is_not_the_members_is_refused(void **state)
+{
+	refused(*state, IMG("device = \"%S\"; size = 102399;"), E_MEMBER_SIZE, "102400");
+}
+
+static void t39_an_image_larger_than_its_target_is_refused(void **state)
+{
+	struct bench *b = *state;
+
+	refused(b, IMG("device = \"%S\"; offset = 159745;"), E_TARGET_SMALL, NULL);
+	refused(b, IMG("device = \"%S\"; offset = 262145;"), E_RANGE, NULL);
+	refused(b, IMG("device = \"%S\"; offset = \"8E\";"), E_DESC_NUMBER, NULL);
+	assert_int_equal(plan_with(b, IMG("device = \"%S\"; offset = 159744;"), 0), 0);
+}
+
+static void t40_targets_must_be_devices_or_existing_files(void **state)
+{
+	refused(*state, IMG("device = \"%D/absent\";"), E_TARGET, NULL);
+	refused(*state, IMG("device = \"%D\";"), E_TARGET, NULL);
+	refused(*state, IMG("device = \"/dev/null\";"), E_TARGET, NULL);
+	refused(*state, IMG("device = \"relative\";"), E_TARGET, NULL);
+}
+
+static void t17_files_of_the_installer_are_protected(void **state)
+{
+	struct bench *b = *state;
+
+	refused(b, FILE_("path = \"%D/state/x\";"), E_TARGET_PROTECTED, "x");
+	refused(b, IMG("device = \"%D/state\";"), E_TARGET, NULL);
+	b->cfg.public_key_file = b->other;
+	refused(b, FILE_("path = \"%O\";"), E_TARGET_PROTECTED, "other");
+	refused(b, FILE_("path = \"%D/../%D/other\";"), E_FILE, NULL);
+	assert_int_equal(plan_with(b, FILE_("path = \"%D/other2\";"), 0), 0);
+}
+
+#define TWO(a, c)                                                                            \
+	"images = ( { filename = \"image\"; sha256 = \"%H\"; " a " }, { filename = \"image\"; " \
+	"sha256 = \"%H\"; " c " } );"
+
+static void two_entries_on_the_same_bytes_are_refused(void **state)
+{
+	struct bench *b = *state;
+
+	refused(b, TWO("device = \"%S\";", "device = \"%S\";"), E_RANGE, "same bytes");
+	refused(b, TWO("device = \"%S\";", "device = \"%S\"; offset = 102399;"), E_RANGE, "same bytes");
+	refused(b, TWO("device = \"%S\"; offset = 102399;", "device = \"%S\";"), E_RANGE, "same bytes");
+	assert_int_equal(plan_with(b, TWO("device = \"%S\"; offset = 102400;", "device = \"%S\";"), 0), 0);
+	assert_int_equal(plan_with(b, TWO("device = \"%S\";", "device = \"%O\";"), 0), 0);
+}
+
+static void a_link_to_the_same_target_is_the_same_target(void **state)
+{
+	struct bench *b = *state;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/link", b->dir);
+	assert_int_equal(symlink(b->slot, path), 0);
+	refused(b, TWO("device = \"%S\";", "device = \"%D/link\";"), E_RANGE, "same bytes");
+}
+
+static void two_entries_for_the_same_file_are_refused(void **state)
+{
+	struct bench *b = *state;
+
+	refused(b, "files = ( { filename = \"image\"; sha256 = \"%H\"; path = \"%D/x\"; }, { filename = "
+		   "\"image\"; sha256 = \"%H\"; path = \"%D/x\"; } );", E_RANGE, "same file");
+}
+
+static void sharers_of_a_member_agree_on_its_hash(void **state)
+{
+	refused(*state, "images = ( { filename = \"image\"; sha256 = \"%H\"; device = \"%S\"; }, { filename "
+		"= \"image\"; device = \"%O\"; sha256 = "
+		"\"1111111111111111111111111111111111111111111111111111111111111111\"; } );",
+		E_DESC_HASH, "different sha256");
+}
+
+static void only_one_sharer_may_flow(void **state)
+{
+	refused(*state, TWO("device = \"%S\"; installed-directly = true;",
+			    "device = \"%O\"; installed-directly = true;"), E_DESC_VALUE, "one may");
+}
+
+static void a_hash_list_that_was_not_signed_is_refused(void **state)
+{
+	refused(*state, IMG("device = \"%S\"; hash-block = 65536; hash-list = \"list\"; "
+			    "hash-list-sha256 = \"%H\";"), E_HASH_LIST, "signed");
+}
+
+#define ZEROS64 "f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a92759fb4b"
+
+static void a_hash_list_makes_a_payload_flow_unasked(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(plan_with(b, IMG("device = \"%S\"; hash-block = 65536; hash-list = \"list\"; "
+					  "hash-list-sha256 = \"" ZEROS64 "\";"), 0), 0);
+	assert_int_equal(b->p->steps[0].route, ROUTE_BLOCKS);
+	assert_int_equal(b->p->steps[0].blocks.count, 2);
+	assert_non_null(b->p->steps[0].blocks.digests);
+	refused(b, IMG("device = \"%S\"; hash-block = 131072; hash-list = \"list\"; "
+		       "hash-list-sha256 = \"" ZEROS64 "\";"), E_HASH_LIST, "1 blocks");
+}
+
+static void an_encrypted_payload_needs_a_key(void **state)
+{
+	refused(*state, IMG("device = \"%S\"; encrypted = true;"), E_KEY_AES, "no key is known");
+}
+
+static void the_first_boot_variable_of_a_name_wins(void **state)
+{
+	struct bench *b = *state;
+	const struct envvar *v;
+
+	assert_int_equal(plan_with(b, IMG("device = \"%S\";") "bootenv = ( { name = \"a\"; value = \"1\"; },"
+				   " { name = \"a\"; value = \"2\"; }, { name = \"b\"; } );", 0), 0);
+	v = envset_find(&b->p->variables, "a");
+	assert_non_null(v);
+	assert_string_equal(v->value, "1");
+	assert_null(envset_find(&b->p->variables, "b")->value);
+}
+
+static void what_is_installed_already_is_skipped_and_never_opened(void **state)
+{
+	struct bench *b = *state;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/sw-versions", b->dir);
+	envkit_write_file(path, "fpga 1.5\n", 9);
+	b->cfg.versions_file = path;
+	assert_int_equal(plan_with(b, IMG("device = \"%D/absent\"; name = \"fpga\"; version = \"1.5\"; "
+					  "install-if-different = true;"), 0), 0);
+	assert_true(b->p->steps[0].skipped);
+	assert_int_equal(plan_with(b, IMG("device = \"%D/absent\"; name = \"fpga\"; version = \"1.4\"; "
+					  "install-if-higher = true;"), 0), 0);
+	assert_true(b->p->steps[0].skipped);
+	refused(b, IMG("device = \"%D/absent\"; name = \"fpga\"; version = \"1.6\"; "
+		       "install-if-higher = true;"), E_TARGET, NULL);
+}
+
+static void errors_name_handler_entry_and_release(void **state)
+{
+	struct bench *b = *state;
+
+	refused(b, IMG("device = \"%S\"; offset = 159745;"), E_TARGET_SMALL, NULL);
+	assert_non_null(strstr(b->e.where, "handler raw"));
+	assert_non_null(strstr(b->e.where, "images[0] of release 1"));
+}
+
+static void an_image_of_unknown_length_stops_where_the_next_one_begins(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(plan_with(b, TWO("device = \"%S\"; compressed = \"zstd\";",
+					  "device = \"%S\"; offset = 131072;"), 1000), 0);
+	assert_int_equal(b->p->steps[0].room, 131072);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(an_image_from_a_file_is_read_twice),
+		T(an_image_from_a_pipe_is_spooled_unless_it_asks_to_flow),
+		T(t1_files_are_live_and_proven_first),
+		T(the_planning_of_a_file_writes_nothing),
+		T(a_slot_stands_for_its_device),
+		T(a_file_that_is_no_slot_is_live_and_proven_first),
+		T(unknown_types_are_refused_with_a_guess),
+		T(a_handler_in_the_wrong_list_is_refused),
+		T(unknown_properties_are_refused_with_a_guess),
+		T(t4_an_entry_without_hash_is_refused),
+		T(a_payload_that_is_not_in_the_bundle_is_refused),
+		T(a_size_that_is_not_the_members_is_refused),
+		T(t39_an_image_larger_than_its_target_is_refused),
+		T(t40_targets_must_be_devices_or_existing_files),
+		T(t17_files_of_the_installer_are_protected),
+		T(two_entries_on_the_same_bytes_are_refused),
+		T(a_link_to_the_same_target_is_the_same_target),
+		T(two_entries_for_the_same_file_are_refused),
+		T(sharers_of_a_member_agree_on_its_hash),
+		T(only_one_sharer_may_flow),
+		T(a_hash_list_that_was_not_signed_is_refused),
+		T(a_hash_list_makes_a_payload_flow_unasked),
+		T(an_encrypted_payload_needs_a_key),
+		T(the_first_boot_variable_of_a_name_wins),
+		T(what_is_installed_already_is_skipped_and_never_opened),
+		T(errors_name_handler_entry_and_release),
+		T(an_image_of_unknown_length_stops_where_the_next_one_begins),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

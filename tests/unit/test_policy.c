@@ -1,0 +1,328 @@
+/* Hardware, update types, versions: what root's configuration allows. Keys and lists of versions, too. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/installed.h"
+#include "core/keys.h"
+#include "core/policy.h"
+#include "core/status.h"
+#include "core/trust.h"
+#include "tests/unit/envkit.h"
+
+struct bench {
+	struct settings cfg;
+	struct manifest m;
+	struct policy p;
+	char notes[512];
+	struct err e;
+};
+
+static void note(void *arg, const char *text)
+{
+	struct bench *b = arg;
+
+	snprintf(b->notes, sizeof(b->notes), "%s", text);
+}
+
+static struct bench fresh(void)
+{
+	struct bench b = { .m = { .version = "2.0.1" } };
+
+	return b;
+}
+
+static enum errcode check(struct bench *b)
+{
+	err_clear(&b->e);
+	b->p.note = note;
+	b->p.arg = b;
+	return policy_check(&b->p, &b->cfg, &b->m, &b->e) < 0 ? b->e.code : E_NONE;
+}
+
+static void hardware_is_compared_with_each_pattern(void **state)
+{
+	struct bench b = fresh();
+	const char *list[] = { "1.0", "#RE:^2\\.[0-9]$" };
+
+	(void)state;
+	b.m.hardware = (struct strings){ .at = list, .count = 2 };
+	assert_int_equal(check(&b), E_NONE); /* no revision is known */
+	b.cfg.board = "board";
+	b.cfg.revision = "2.7";
+	assert_int_equal(check(&b), E_NONE);
+	b.cfg.revision = "1.0";
+	assert_int_equal(check(&b), E_NONE);
+	b.cfg.revision = "3.0";
+	assert_int_equal(check(&b), E_HARDWARE);
+	assert_non_null(strstr(b.e.why, "'3.0'"));
+	assert_non_null(strstr(b.e.why, "'1.0' and others"));
+}
+
+static void a_bundle_without_hardware_list_is_refused_where_the_revision_is_known(void **state)
+{
+	struct bench b = fresh();
+
+	(void)state;
+	b.cfg.revision = "1.0";
+	assert_int_equal(check(&b), E_HARDWARE);
+}
+
+static void versions_have_limits(void **state)
+{
+	struct bench b = fresh();
+
+	(void)state;
+	b.cfg.policy.no_downgrading = "2.0.1";
+	assert_int_equal(check(&b), E_NONE);
+	b.cfg.policy.no_downgrading = "2.0.2";
+	assert_int_equal(check(&b), E_VERSION);
+	b.cfg.policy.no_downgrading = NULL;
+	b.cfg.policy.max_version = "2.0.1";
+	assert_int_equal(check(&b), E_NONE);
+	b.cfg.policy.max_version = "2.0.0";
+	assert_int_equal(check(&b), E_VERSION);
+	b.cfg.policy.max_version = NULL;
+	b.cfg.policy.no_reinstalling = "2.0.1";
+	assert_int_equal(check(&b), E_REINSTALL);
+	b.cfg.policy.no_reinstalling = "2.0.10";
+	assert_int_equal(check(&b), E_NONE);
+}
+
+static void t42_versions_of_different_classes_are_noted(void **state)
+{
+	struct bench b = fresh();
+
+	(void)state;
+	b.cfg.policy.no_downgrading = "2.0.0-rc1";
+	b.m.version = "2.0.0.7";
+	check(&b);
+	assert_non_null(strstr(b.notes, "different ways"));
+}
+
+static void update_types_pick_their_own_limits_and_never_lift_the_global_ones(void **state)
+{
+	struct bench b = fresh();
+	const struct update_policy types[] = {
+		{ .name = "app" },
+		{ .name = "system", .max_version = "1.0" },
+	};
+
+	(void)state;
+	b.cfg.types = types;
+	b.cfg.type_count = 2;
+	b.m.update_type = "app";
+	assert_int_equal(check(&b), E_NONE);
+	b.m.update_type = "system";
+	assert_int_equal(check(&b), E_VERSION);
+	b.m.update_type = "other";
+	assert_int_equal(check(&b), E_UPDATE_TYPE);
+	b.m.update_type = "default";
+	assert_int_equal(check(&b), E_NONE);
+	b.m.update_type = NULL;
+	assert_int_equal(check(&b), E_NONE);
+	b.cfg.update_type_required = true;
+	assert_int_equal(check(&b), E_UPDATE_TYPE);
+	b.cfg.policy.no_downgrading = "3";
+	b.m.update_type = "app";
+	assert_int_equal(check(&b), E_VERSION);
+}
+
+static void digest_providers_name_the_kind_of_signature(void **state)
+{
+	static const struct {
+		const char *name;
+		enum sig_scheme scheme;
+	} rows[] = { { "opensslRSA", SIG_RSA_PKCS1 }, { "opensslRSAPSS", SIG_RSA_PSS },
+		     { "opensslCMS", SIG_CMS },	      { "pkcs#7mbedtls", SIG_CMS },
+		     { "ecdsa", SIG_ECDSA },	      { "ed25519", SIG_ED25519 },
+		     { NULL, SIG_ANY },		      { "", SIG_ANY } };
+	enum sig_scheme s;
+	struct err e = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		assert_int_equal(trust_scheme(rows[i].name, &s, &e), 0);
+		assert_int_equal(s, rows[i].scheme);
+	}
+	assert_true(trust_scheme("GPG", &s, &e) < 0);
+	assert_int_equal(e.code, E_CONFIG);
+}
+
+#define KEY16 "000102030405060708090a0b0c0d0e0f"
+#define KEY32 KEY16 KEY16
+
+static void a_key_file_is_key_and_iv_and_nothing_else(void **state)
+{
+	static const char *const bad[] = { "", "\n", KEY16, KEY16 " ", KEY16 " 00", "zz" KEY16 " " KEY16,
+					   KEY16 "00 " KEY16, KEY32 "\n" KEY16, KEY16 "  " KEY16 "0" };
+	struct aes_key k = { 0 };
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(keys_parse(&k, KEY32 " " KEY16 "\n", 64 + 1 + 32 + 1, &e), 0);
+	assert_int_equal(k.bits, 256);
+	assert_int_equal(k.key[31], 15);
+	assert_int_equal(k.iv[15], 15);
+	assert_int_equal(keys_parse(&k, KEY16 "\t" KEY16, 65, &e), 0);
+	assert_int_equal(k.bits, 128);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		err_clear(&e);
+		assert_true(keys_parse(&k, bad[i], strlen(bad[i]), &e) < 0);
+		assert_int_equal(e.code, E_KEY_AES);
+		assert_null(strstr(e.why, "0001")); /* no word of the content */
+	}
+}
+
+static enum errcode find(const char *path, const struct entry *t, struct aes_key **k)
+{
+	struct settings cfg = { .aes_key_file = path };
+	struct err e = { 0 };
+
+	return keys_find(k, &cfg, t, &e) < 0 ? e.code : E_NONE;
+}
+
+static void a_key_file_that_others_can_read_is_refused(void **state)
+{
+	char path[] = "/tmp/swinstall-key-XXXXXX", link[64];
+	struct entry t = { .encrypted = 1 };
+	struct aes_key *k;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_int_equal(write(fd, KEY16 " " KEY16, 65), 65);
+	close(fd);
+	assert_int_equal(find(path, &t, &k), E_NONE);
+	assert_int_equal(k->cipher, CIPHER_AES_CBC);
+	keys_free(k);
+	assert_int_equal(chmod(path, 0640), 0);
+	assert_int_equal(find(path, &t, &k), E_KEY_AES);
+	assert_int_equal(chmod(path, 0600), 0);
+	snprintf(link, sizeof(link), "%s.link", path);
+	assert_int_equal(symlink(path, link), 0);
+	assert_int_equal(find(link, &t, &k), E_KEY_AES);
+	unlink(link);
+	unlink(path);
+	assert_int_equal(find(path, &t, &k), E_KEY_AES);
+}
+
+static void the_signed_entry_may_bring_its_own_key(void **state)
+{
+	struct entry t = { .encrypted = 1, .has_aes_key = true, .aes_key_len = 16 };
+	struct aes_key *k;
+
+	(void)state;
+	memset(t.aes_key, 7, 16);
+	assert_int_equal(find(NULL, &t, &k), E_KEY_AES); /* and no iv */
+	t.has_ivt = true;
+	t.ivt[3] = 9;
+	assert_int_equal(find(NULL, &t, &k), E_NONE);
+	assert_int_equal(k->bits, 128);
+	assert_int_equal(k->key[0], 7);
+	assert_int_equal(k->iv[3], 9);
+	keys_free(k);
+}
+
+static void what_is_installed_comes_from_the_file(void **state)
+{
+	char path[] = "/tmp/swinstall-versions-XXXXXX";
+	struct settings cfg = { .versions_file = path };
+	struct version_list l;
+	struct err e = { 0 };
+	struct entry t = { .name = "fpga", .version = "1.4", .install_if_higher = true };
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_int_equal(write(fd, "fpga\t\t1.5\n", 10), 10);
+	close(fd);
+	assert_int_equal(installed_load(&l, &cfg, &e), 0);
+	assert_true(installed_skips(&l, &t));
+	t.version = "1.5";
+	assert_true(installed_skips(&l, &t));
+	t.version = "1.6";
+	assert_false(installed_skips(&l, &t));
+	t.install_if_higher = false;
+	t.install_if_different = true;
+	assert_false(installed_skips(&l, &t));
+	t.version = "1.5";
+	assert_true(installed_skips(&l, &t));
+	t.name = "unknown";
+	assert_false(installed_skips(&l, &t));
+	version_list_clear(&l);
+	unlink(path);
+	assert_int_equal(installed_load(&l, &cfg, &e), 0); /* no file: nothing installed */
+	assert_int_equal(l.count, 0);
+}
+
+static void writing_the_list_again_changes_nothing(void **state)
+{
+	char dir[] = "/tmp/swinstall-list-XXXXXX", path[64];
+	struct err e = { 0 };
+	size_t n;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/versions", dir);
+	for (int i = 0; i < 2; i++) {
+		char *text;
+
+		assert_int_equal(installed_write(path, "a 1\nb 2\n", &e), 0);
+		text = envkit_read_file(path, &n);
+		assert_string_equal(text, "a\t\t1\nb\t\t2\n");
+		free(text);
+	}
+	envkit_remove_tree(dir);
+}
+
+static void the_status_can_be_read_back(void **state)
+{
+	char dir[] = "/tmp/swinstall-status-XXXXXX";
+	struct status in = { .time = 12345 }, out;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	strcpy(in.state, "failure");
+	strcpy(in.version, "2 \x1b[31m");
+	strcpy(in.bundle, "a=b\nstate=success");
+	err_set(&in.err, E_NO_SPACE, 28, "a disk\nis full");
+	err_at(&in.err, -28, "/dev/x");
+	assert_int_equal(status_write(dir, &in), 0);
+	assert_int_equal(status_read(dir, &out), 0);
+	assert_string_equal(out.state, "failure"); /* a name cannot add a line of its own (T118) */
+	assert_string_equal(out.err.where, "/dev/x");
+	assert_int_equal(out.err.code, E_NO_SPACE);
+	assert_int_equal(out.time, 12345);
+	assert_null(strchr(out.version, '\x1b'));
+	envkit_remove_tree(dir);
+	assert_true(status_write(dir, &in) < 0);
+	assert_int_equal(status_read(dir, &out), 0);
+	assert_string_equal(out.state, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hardware_is_compared_with_each_pattern),
+		cmocka_unit_test(a_bundle_without_hardware_list_is_refused_where_the_revision_is_known),
+		cmocka_unit_test(versions_have_limits),
+		cmocka_unit_test(t42_versions_of_different_classes_are_noted),
+		cmocka_unit_test(update_types_pick_their_own_limits_and_never_lift_the_global_ones),
+		cmocka_unit_test(digest_providers_name_the_kind_of_signature),
+		cmocka_unit_test(a_key_file_is_key_and_iv_and_nothing_else),
+		cmocka_unit_test(a_key_file_that_others_can_read_is_refused),
+		cmocka_unit_test(the_signed_entry_may_bring_its_own_key),
+		cmocka_unit_test(what_is_installed_comes_from_the_file),
+		cmocka_unit_test(writing_the_list_again_changes_nothing),
+		cmocka_unit_test(the_status_can_be_read_back),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
