@@ -1,8 +1,8 @@
 /*
  * The inside of a ring of keys, shared by keyring.c and sig_*.c only; all others use corelib/sig.h.
  *
- * A ring is const after keyring_parse(): one kind of key, each of them checked for strength. Errors of
- * OpenSSL are drained where they arise and never reach another call.
+ * A ring is const after keyring_parse(): one kind of key, each of them checked for strength. Errors
+ * of OpenSSL are drained where they arise and never reach another call.
  */
 #ifndef CORELIB_KEYRING_H
 #define CORELIB_KEYRING_H
@@ -13,21 +13,21 @@
 
 #include "corelib/sig.h"
 
-#define KEYRING_MAX      256 /* keys or certificates in one file */
+#define KEYRING_MAX	 256 /* keys or certificates in one file */
 #define KEYRING_FILE_MAX (1024 * 1024)
-#define SIG_CERTS_MAX    16 /* T18: certificates in a signature; signers too */
-#define SIG_CHAIN_MAX    6  /* certificates from the signer to the anchor, both counted */
+#define SIG_CERTS_MAX	 16 /* T18: certificates in a signature; signers too */
+#define SIG_CHAIN_MAX	 6  /* certificates from the signer to the anchor, both counted */
 
 enum key_kind { KEY_RSA, KEY_EC_P256, KEY_EC_P384, KEY_ED25519 };
 
 struct keyring {
-	enum sig_scheme kind;   /* SIG_RSA_PKCS1 stands for both RSA schemes */
-	enum sig_scheme pinned; /* SIG_ANY: all schemes of the kind */
+	enum sig_scheme kind;	     /* SIG_RSA_PKCS1 stands for both RSA schemes */
+	enum sig_scheme pinned;	     /* SIG_ANY: all schemes of the kind */
 	EVP_PKEY *keys[KEYRING_MAX]; /* bare keys */
 	size_t key_count;
-	STACK_OF(X509) *anchors;     /* certificates; the store holds the same and the CRLs */
+	STACK_OF(X509) * anchors; /* certificates; the store holds the same and the CRLs */
 	X509_STORE *store;
-	uint32_t purpose;            /* bit of the extended key usage that a signer must have; 0 = any */
+	uint32_t purpose; /* bit of the extended key usage that a signer must have; 0 = any */
 	char *signer_name;
 	bool has_crl;
 	int64_t now;
@@ -54,10 +54,10 @@ int sig_openssl_init(struct err *e);
 /* "what: OpenSSL's first reason"; drains its queue; E_MEMORY when that was the cause */
 int sig_openssl_err(struct err *e, enum errcode code, const char *what);
 
-#define AUTO_EVP(type, free_fn)                                          \
-	static inline void cleanup_##free_fn(type **p)                   \
-	{                                                                \
-		free_fn(*p);                                             \
+#define AUTO_EVP(type, free_fn)                                                                    \
+	static inline void cleanup_##free_fn(type **p)                                             \
+	{                                                                                          \
+		free_fn(*p);                                                                       \
 	}
 AUTO_EVP(EVP_PKEY, EVP_PKEY_free)
 AUTO_EVP(EVP_PKEY_CTX, EVP_PKEY_CTX_free)

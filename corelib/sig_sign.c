@@ -10,6 +10,8 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#define RAW_MAX 1024 /* RSA of 8192 bits */
+
 struct signing {
 	EVP_PKEY *key;
 	enum key_kind kind;
@@ -99,32 +101,20 @@ static int choose(struct signing *s, enum sig_scheme asked, struct err *e)
 		       sig_scheme_name(s->scheme), sig_scheme_name(natural[s->kind]));
 }
 
-static int hand_over(const uint8_t *made, size_t n, uint8_t **sig, size_t *sig_len)
-{
-	*sig = malloc(n);
-	if (!*sig)
-		return 0;
-	memcpy(*sig, made, n);
-	*sig_len = n;
-	return 1;
-}
-
-static int sign_raw(const struct signing *s, const struct sig_input *in, uint8_t **sig,
-		    size_t *sig_len)
+static int sign_raw(const struct signing *s, const struct sig_input *in, uint8_t made[RAW_MAX],
+		    size_t *n)
 {
 	AUTO(EVP_MD_CTX_free) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	EVP_PKEY_CTX *p = NULL; /* belongs to ctx */
-	uint8_t made[1024];	/* RSA of 8192 bits */
-	size_t n = sizeof(made);
 
+	*n = RAW_MAX;
 	if (!ctx || EVP_DigestSignInit(ctx, &p, key_digest(s->kind), NULL, s->key) <= 0)
 		return 0;
 	if (s->scheme == SIG_RSA_PSS &&
 	    (EVP_PKEY_CTX_set_rsa_padding(p, RSA_PKCS1_PSS_PADDING) <= 0 ||
 	     EVP_PKEY_CTX_set_rsa_pss_saltlen(p, RSA_PSS_SALTLEN_DIGEST) <= 0))
 		return 0;
-	return EVP_DigestSign(ctx, made, &n, in->data, in->n) == 1 &&
-	       hand_over(made, n, sig, sig_len);
+	return EVP_DigestSign(ctx, made, n, in->data, in->n) == 1;
 }
 
 /* the time of signing is an attribute: given, so that the same input makes the same bytes */
@@ -141,21 +131,30 @@ static int add_signer(CMS_ContentInfo *cms, const struct signing *s, int64_t whe
 	return ok;
 }
 
-static int sign_cms(const struct signing *s, const struct sig_signer *how,
-		    const struct sig_input *in, struct sig_input *out)
+/* *der belongs to OpenSSL */
+static int sign_cms(const struct signing *s, int64_t when, const struct sig_input *in,
+		    unsigned char **der)
 {
 	const unsigned flags = CMS_DETACHED | CMS_BINARY | CMS_NOSMIMECAP;
 	AUTO(BIO_free_all) BIO *data = BIO_new_mem_buf(in->data, (int)in->n);
 	CMS_ContentInfo *cms = CMS_sign(NULL, NULL, s->chain, NULL, flags | CMS_PARTIAL);
-	unsigned char *der = NULL;
 	int n = -1;
 
-	if (data && cms && add_signer(cms, s, how->time) && CMS_final(cms, data, NULL, flags) == 1)
-		n = i2d_CMS_ContentInfo(cms, &der);
+	if (data && cms && add_signer(cms, s, when) && CMS_final(cms, data, NULL, flags) == 1)
+		n = i2d_CMS_ContentInfo(cms, der);
 	CMS_ContentInfo_free(cms);
-	out->sig = der;
-	out->sig_len = n > 0 ? (size_t)n : 0;
-	return n > 0;
+	return n;
+}
+
+static int prepare(struct signing *s, const struct sig_signer *how, struct err *e)
+{
+	int rc = sig_openssl_init(e);
+
+	if (rc == 0)
+		rc = load_key(s, how->key_pem, e);
+	if (rc == 0 && how->cert_pem)
+		rc = load_certs(s, how->cert_pem, e);
+	return rc == 0 ? choose(s, how->scheme, e) : rc;
 }
 
 int sig_sign(const struct sig_signer *how, const void *data, size_t n, uint8_t **sig,
@@ -163,22 +162,23 @@ int sig_sign(const struct sig_signer *how, const void *data, size_t n, uint8_t *
 {
 	struct signing s __attribute__((cleanup(signing_clear))) = {0};
 	const struct sig_input in = {.data = data, .n = n};
-	struct sig_input out = {0};
-	int ok, rc = sig_openssl_init(e);
+	uint8_t raw[RAW_MAX];
+	unsigned char *der = NULL;
+	int len = 0, rc = prepare(&s, how, e);
 
 	*sig = NULL;
-	if (rc == 0)
-		rc = load_key(&s, how->key_pem, e);
-	if (rc == 0 && how->cert_pem)
-		rc = load_certs(&s, how->cert_pem, e);
-	if (rc == 0)
-		rc = choose(&s, how->scheme, e);
 	if (rc < 0)
 		return rc;
 	if (s.scheme == SIG_CMS)
-		ok = sign_cms(&s, how, &in, &out) && hand_over(out.sig, out.sig_len, sig, sig_len);
-	else
-		ok = sign_raw(&s, &in, sig, sig_len);
-	OPENSSL_free((void *)out.sig);
-	return ok ? 0 : sig_openssl_err(e, E_SIG_KEY, "signing failed");
+		len = sign_cms(&s, how->time, &in, &der);
+	else if (sign_raw(&s, &in, raw, sig_len))
+		len = (int)*sig_len;
+	if (len <= 0)
+		return sig_openssl_err(e, E_SIG_KEY, "signing failed");
+	*sig = malloc((size_t)len);
+	if (*sig)
+		memcpy(*sig, der ? der : raw, (size_t)len);
+	*sig_len = (size_t)len;
+	OPENSSL_free(der);
+	return *sig ? 0 : err_set(e, E_MEMORY, ENOMEM, "no memory for the signature");
 }

@@ -42,7 +42,9 @@ static int read_text(const char *path, char **text, size_t *n, struct err *e)
 {
 	int rc = sys_read_file(AT_FDCWD, path, TEXT_MAX, text, n);
 
-	return rc < 0 ? err_at(e, err_sys(e, E_BUILD, -rc, "reading it failed"), "%s", path) : 0;
+	if (rc < 0)
+		err_sys(e, rc == -ENOMEM ? E_MEMORY : E_BUILD, -rc, "reading it failed");
+	return err_at(e, rc, "%s", path);
 }
 
 /* ---- variables -------------------------------------------------------------------------- */
