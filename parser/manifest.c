@@ -63,6 +63,8 @@ static int fill_top(struct manifest_draft *d, const struct draft_context *c, str
 		if (rc < 0)
 			return rc;
 	}
+	if (!d->bootenv)
+		d->bootenv = d->uboot;
 	return 0;
 }
 

@@ -86,7 +86,8 @@ struct manifest {
 	bool has_reboot, reboot;
 	bool has_transaction_marker, transaction_marker;
 	bool has_state_marker, state_marker;
-	const struct entry *entries; /* partitions, images, files, scripts: document order in each */
+	/* partitions, images, files, files of bootenv, scripts: document order in each */
+	const struct entry *entries;
 	size_t entry_count;
 	const struct boot_var *bootenv, *vars;
 	size_t bootenv_count, var_count;

@@ -6,7 +6,7 @@
 #include "corelib/text.h"
 #include "parser/manifest_draft.h"
 
-enum { MOST_ENTRIES = 16384, HASH_BLOCK = 262144 };
+enum { MOST_ENTRIES = 16384, MOST_VARS = 4096, HASH_BLOCK = 262144 };
 
 struct entry_cell {
 	struct entry_cell *next;
@@ -150,8 +150,11 @@ static int default_type(struct entry *t, const struct node *n, struct err *e)
 	case SECTION_SCRIPTS:
 		t->type = "lua";
 		break;
-	default:
+	case SECTION_PARTITIONS:
 		t->type = "ubipartition";
+		break;
+	default:
+		t->type = "bootloader";
 		break;
 	}
 	return t->type ? 0 : refuse(n, E_DESC_MISSING, "has neither type, device, slot nor volume", e);
@@ -213,6 +216,11 @@ static int add_entry(void *arg, const struct node *n, struct err *e)
 	struct collect *k = arg;
 	struct entry_cell *cell;
 
+	/* in bootenv only a file of variables is an entry */
+	if (k->section == SECTION_BOOTENV && !node_find(n, "filename")) {
+		k->index++;
+		return 0;
+	}
 	if (k->count >= MOST_ENTRIES)
 		return refuse(n, E_DESC_LIMIT, "is one of too many entries", e);
 	cell = arena_alloc(k->c->arena, sizeof(*cell));
@@ -255,6 +263,8 @@ int manifest_entries(struct manifest_draft *d, const struct draft_context *c, st
 	if (rc == 0)
 		rc = collect_section(&k, d->files, SECTION_FILES, e);
 	if (rc == 0)
+		rc = collect_section(&k, d->bootenv, SECTION_BOOTENV, e);
+	if (rc == 0)
 		rc = collect_section(&k, d->scripts, SECTION_SCRIPTS, e);
 	if (rc < 0)
 		return rc;
@@ -277,6 +287,7 @@ struct var_cell {
 
 struct collect_vars {
 	const struct draft_context *c;
+	enum section section;
 	struct schema schema;
 	struct var_cell *first, *last;
 	size_t count;
@@ -285,12 +296,15 @@ struct collect_vars {
 static int add_var(void *arg, const struct node *n, struct err *e)
 {
 	struct collect_vars *k = arg;
-	struct var_cell *cell = arena_alloc(k->c->arena, sizeof(*cell));
+	struct var_cell *cell;
 	int rc;
 
+	if (k->section == SECTION_BOOTENV && node_find(n, "filename"))
+		return 0; /* a file of variables: an entry */
+	cell = arena_alloc(k->c->arena, sizeof(*cell));
 	if (!cell)
 		return no_memory(e);
-	if (k->count >= MOST_ENTRIES)
+	if (k->count >= MOST_VARS)
 		return refuse(n, E_DESC_LIMIT, "is one of too many variables", e);
 	cell->v.line = n->line;
 	rc = schema_fill(&k->schema, n, &cell->v, k->c->arena, e);
@@ -332,6 +346,7 @@ static int collect_vars(struct collect_vars *k, const struct node *list, enum se
 {
 	const struct select_each each = { add_var, k };
 
+	k->section = section;
 	k->schema.name = section_name(section);
 	k->schema.where = section;
 	return list ? select_list(k->c->selector, list, &each, e) : 0;
@@ -347,8 +362,6 @@ int manifest_variables(struct manifest_draft *d, const struct draft_context *c, 
 	env.schema.arg = c->o->arg;
 	vars = env;
 	rc = collect_vars(&env, d->bootenv, SECTION_BOOTENV, e);
-	if (rc == 0)
-		rc = collect_vars(&env, d->uboot, SECTION_BOOTENV, e);
 	if (rc == 0)
 		rc = collect_vars(&vars, d->vars, SECTION_VARS, e);
 	if (rc == 0)

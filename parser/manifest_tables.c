@@ -3,8 +3,9 @@
 
 enum { TOP = 1 };
 enum {
+	/* an item of bootenv with a file name is an entry too: a file of variables */
 	PLACED = SECTION_IMAGES | SECTION_FILES | SECTION_SCRIPTS,
-	ENTRIES = PLACED | SECTION_PARTITIONS,
+	ENTRIES = PLACED | SECTION_PARTITIONS | SECTION_BOOTENV,
 	VARIABLES = SECTION_BOOTENV | SECTION_VARS,
 };
 
@@ -43,7 +44,7 @@ static const struct attr top[] = {
 	TOP_LIST("files", files, "payloads for paths in file systems"),
 	TOP_LIST("scripts", scripts, "what runs before and after the installation"),
 	TOP_LIST("bootenv", bootenv, "variables of the boot loader"),
-	TOP_LIST("uboot", uboot, "older name of bootenv"),
+	TOP_LIST("uboot", uboot, "older name of bootenv, read when there is no bootenv"),
 	TOP_LIST("vars", vars, "variables of the update itself, kept apart from bootenv"),
 };
 
@@ -88,7 +89,7 @@ static const struct attr attributes[] = {
 	  .max = 255, .help = "member of the bundle that is the payload" },
 	TEXT("type", ENTRIES, type, 255,
 	     "handler; images: ubivol with volume, else raw; files: rawfile; scripts: lua; "
-	     "partitions: ubipartition"),
+	     "partitions: ubipartition; bootenv: bootloader"),
 	TEXT("name", ENTRIES, name, 255, "component, for versions; partitions: name of the volume"),
 	TEXT("version", ENTRIES, version, 255, "version of the component"),
 	TEXT("slot", PLACED, slot, 255,

@@ -83,10 +83,13 @@ static int copy_json(json_t *j, const char *name, struct node_builder *b, struct
 int node_from_json(struct node_builder *b, struct err *e)
 {
 	json_error_t why;
-	json_t *j = json_loadb(b->seen->text, b->seen->length, JSON_REJECT_DUPLICATES, &why);
+	json_t *j;
 	int rc;
 
-	if (!j && json_error_code(&why) == json_error_out_of_memory)
+	errno = 0;
+	j = json_loadb(b->seen->text, b->seen->length, JSON_REJECT_DUPLICATES, &why);
+	/* jansson 2.14 calls most failures of malloc a wrong syntax */
+	if (!j && errno == ENOMEM)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory to read the text");
 	if (!j)
 		return err_at(e, err_set(e, E_DESC_SYNTAX, 0, "%s", why.text), "line %d", why.line);
