@@ -88,7 +88,10 @@ int node_from_json(struct node_builder *b, struct err *e)
 
 	errno = 0;
 	j = json_loadb(b->seen->text, b->seen->length, JSON_REJECT_DUPLICATES, &why);
-	/* jansson 2.14 calls most failures of malloc a wrong syntax */
+	/*
+	 * Where malloc fails, jansson 2.14 speaks of wrong syntax, or drops a byte of a long key
+	 * without a word: node_add() finds that.
+	 */
 	if (!j && errno == ENOMEM)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory to read the text");
 	if (!j)
