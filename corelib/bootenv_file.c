@@ -3,7 +3,6 @@
  * stay. A change is a new file put in place by rename.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,8 +110,29 @@ static const struct envvar *change_of(const struct envset *changes, const char *
 	return NULL;
 }
 
-/* the old text with each changed line replaced where it stood (the first, if twice) or left out */
-static void write_text(FILE *f, const char *text, size_t n, const struct envset *changes, bool *seen)
+/* a text in memory that was measured beforehand (a memory stream loses bytes silently without memory) */
+struct out {
+	char *text;
+	size_t len;
+};
+
+static void out_bytes(struct out *o, const char *s, size_t n)
+{
+	memcpy(o->text + o->len, s, n);
+	o->len += n;
+}
+
+static void out_variable(struct out *o, const struct envvar *v)
+{
+	out_bytes(o, v->name, strlen(v->name));
+	out_bytes(o, "=", 1);
+	out_bytes(o, v->value, strlen(v->value));
+	out_bytes(o, "\n", 1);
+}
+
+/* each changed line replaced where it stood (the first, if twice) or left out; new ones at the end */
+static void out_lines(struct out *o, const char *text, size_t n, const struct envset *changes,
+		      bool *seen)
 {
 	const char *at = text, *line;
 	size_t len;
@@ -122,27 +142,37 @@ static void write_text(FILE *f, const char *text, size_t n, const struct envset 
 								 change_of(changes, line, len);
 
 		if (!c) {
-			fwrite(line, 1, len, f);
-			fputc('\n', f);
+			out_bytes(o, line, len);
+			out_bytes(o, "\n", 1);
 			continue;
 		}
 		if (c->value && !seen[c - changes->vars])
-			fprintf(f, "%s=%s\n", c->name, c->value);
+			out_variable(o, c);
 		seen[c - changes->vars] = true;
 	}
 	for (size_t i = 0; i < changes->count; i++)
 		if (!seen[i] && changes->vars[i].value)
-			fprintf(f, "%s=%s\n", changes->vars[i].name, changes->vars[i].value);
+			out_variable(o, &changes->vars[i]);
 }
 
-static int new_text(const struct bootenv *b, const struct envset *changes, char **out, size_t *outn,
+/* never less than what out_lines() writes */
+static size_t measure(size_t n, const struct envset *changes)
+{
+	size_t most = n + 1;
+
+	for (size_t i = 0; i < changes->count; i++)
+		if (changes->vars[i].value)
+			most += strlen(changes->vars[i].name) + strlen(changes->vars[i].value) + 2;
+	return most;
+}
+
+static int new_text(const struct bootenv *b, const struct envset *changes, struct out *o,
 		    struct err *e)
 {
 	AUTO_FREE char *text = NULL;
 	AUTO_FREE bool *seen = calloc(changes->count + 1, sizeof(*seen));
 	struct envset all = { 0 };
 	size_t n;
-	FILE *f;
 
 	int rc = file_text(b, &text, &n, e);
 	if (rc == 0)
@@ -150,23 +180,19 @@ static int new_text(const struct bootenv *b, const struct envset *changes, char 
 	envset_clear(&all);
 	if (rc < 0)
 		return rc;
-	f = seen ? open_memstream(out, outn) : NULL;
-	if (!f)
+	o->text = malloc(measure(n, changes));
+	if (!seen || !o->text)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for boot variables");
-	write_text(f, text, n, changes, seen);
-	bool bad = ferror(f) != 0;
-	if (fclose(f) != 0 || bad)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for boot variables");
-	if (*outn > BOOTENV_FILE_MAX)
+	out_lines(o, text, n, changes, seen);
+	if (o->len > BOOTENV_FILE_MAX)
 		return err_set(e, E_ENV_BIG, EFBIG, "'%s' would have %zu bytes, at most %d",
-			       b->path, *outn, BOOTENV_FILE_MAX);
+			       b->path, o->len, BOOTENV_FILE_MAX);
 	return 0;
 }
 
-static int file_check(struct bootenv *b, const struct envset *changes, struct err *e)
+/* the folder first: on FAT nothing else matters */
+static int prepare(const struct bootenv *b, const struct envset *changes, struct out *o, struct err *e)
 {
-	AUTO_FREE char *text = NULL;
-	size_t n;
 	int rc = bootenv_on_fat(b->path, e);
 
 	if (rc > 0)
@@ -175,26 +201,32 @@ static int file_check(struct bootenv *b, const struct envset *changes, struct er
 			       b->path);
 	if (rc == 0)
 		rc = bootenv_writable(b, false, e);
-	if (rc == 0)
-		rc = new_text(b, changes, &text, &n, e);
+	return rc < 0 ? rc : new_text(b, changes, o, e);
+}
+
+static int file_check(struct bootenv *b, const struct envset *changes, struct err *e)
+{
+	struct out o = { 0 };
+	int rc = prepare(b, changes, &o, e);
+
+	free(o.text);
 	return rc;
 }
 
 static int file_commit(struct bootenv *b, const struct envset *changes, struct err *e)
 {
-	AUTO_FREE char *text = NULL;
 	struct envset all = { 0 };
-	size_t n;
+	struct out o = { 0 };
 
-	int rc = file_check(b, &(struct envset){ 0 }, e);
+	int rc = prepare(b, changes, &o, e);
+	if (rc == 0) {
+		rc = sys_replace_file(b->path, o.text, o.len, 0644);
+		if (rc < 0)
+			err_sys(e, E_ENV_WRITE, -rc, "replacing '%s'", b->path);
+	}
+	free(o.text);
 	if (rc == 0)
-		rc = new_text(b, changes, &text, &n, e);
-	if (rc < 0)
-		return rc;
-	rc = sys_replace_file(b->path, text, n, 0644);
-	if (rc < 0)
-		return err_sys(e, E_ENV_WRITE, -rc, "replacing '%s'", b->path);
-	rc = file_load(b, &all, e);
+		rc = file_load(b, &all, e);
 	if (rc == 0)
 		rc = bootenv_compare(&all, changes, e);
 	envset_clear(&all);

@@ -192,6 +192,23 @@ static void out_variable(struct out *o, const struct envvar *v, bool longer)
 	out_bytes(o, "\n", 1);
 }
 
+/* a line as it was, without backslashes that mean nothing: one of them may have closed a gap */
+static void out_item(struct out *o, const struct item *it)
+{
+	for (size_t i = 0; i < it->len; i++) {
+		const char *c = it->start + i;
+
+		if (*c == '\\' && it->name_len && i + 1 < it->len) {
+			if (c[1] == '\\' || c[1] == '\n')
+				out_bytes(o, c, 1);
+			c++, i++;
+		}
+		out_bytes(o, c, 1);
+	}
+	if (it->start[it->len - 1] != '\n')
+		out_bytes(o, "\n", 1);
+}
+
 static size_t change_of(const struct envset *changes, const struct item *it)
 {
 	for (size_t i = 0; it->name_len && i < changes->count; i++)
@@ -215,9 +232,7 @@ static void out_items(struct out *o, const struct block *k, const char *end,
 		if (it.start + it.len > end || is_filler(&it))
 			continue;
 		if (c == changes->count) {
-			out_bytes(o, it.start, it.len);
-			if (it.start[it.len - 1] != '\n')
-				out_bytes(o, "\n", 1);
+			out_item(o, &it);
 			continue;
 		}
 		if (changes->vars[c].value && !seen[c])
