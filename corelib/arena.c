@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALIGN      _Alignof(max_align_t)
+#define ALIGN	   _Alignof(max_align_t)
 #define BLOCK_SIZE 8192u
 
 struct block {

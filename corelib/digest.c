@@ -59,13 +59,14 @@ int sha256_once(const void *buf, size_t n, uint8_t out[SHA256_LEN], struct err *
 	return rc;
 }
 
-/* ---- sum of bytes ----------------------------------------------------------------------------- */
+/* ---- sum of bytes -----------------------------------------------------------------------------
+ */
 
 typedef uint64_t lanes __attribute__((vector_size(16)));
 
 #define EVEN_BYTES 0x00ff00ff00ff00ffu
 #define EVEN_PAIRS 0x0000ffff0000ffffu
-#define RUN        128 /* a 16-bit lane takes so many pairs of bytes before it could wrap */
+#define RUN	   128 /* a 16-bit lane takes so many pairs of bytes before it could wrap */
 
 static uint32_t sum_lanes(lanes v)
 {
@@ -83,7 +84,7 @@ uint32_t bytesum(uint32_t sum, const void *buf, size_t n)
 
 	while (n >= sizeof(lanes)) {
 		size_t rounds = n / sizeof(lanes) < RUN ? n / sizeof(lanes) : RUN;
-		lanes acc = { 0 };
+		lanes acc = {0};
 
 		n -= rounds * sizeof(lanes);
 		for (; rounds > 0; rounds--, p += sizeof(lanes)) {

@@ -20,7 +20,8 @@ void sha256_clear(struct sha256 *h);
 int sha256_once(const void *buf, size_t n, uint8_t out[SHA256_LEN], struct err *e);
 
 uint32_t crc32c(uint32_t crc, const void *buf, size_t n); /* start with 0 */
-uint32_t crc32c_portable(uint32_t crc, const void *buf, size_t n); /* the same by table, for tests */
+uint32_t crc32c_portable(uint32_t crc, const void *buf,
+			 size_t n); /* the same by table, for tests */
 
 /* the checksum of cpio's crc format: a sum of bytes, many at a time */
 uint32_t bytesum(uint32_t sum, const void *buf, size_t n);

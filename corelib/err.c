@@ -13,7 +13,7 @@
 #define RAW_MAX 1024
 
 static const struct errinfo rows[] = {
-#define ERRCODE(number, name, title, fix) { name, #name, title, fix },
+#define ERRCODE(number, name, title, fix) {name, #name, title, fix},
 #include "corelib/errcat.def"
 #undef ERRCODE
 };
@@ -43,8 +43,8 @@ void err_clear(struct err *e)
 	memset(e, 0, sizeof(*e));
 }
 
-__attribute__((format(printf, 3, 0)))
-static void print_to(char *dst, size_t n, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void print_to(char *dst, size_t n, const char *fmt,
+							   va_list ap)
 {
 	char raw[RAW_MAX];
 

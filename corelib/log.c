@@ -15,7 +15,7 @@
 #include "corelib/text.h"
 
 #define TEXT_MAX 2048
-#define WAIT_MS  50 /* once; a reader that let this pass gets no more time until it reads again */
+#define WAIT_MS	 50 /* once; a reader that let this pass gets no more time until it reads again */
 
 /* one log per program: every line of every thread goes to the same place */
 static struct {
@@ -25,7 +25,7 @@ static struct {
 	unsigned long lost;
 } state = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.config = { .level = LOG_LEVEL_INFO, .fd = 2 },
+	.config = {.level = LOG_LEVEL_INFO, .fd = 2},
 	.syslog_fd = -1,
 };
 
@@ -35,11 +35,11 @@ struct level_name {
 };
 
 static const struct level_name names[] = {
-	[LOG_LEVEL_ERROR] = { "[ERROR] : ", "error: ", 3 },
-	[LOG_LEVEL_WARN] = { "[WARN ] : ", "warning: ", 4 },
-	[LOG_LEVEL_INFO] = { "[INFO ] : ", "", 6 },
-	[LOG_LEVEL_DEBUG] = { "[DEBUG] : ", "debug: ", 7 },
-	[LOG_LEVEL_TRACE] = { "[TRACE] : ", "trace: ", 7 },
+	[LOG_LEVEL_ERROR] = {"[ERROR] : ", "error: ", 3},
+	[LOG_LEVEL_WARN] = {"[WARN ] : ", "warning: ", 4},
+	[LOG_LEVEL_INFO] = {"[INFO ] : ", "", 6},
+	[LOG_LEVEL_DEBUG] = {"[DEBUG] : ", "debug: ", 7},
+	[LOG_LEVEL_TRACE] = {"[TRACE] : ", "trace: ", 7},
 };
 
 #define FACILITY_DAEMON (3 << 3)
@@ -68,7 +68,7 @@ bool log_wants(enum log_level level)
 /* sent to no fixed peer, so that a restart of the system's logger changes nothing */
 static void to_syslog(const struct level_name *name, const char *text)
 {
-	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	char line[TEXT_MAX + 64];
 	int n;
 
@@ -77,8 +77,8 @@ static void to_syslog(const struct level_name *name, const char *text)
 	n = snprintf(line, sizeof(line), "<%d>swinstall[%ld]: %s", FACILITY_DAEMON | name->syslog,
 		     (long)getpid(), text);
 	if (n > 0)
-		sendto(state.syslog_fd, line, strnlen(line, sizeof(line)), MSG_DONTWAIT | MSG_NOSIGNAL,
-		       (const struct sockaddr *)&to, sizeof(to));
+		sendto(state.syslog_fd, line, strnlen(line, sizeof(line)),
+		       MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&to, sizeof(to));
 }
 
 static void to_fd(const struct level_name *name, const char *text)
@@ -88,10 +88,12 @@ static void to_fd(const struct level_name *name, const char *text)
 
 	/* the line feed ends what may be left of a line that was cut */
 	if (state.lost > 0)
-		snprintf(lost, sizeof(lost), "\n%s%lu lines of the log were not read and are lost\n",
+		snprintf(lost, sizeof(lost),
+			 "\n%s%lu lines of the log were not read and are lost\n",
 			 c->terminal ? names[LOG_LEVEL_WARN].kind : names[LOG_LEVEL_WARN].prefix,
 			 state.lost);
-	snprintf(line, sizeof(line), "%s%s%s\n", lost, c->terminal ? name->kind : name->prefix, text);
+	snprintf(line, sizeof(line), "%s%s%s\n", lost, c->terminal ? name->kind : name->prefix,
+		 text);
 	if (sys_write_polite(c->fd, line, strlen(line), state.lost > 0 ? 0 : WAIT_MS) == 0)
 		state.lost = 0;
 	else

@@ -12,12 +12,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum log_level { LOG_LEVEL_ERROR = 1, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
+enum log_level {
+	LOG_LEVEL_ERROR = 1,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+	LOG_LEVEL_TRACE
+};
 
 struct log_config {
 	enum log_level level;
 	bool syslog;   /* send to syslog too */
-	int fd;        /* where lines go, 2 unless a test says otherwise */
+	int fd;	       /* where lines go, 2 unless a test says otherwise */
 	bool terminal; /* kinder layout without the level prefix for info */
 };
 

@@ -22,13 +22,14 @@ struct ahead {
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t moved;
 	unsigned filled; /* blocks that are filled, the lent one among them */
-	bool done;       /* no more blocks come; rc and err say why */
+	bool done;	 /* no more blocks come; rc and err say why */
 	bool quit;
 	int rc;
 	struct err err;
 };
 
-/* ---- the thread -------------------------------------------------------------------------------- */
+/* ---- the thread --------------------------------------------------------------------------------
+ */
 
 static bool wait_for_room(struct ahead *a)
 {
@@ -86,7 +87,8 @@ static void *ahead_run(void *arg)
 	return NULL;
 }
 
-/* ---- who takes --------------------------------------------------------------------------------- */
+/* ---- who takes ---------------------------------------------------------------------------------
+ */
 
 /* gives the lent block back and waits for the next; false when none comes any more */
 static bool take_block(struct ahead *a)
@@ -144,10 +146,13 @@ static void ahead_close(struct stream *s)
 }
 
 static const struct stream_ops ahead_ops = {
-	.name = "ahead", .next = ahead_next, .close = ahead_close,
+	.name = "ahead",
+	.next = ahead_next,
+	.close = ahead_close,
 };
 
-/* ---- open -------------------------------------------------------------------------------------- */
+/* ---- open --------------------------------------------------------------------------------------
+ */
 
 static int ahead_memory(struct ahead *a, struct err *e)
 {
@@ -155,8 +160,8 @@ static int ahead_memory(struct ahead *a, struct err *e)
 
 	a->len = calloc(a->depth, sizeof(*a->len));
 	if (!a->len || posix_memalign(&mem, STREAM_ALIGN, a->depth * a->block) != 0)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for %u blocks of %zu bytes", a->depth,
-			       a->block);
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for %u blocks of %zu bytes",
+			       a->depth, a->block);
 	a->mem = mem;
 	return 0;
 }
@@ -167,7 +172,8 @@ int stage_ahead_open(struct stream **s, unsigned depth, size_t block, struct err
 	int rc;
 
 	if (depth > DEPTH_MAX || block > SIZE_MAX / 2 / DEPTH_MAX)
-		return err_set(e, E_INTERNAL, EINVAL, "%u blocks of %zu bytes are too many", depth, block);
+		return err_set(e, E_INTERNAL, EINVAL, "%u blocks of %zu bytes are too many", depth,
+			       block);
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for a stage");
@@ -175,7 +181,8 @@ int stage_ahead_open(struct stream **s, unsigned depth, size_t block, struct err
 	a->s.has_size = (*s)->has_size;
 	a->s.size = (*s)->size;
 	a->depth = depth < DEPTH_MIN ? DEPTH_MIN : depth;
-	a->block = block == 0 ? STREAM_BLOCK : (block + STREAM_ALIGN - 1) / STREAM_ALIGN * STREAM_ALIGN;
+	a->block = block == 0 ? STREAM_BLOCK
+			      : (block + STREAM_ALIGN - 1) / STREAM_ALIGN * STREAM_ALIGN;
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->moved, NULL);
 	rc = ahead_memory(a, e);

@@ -48,7 +48,8 @@ struct blocks {
 	bool quit;
 };
 
-/* ---- one block --------------------------------------------------------------------------------- */
+/* ---- one block ---------------------------------------------------------------------------------
+ */
 
 /* number 'count' stands for the end: nothing may follow the last block */
 static size_t block_len(const struct block_hashes *h, uint64_t number)
@@ -83,7 +84,8 @@ static int read_block(struct blocks *b, struct slot *slot, uint64_t number, stru
 	return err_at(e, rc, "block %" PRIu64 " of %" PRIu64, number, b->h.count);
 }
 
-static int check_block(const struct blocks *b, struct sha256 *hash, struct slot *slot, uint64_t number)
+static int check_block(const struct blocks *b, struct sha256 *hash, struct slot *slot,
+		       uint64_t number)
 {
 	uint8_t got[SHA256_LEN];
 	struct err *e = &slot->err;
@@ -122,7 +124,8 @@ static ssize_t next_alone(struct stream *s, const uint8_t **buf, struct err *e)
 	return slot_result(slot, buf, e);
 }
 
-/* ---- several threads ---------------------------------------------------------------------------- */
+/* ---- several threads ----------------------------------------------------------------------------
+ */
 
 static bool wait_for_slot(struct blocks *b, uint64_t number)
 {
@@ -188,7 +191,8 @@ static ssize_t next_of_many(struct stream *s, const uint8_t **buf, struct err *e
 	return slot_result(slot, buf, e);
 }
 
-/* ---- open and close ------------------------------------------------------------------------------ */
+/* ---- open and close
+ * ------------------------------------------------------------------------------ */
 
 static void stop_workers(struct blocks *b)
 {
@@ -219,22 +223,28 @@ static void blocks_close(struct stream *s)
 }
 
 static const struct stream_ops alone_ops = {
-	.name = "blocks", .next = next_alone, .close = blocks_close,
+	.name = "blocks",
+	.next = next_alone,
+	.close = blocks_close,
 };
 
 static const struct stream_ops many_ops = {
-	.name = "blocks", .next = next_of_many, .close = blocks_close,
+	.name = "blocks",
+	.next = next_of_many,
+	.close = blocks_close,
 };
 
 static int list_check(const struct block_hashes *h, struct err *e)
 {
 	if (h->block < BLOCK_MIN || h->block > BLOCK_MAX || (h->block & (h->block - 1)))
-		return err_set(e, E_HASH_LIST, EINVAL,
-			       "blocks of %u bytes: they must be a power of two from 64 KiB to 1 MiB", h->block);
+		return err_set(
+			e, E_HASH_LIST, EINVAL,
+			"blocks of %u bytes: they must be a power of two from 64 KiB to 1 MiB",
+			h->block);
 	if (h->count != h->size / h->block + (h->size % h->block != 0))
 		return err_set(e, E_HASH_LIST, EINVAL,
-			       "%" PRIu64 " digests do not fit %" PRIu64 " bytes in blocks of %u", h->count,
-			       h->size, h->block);
+			       "%" PRIu64 " digests do not fit %" PRIu64 " bytes in blocks of %u",
+			       h->count, h->size, h->block);
 	return 0;
 }
 
@@ -246,8 +256,8 @@ static int blocks_memory(struct blocks *b, struct err *e)
 	b->workers = calloc(b->threads, sizeof(*b->workers));
 	if (!b->slots || !b->workers ||
 	    posix_memalign(&mem, STREAM_ALIGN, (size_t)b->nslots * b->h.block) != 0)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for %u blocks of %u bytes", b->nslots,
-			       b->h.block);
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for %u blocks of %u bytes",
+			       b->nslots, b->h.block);
 	b->mem = mem;
 	for (unsigned i = 0; i < b->nslots; i++)
 		b->slots[i].mem = b->mem + (size_t)i * b->h.block;
@@ -271,8 +281,8 @@ static int start_workers(struct blocks *b, struct err *e)
 		return rc;
 	for (b->running = 1; b->running < b->threads; b->running++) {
 		err_clear(&ignored);
-		if (thread_start(&b->workers[b->running].thread, worker_run, &b->workers[b->running],
-				 &ignored) < 0)
+		if (thread_start(&b->workers[b->running].thread, worker_run,
+				 &b->workers[b->running], &ignored) < 0)
 			break;
 	}
 	return 0;
@@ -298,7 +308,8 @@ static struct blocks *blocks_new(struct stream *up, const struct block_hashes *h
 	return b;
 }
 
-int stage_blocks_open(struct stream **s, const struct block_hashes *h, unsigned threads, struct err *e)
+int stage_blocks_open(struct stream **s, const struct block_hashes *h, unsigned threads,
+		      struct err *e)
 {
 	struct blocks *b;
 	int rc = list_check(h, e);

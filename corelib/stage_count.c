@@ -60,7 +60,10 @@ static void count_close(struct stream *s)
 }
 
 static const struct stream_ops count_ops = {
-	.name = "count", .next = count_next, .read = count_read, .close = count_close,
+	.name = "count",
+	.next = count_next,
+	.read = count_read,
+	.close = count_close,
 };
 
 int stage_count_open(struct stream **s, struct meter *m, struct err *e)

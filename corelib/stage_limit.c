@@ -16,7 +16,8 @@ static void limit_close(struct stream *s)
 	free(s);
 }
 
-/* ---- exactly ----------------------------------------------------------------------------------- */
+/* ---- exactly -----------------------------------------------------------------------------------
+ */
 
 static size_t left_of(const struct limit *l, size_t n)
 {
@@ -26,8 +27,8 @@ static size_t left_of(const struct limit *l, size_t n)
 static ssize_t limit_count(struct limit *l, ssize_t r, struct err *e)
 {
 	if (r == 0)
-		return err_set(e, E_TRUNCATED, ENODATA, "%" PRIu64 " of %" PRIu64 " bytes are there",
-			       l->done, l->size);
+		return err_set(e, E_TRUNCATED, ENODATA,
+			       "%" PRIu64 " of %" PRIu64 " bytes are there", l->done, l->size);
 	if (r > 0)
 		l->done += (uint64_t)r;
 	return r;
@@ -50,17 +51,22 @@ static ssize_t limit_read(struct stream *s, uint8_t *buf, size_t n, struct err *
 }
 
 static const struct stream_ops limit_ops = {
-	.name = "limit", .next = limit_next, .read = limit_read, .close = limit_close,
+	.name = "limit",
+	.next = limit_next,
+	.read = limit_read,
+	.close = limit_close,
 };
 
-/* ---- at most ----------------------------------------------------------------------------------- */
+/* ---- at most -----------------------------------------------------------------------------------
+ */
 
 static ssize_t cap_count(struct limit *l, ssize_t r, struct err *e)
 {
 	if (r <= 0)
 		return r;
 	if ((uint64_t)r > l->size - l->done)
-		return err_set(e, E_LIMIT_OUTPUT, EFBIG, "more than %" PRIu64 " bytes came", l->size);
+		return err_set(e, E_LIMIT_OUTPUT, EFBIG, "more than %" PRIu64 " bytes came",
+			       l->size);
 	l->done += (uint64_t)r;
 	return r;
 }
@@ -76,10 +82,14 @@ static ssize_t cap_read(struct stream *s, uint8_t *buf, size_t n, struct err *e)
 }
 
 static const struct stream_ops cap_ops = {
-	.name = "cap", .next = cap_next, .read = cap_read, .close = limit_close,
+	.name = "cap",
+	.next = cap_next,
+	.read = cap_read,
+	.close = limit_close,
 };
 
-/* ---- open -------------------------------------------------------------------------------------- */
+/* ---- open --------------------------------------------------------------------------------------
+ */
 
 static struct limit *limit_new(struct stream **s, const struct stream_ops *ops, uint64_t size,
 			       struct err *e)

@@ -16,7 +16,7 @@
 #include "corelib/text.h"
 
 #define NOTE_BLOCK (256u * 1024)
-#define TAG_LEN    16
+#define TAG_LEN	   16
 #define NONCE_LEN  12
 
 struct notes {
@@ -55,7 +55,8 @@ void notes_free(struct notes *n)
 	free(n);
 }
 
-/* ---- GMAC of one block ------------------------------------------------------------------------- */
+/* ---- GMAC of one block -------------------------------------------------------------------------
+ */
 
 static int mac_failed(struct err *e)
 {
@@ -79,7 +80,7 @@ static EVP_CIPHER_CTX *mac_new(const uint8_t *key, struct err *e)
 /* each block has a nonce of its own: its number */
 static int mac_start(EVP_CIPHER_CTX *mac, uint64_t block, struct err *e)
 {
-	uint8_t nonce[NONCE_LEN] = { 0 };
+	uint8_t nonce[NONCE_LEN] = {0};
 
 	memcpy(nonce, &block, sizeof(block));
 	return EVP_EncryptInit_ex2(mac, NULL, NULL, nonce, NULL) ? 0 : mac_failed(e);
@@ -103,7 +104,8 @@ static int mac_end(EVP_CIPHER_CTX *mac, uint8_t tag[TAG_LEN], struct err *e)
 	return 0;
 }
 
-/* ---- first pass -------------------------------------------------------------------------------- */
+/* ---- first pass --------------------------------------------------------------------------------
+ */
 
 struct note {
 	struct stream s;
@@ -143,8 +145,9 @@ static ssize_t note_count(struct note *n, const uint8_t *buf, ssize_t r, struct 
 		return err_set(e, E_SOURCE_CHANGED, EFBIG, "more than %" PRIu64 " bytes came",
 			       n->notes->size);
 	if (r == 0 && n->done < n->notes->size)
-		return err_set(e, E_TRUNCATED, ENODATA, "%" PRIu64 " of %" PRIu64 " bytes are there",
-			       n->done, n->notes->size);
+		return err_set(e, E_TRUNCATED, ENODATA,
+			       "%" PRIu64 " of %" PRIu64 " bytes are there", n->done,
+			       n->notes->size);
 	rc = note_bytes(n, buf, (size_t)r, e);
 	if (rc < 0)
 		return rc;
@@ -173,7 +176,10 @@ static void note_close(struct stream *s)
 }
 
 static const struct stream_ops note_ops = {
-	.name = "note", .next = note_next, .read = note_read, .close = note_close,
+	.name = "note",
+	.next = note_next,
+	.read = note_read,
+	.close = note_close,
 };
 
 int stage_note_open(struct stream **s, struct notes *notes, struct err *e)
@@ -196,7 +202,8 @@ int stage_note_open(struct stream **s, struct notes *notes, struct err *e)
 	return 0;
 }
 
-/* ---- second pass ------------------------------------------------------------------------------- */
+/* ---- second pass -------------------------------------------------------------------------------
+ */
 
 struct proven {
 	struct stream s;
@@ -279,7 +286,9 @@ static void proven_close(struct stream *s)
 }
 
 static const struct stream_ops proven_ops = {
-	.name = "proven", .next = proven_next, .close = proven_close,
+	.name = "proven",
+	.next = proven_next,
+	.close = proven_close,
 };
 
 int stage_proven_open(struct stream **s, const struct notes *notes, struct err *e)
@@ -296,7 +305,8 @@ int stage_proven_open(struct stream **s, const struct notes *notes, struct err *
 	p->mac = mac_new(notes->key, e);
 	if (!p->mac || posix_memalign(&mem, STREAM_ALIGN, NOTE_BLOCK) != 0) {
 		proven_close(&p->s);
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for a block of %u bytes", NOTE_BLOCK);
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for a block of %u bytes",
+			       NOTE_BLOCK);
 	}
 	p->block = mem;
 	p->notes = notes;

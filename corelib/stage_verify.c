@@ -1,4 +1,5 @@
-/* The end is only an end when the bytes add up: SHA-256 of the signed description, checksum of cpio. */
+/* The end is only an end when the bytes add up: SHA-256 of the signed description, checksum of
+ * cpio. */
 #include "corelib/stages.h"
 
 #include <errno.h>
@@ -8,7 +9,8 @@
 #include "corelib/digest.h"
 #include "corelib/text.h"
 
-/* ---- SHA-256 ----------------------------------------------------------------------------------- */
+/* ---- SHA-256 -----------------------------------------------------------------------------------
+ */
 
 struct verify {
 	struct stream s;
@@ -26,8 +28,8 @@ static ssize_t verify_end(struct verify *v, struct err *e)
 		return rc;
 	text_hex(v->want, sizeof(v->want), want);
 	text_hex(got, sizeof(got), have);
-	return err_set(e, E_PAYLOAD_HASH, EBADMSG, "sha256 is %s, the signed description says %s", have,
-		       want);
+	return err_set(e, E_PAYLOAD_HASH, EBADMSG, "sha256 is %s, the signed description says %s",
+		       have, want);
 }
 
 static ssize_t verify_count(struct verify *v, const uint8_t *buf, ssize_t r, struct err *e)
@@ -63,7 +65,10 @@ static void verify_close(struct stream *s)
 }
 
 static const struct stream_ops verify_ops = {
-	.name = "verify", .next = verify_next, .read = verify_read, .close = verify_close,
+	.name = "verify",
+	.next = verify_next,
+	.read = verify_read,
+	.close = verify_close,
 };
 
 int stage_verify_open(struct stream **s, const uint8_t sha256[32], struct err *e)
@@ -86,7 +91,8 @@ int stage_verify_open(struct stream **s, const uint8_t sha256[32], struct err *e
 	return 0;
 }
 
-/* ---- checksum of cpio -------------------------------------------------------------------------- */
+/* ---- checksum of cpio --------------------------------------------------------------------------
+ */
 
 struct sum {
 	struct stream s;
@@ -98,8 +104,8 @@ static ssize_t sum_count(struct sum *c, const uint8_t *buf, ssize_t r, struct er
 	if (r > 0)
 		c->have = bytesum(c->have, buf, (size_t)r);
 	else if (r == 0 && c->have != c->want)
-		return err_set(e, E_CPIO_SUM, EBADMSG, "the bytes add up to %08x, the header says %08x",
-			       c->have, c->want);
+		return err_set(e, E_CPIO_SUM, EBADMSG,
+			       "the bytes add up to %08x, the header says %08x", c->have, c->want);
 	return r;
 }
 
@@ -121,7 +127,10 @@ static void sum_close(struct stream *s)
 }
 
 static const struct stream_ops sum_ops = {
-	.name = "sum", .next = sum_next, .read = sum_read, .close = sum_close,
+	.name = "sum",
+	.next = sum_next,
+	.read = sum_read,
+	.close = sum_close,
 };
 
 int stage_sum_open(struct stream **s, uint32_t sum, struct err *e)

@@ -34,7 +34,8 @@ struct block_hashes {
 	uint32_t block;
 	uint64_t size; /* of the payload */
 };
-int stage_blocks_open(struct stream **s, const struct block_hashes *h, unsigned threads, struct err *e);
+int stage_blocks_open(struct stream **s, const struct block_hashes *h, unsigned threads,
+		      struct err *e);
 
 /*
  * Two passes over one descriptor: the first notes a GMAC of each block under a random key of

@@ -16,7 +16,8 @@ void stream_init(struct stream *s, const struct stream_ops *ops, struct stream *
 	s->proof = up ? up->proof : PROOF_NONE;
 }
 
-/* ---- sticky states ----------------------------------------------------------------------------- */
+/* ---- sticky states -----------------------------------------------------------------------------
+ */
 
 static ssize_t fail_again(struct stream *s, struct err *e)
 {
@@ -41,8 +42,10 @@ static ssize_t take_count(struct stream *s, ssize_t r, size_t max, struct err *e
 	if (r < 0)
 		return fail_first(s, r, e);
 	if ((size_t)r > max)
-		return fail_first(s, err_set(e, E_INTERNAL, EOVERFLOW, "stage %s gave %zd of %zu bytes",
-					     s->ops->name, r, max), e);
+		return fail_first(s,
+				  err_set(e, E_INTERNAL, EOVERFLOW,
+					  "stage %s gave %zd of %zu bytes", s->ops->name, r, max),
+				  e);
 	if (r == 0)
 		s->ended = true;
 	return r;
@@ -68,7 +71,8 @@ static ssize_t may_go_on(struct stream *s, struct err *e)
 	return !s->ended || s->lent_len > 0;
 }
 
-/* ---- taking bytes ------------------------------------------------------------------------------ */
+/* ---- taking bytes ------------------------------------------------------------------------------
+ */
 
 static int own_buffer(struct stream *s, struct err *e)
 {
@@ -77,7 +81,8 @@ static int own_buffer(struct stream *s, struct err *e)
 	if (s->own)
 		return 0;
 	if (posix_memalign(&mem, STREAM_ALIGN, STREAM_BLOCK) != 0)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for a block of %u bytes", STREAM_BLOCK);
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for a block of %u bytes",
+			       STREAM_BLOCK);
 	s->own = mem;
 	s->own_size = STREAM_BLOCK;
 	return 0;
@@ -170,13 +175,15 @@ int stream_read_all(struct stream *s, void *buf, size_t n, struct err *e)
 		if (r < 0)
 			return (int)r;
 		if (r == 0)
-			return err_set(e, E_TRUNCATED, ENODATA, "%zu of %zu bytes are there", done, n);
+			return err_set(e, E_TRUNCATED, ENODATA, "%zu of %zu bytes are there", done,
+				       n);
 		done += (size_t)r;
 	}
 	return 0;
 }
 
-/* ---- moving ------------------------------------------------------------------------------------ */
+/* ---- moving ------------------------------------------------------------------------------------
+ */
 
 bool stream_can_seek(const struct stream *s)
 {
@@ -238,7 +245,8 @@ int stream_drain(struct stream *s, struct err *e)
 	return (int)r;
 }
 
-/* ---- ending ------------------------------------------------------------------------------------ */
+/* ---- ending ------------------------------------------------------------------------------------
+ */
 
 void stream_stop(struct stream *s)
 {

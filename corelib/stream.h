@@ -22,7 +22,7 @@
 
 #include "corelib/err.h"
 
-#define STREAM_ALIGN 4096u          /* alignment of lent memory where it is promised */
+#define STREAM_ALIGN 4096u	    /* alignment of lent memory where it is promised */
 #define STREAM_BLOCK (1024u * 1024) /* what sources read at once unless told otherwise */
 
 enum proof { PROOF_NONE, PROOF_BLOCK, PROOF_WHOLE };
@@ -36,9 +36,11 @@ struct stream_ops {
 	ssize_t (*read)(struct stream *s, uint8_t *buf, size_t n, struct err *e);
 	/* go to an absolute place of what this stream yields; NULL = one pass only */
 	int (*seek)(struct stream *s, uint64_t off, struct err *e);
-	/* for a stage that reads from a stream which it does not own: pass stream_stop() on; may be NULL */
+	/* for a stage that reads from a stream which it does not own: pass stream_stop() on; may be
+	 * NULL */
 	void (*stop)(struct stream *s);
-	/* frees the stage's own things and its struct, not the upstream; called once, downstream first */
+	/* frees the stage's own things and its struct, not the upstream; called once, downstream
+	 * first */
 	void (*close)(struct stream *s);
 };
 
@@ -48,11 +50,11 @@ struct stream {
 	struct stream *up; /* owned; NULL for a source */
 	enum proof proof;
 	bool has_size;
-	uint64_t size;     /* of what this stream yields, when known beforehand */
-	atomic_bool stop;  /* set by stream_stop(); sources that wait look at it each 100 ms */
+	uint64_t size;	  /* of what this stream yields, when known beforehand */
+	atomic_bool stop; /* set by stream_stop(); sources that wait look at it each 100 ms */
 	/* kept by corelib/stream.c */
-	uint64_t pos;      /* bytes that were taken so far, or the place of the last seek and on */
-	int rc;            /* sticky error, or 0 */
+	uint64_t pos; /* bytes that were taken so far, or the place of the last seek and on */
+	int rc;	      /* sticky error, or 0 */
 	bool ended;
 	struct err err;
 	const uint8_t *lent;
@@ -75,8 +77,8 @@ bool stream_can_seek(const struct stream *s);
 int stream_seek(struct stream *s, uint64_t off, struct err *e);
 
 /*
- * From any thread: this stage and all above it fail with E_CANCELED at the next call, and a source that
- * waits ends its wait within 100 ms. The only call that another thread may make.
+ * From any thread: this stage and all above it fail with E_CANCELED at the next call, and a source
+ * that waits ends its wait within 100 ms. The only call that another thread may make.
  */
 void stream_stop(struct stream *s);
 
@@ -85,7 +87,8 @@ struct stream *stream_close(struct stream *s);
 void cleanup_stream(struct stream **s);
 #define AUTO_STREAM __attribute__((unused, cleanup(cleanup_stream)))
 
-/* a wish to cancel, set by another thread or a signal handler with __atomic_store_n; NULL = never */
+/* a wish to cancel, set by another thread or a signal handler with __atomic_store_n; NULL = never
+ */
 static inline bool flag_is_set(const volatile bool *flag)
 {
 	return flag && __atomic_load_n(flag, __ATOMIC_RELAXED);
@@ -95,18 +98,20 @@ static inline bool flag_is_set(const volatile bool *flag)
  * Sources. fd: reads from the descriptor (not owned); seekable when it is a regular file or a
  * block device, then by pread from 'start' for 'size' bytes (size UINT64_MAX: to its end), so
  * that several streams may share it. mem: lends the caller's memory (not owned).
- * A pipe that stays silent for idle_ms (0: for ever) is E_DEADLINE; *cancel true ends a wait within 100 ms.
+ * A pipe that stays silent for idle_ms (0: for ever) is E_DEADLINE; *cancel true ends a wait within
+ * 100 ms.
  */
 struct stream_fd_options {
 	uint64_t start, size;
-	size_t block;         /* 0 = STREAM_BLOCK */
+	size_t block; /* 0 = STREAM_BLOCK */
 	unsigned idle_ms;
 	const volatile bool *cancel; /* may be NULL */
 };
 int stream_fd_open(struct stream **s, int fd, const struct stream_fd_options *o, struct err *e);
 int stream_mem_open(struct stream **s, const void *buf, size_t n, struct err *e);
 
-/* for stages: fill the head. proof is the upstream's; has_size stays false until the stage sets it. */
+/* for stages: fill the head. proof is the upstream's; has_size stays false until the stage sets it.
+ */
 void stream_init(struct stream *s, const struct stream_ops *ops, struct stream *up);
 
 #endif

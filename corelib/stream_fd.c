@@ -1,4 +1,5 @@
-/* Sources: a descriptor (by place where it has places, else as it comes) and the caller's memory. */
+/* Sources: a descriptor (by place where it has places, else as it comes) and the caller's memory.
+ */
 #include "corelib/stream.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
-#define SLICE_MS   100  /* a wait looks at 'cancel' and 'stop' so often */
+#define SLICE_MS   100		/* a wait looks at 'cancel' and 'stop' so often */
 #define DIRECT_MIN (64u * 1024) /* shorter reads come out of the own block */
 
 struct source {
@@ -24,7 +25,7 @@ struct source {
 	int fd;
 	bool is_socket;
 	struct stream_fd_options o;
-	uint64_t at;    /* the next byte to yield, from o.start */
+	uint64_t at;	/* the next byte to yield, from o.start */
 	uint8_t *block; /* holds the bytes from 'from' on */
 	uint64_t from;
 	size_t held;
@@ -42,8 +43,9 @@ static int source_failed(const struct source *f, int sys, struct err *e)
 
 static int source_short(const struct source *f, struct err *e)
 {
-	return err_set(e, E_TRUNCATED, ENODATA, "the source ends at byte %llu; %llu bytes are missing",
-		       place(f), (unsigned long long)(f->o.size - f->at));
+	return err_set(e, E_TRUNCATED, ENODATA,
+		       "the source ends at byte %llu; %llu bytes are missing", place(f),
+		       (unsigned long long)(f->o.size - f->at));
 }
 
 static size_t at_most(const struct source *f, size_t n)
@@ -51,7 +53,8 @@ static size_t at_most(const struct source *f, size_t n)
 	return f->o.size - f->at < n ? (size_t)(f->o.size - f->at) : n;
 }
 
-/* ---- files and block devices --------------------------------------------------------------------- */
+/* ---- files and block devices
+ * --------------------------------------------------------------------- */
 
 /* n > 0 bytes at f->at, as many as asked for */
 static ssize_t file_pread(struct source *f, uint8_t *buf, size_t n, struct err *e)
@@ -79,7 +82,6 @@ static ssize_t file_next(struct stream *s, const uint8_t **buf, struct err *e)
 	if (f->at == f->o.size)
 		return 0;
 	if (n == 0) {
-		f->held = 0;
 		n = at_most(f, f->o.block);
 		r = file_pread(f, f->block, n, e);
 		if (r < 0)
@@ -122,24 +124,27 @@ static int file_seek(struct stream *s, uint64_t off, struct err *e)
 	struct source *f = (struct source *)s;
 
 	if (off > f->o.size)
-		return err_set(e, E_TRUNCATED, ENODATA, "the source has %llu bytes; %llu is behind its end",
+		return err_set(e, E_TRUNCATED, ENODATA,
+			       "the source has %llu bytes; %llu is behind its end",
 			       (unsigned long long)f->o.size, (unsigned long long)off);
 	f->at = off;
 	return 0;
 }
 
-/* ---- pipes, sockets, terminals ------------------------------------------------------------------- */
+/* ---- pipes, sockets, terminals
+ * ------------------------------------------------------------------- */
 
 static bool is_canceled(struct source *f)
 {
 	return flag_is_set(f->o.cancel) || atomic_load_explicit(&f->s.stop, memory_order_relaxed);
 }
 
-/* until bytes are there; the descriptor stays as it is, blocking or not, because others may share it */
+/* until bytes are there; the descriptor stays as it is, blocking or not, because others may share
+ * it */
 static int wait_for_bytes(struct source *f, struct err *e)
 {
 	uint64_t start = sys_now_ms();
-	struct pollfd p = { .fd = f->fd, .events = POLLIN };
+	struct pollfd p = {.fd = f->fd, .events = POLLIN};
 
 	for (;;) {
 		uint64_t waited = sys_now_ms() - start;
@@ -147,10 +152,12 @@ static int wait_for_bytes(struct source *f, struct err *e)
 		int rc;
 
 		if (is_canceled(f))
-			return err_set(e, E_CANCELED, ECANCELED, "cancelled at byte %llu", place(f));
+			return err_set(e, E_CANCELED, ECANCELED, "cancelled at byte %llu",
+				       place(f));
 		if (f->o.idle_ms && waited >= f->o.idle_ms)
-			return err_set(e, E_DEADLINE, ETIMEDOUT, "no byte came for %u ms at byte %llu",
-				       f->o.idle_ms, place(f));
+			return err_set(e, E_DEADLINE, ETIMEDOUT,
+				       "no byte came for %u ms at byte %llu", f->o.idle_ms,
+				       place(f));
 		if (f->o.idle_ms && f->o.idle_ms - waited < slice)
 			slice = (unsigned)(f->o.idle_ms - waited);
 		rc = poll(&p, 1, (int)slice);
@@ -190,7 +197,8 @@ static ssize_t pipe_read(struct stream *s, uint8_t *buf, size_t n, struct err *e
 	return r;
 }
 
-/* ---- open and close ------------------------------------------------------------------------------ */
+/* ---- open and close
+ * ------------------------------------------------------------------------------ */
 
 static void fd_close(struct stream *s)
 {
@@ -201,11 +209,17 @@ static void fd_close(struct stream *s)
 }
 
 static const struct stream_ops file_ops = {
-	.name = "file", .next = file_next, .read = file_read, .seek = file_seek, .close = fd_close,
+	.name = "file",
+	.next = file_next,
+	.read = file_read,
+	.seek = file_seek,
+	.close = fd_close,
 };
 
 static const struct stream_ops pipe_ops = {
-	.name = "pipe", .read = pipe_read, .close = fd_close,
+	.name = "pipe",
+	.read = pipe_read,
+	.close = fd_close,
 };
 
 /* 1 = has places and *size bytes, 0 = comes as it comes */
@@ -229,7 +243,8 @@ static int file_prepare(struct source *f, uint64_t size, struct err *e)
 	void *mem = NULL;
 
 	if (f->o.start > size)
-		return err_set(e, E_TRUNCATED, ENODATA, "the source has %llu bytes; byte %llu is behind its end",
+		return err_set(e, E_TRUNCATED, ENODATA,
+			       "the source has %llu bytes; byte %llu is behind its end",
 			       (unsigned long long)size, (unsigned long long)f->o.start);
 	if (f->o.size == UINT64_MAX)
 		f->o.size = size - f->o.start;
@@ -237,7 +252,8 @@ static int file_prepare(struct source *f, uint64_t size, struct err *e)
 		return err_set(e, E_TRUNCATED, EFBIG, "no source has %llu bytes",
 			       (unsigned long long)f->o.size);
 	if (posix_memalign(&mem, STREAM_ALIGN, f->o.block) != 0)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for a block of %zu bytes", f->o.block);
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for a block of %zu bytes",
+			       f->o.block);
 	f->block = mem;
 	f->s.has_size = true;
 	f->s.size = f->o.size;
@@ -263,7 +279,9 @@ static int fd_prepare(struct source *f, struct err *e)
 		return file_prepare(f, size, e);
 	f->s.has_size = f->o.size != UINT64_MAX;
 	f->s.size = f->s.has_size ? f->o.size : 0;
-	return f->o.start == 0 ? 0 : err_set(e, E_INTERNAL, ESPIPE, "a pipe has only one place to start");
+	return f->o.start == 0
+		       ? 0
+		       : err_set(e, E_INTERNAL, ESPIPE, "a pipe has only one place to start");
 }
 
 int stream_fd_open(struct stream **s, int fd, const struct stream_fd_options *o, struct err *e)
@@ -288,7 +306,8 @@ int stream_fd_open(struct stream **s, int fd, const struct stream_fd_options *o,
 	return 0;
 }
 
-/* ---- memory -------------------------------------------------------------------------------------- */
+/* ---- memory
+ * -------------------------------------------------------------------------------------- */
 
 struct memory {
 	struct stream s;
@@ -312,7 +331,8 @@ static int mem_seek(struct stream *s, uint64_t off, struct err *e)
 	struct memory *m = (struct memory *)s;
 
 	if (off > m->n)
-		return err_set(e, E_TRUNCATED, ENODATA, "there are %zu bytes; %llu is behind their end", m->n,
+		return err_set(e, E_TRUNCATED, ENODATA,
+			       "there are %zu bytes; %llu is behind their end", m->n,
 			       (unsigned long long)off);
 	m->at = (size_t)off;
 	return 0;
@@ -324,7 +344,10 @@ static void mem_close(struct stream *s)
 }
 
 static const struct stream_ops mem_ops = {
-	.name = "memory", .next = mem_next, .seek = mem_seek, .close = mem_close,
+	.name = "memory",
+	.next = mem_next,
+	.seek = mem_seek,
+	.close = mem_close,
 };
 
 int stream_mem_open(struct stream **s, const void *buf, size_t n, struct err *e)

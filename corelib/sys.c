@@ -13,7 +13,7 @@
 
 #include "corelib/text.h"
 
-#define CALL_MAX (1u << 30) /* no call moves more than 2 GiB; stay below on every system */
+#define CALL_MAX    (1u << 30) /* no call moves more than 2 GiB; stay below on every system */
 #define RETRY(call) TEMP_FAILURE_RETRY(call)
 
 /* of tests; one per program because /proc and /sys are (never set by the product) */
@@ -45,7 +45,8 @@ ssize_t sys_pread(int fd, void *buf, size_t n, uint64_t off)
 	size_t done = 0;
 
 	while (done < n) {
-		ssize_t r = RETRY(pread(fd, (char *)buf + done, part(done, n), (off_t)(off + done)));
+		ssize_t r =
+			RETRY(pread(fd, (char *)buf + done, part(done, n), (off_t)(off + done)));
 
 		if (r < 0)
 			return -errno;
@@ -64,7 +65,8 @@ int sys_write(int fd, const void *buf, size_t n)
 		if (r < 0)
 			return -errno;
 		if (r == 0)
-			return -EIO; /* a place that takes nothing and says nothing would loop for ever */
+			return -EIO; /* a place that takes nothing and says nothing would loop for
+					ever */
 		done += (size_t)r;
 	}
 	return 0;
@@ -73,8 +75,8 @@ int sys_write(int fd, const void *buf, size_t n)
 int sys_pwrite(int fd, const void *buf, size_t n, uint64_t off)
 {
 	for (size_t done = 0; done < n;) {
-		ssize_t r = RETRY(pwrite(fd, (const char *)buf + done, part(done, n),
-					 (off_t)(off + done)));
+		ssize_t r = RETRY(
+			pwrite(fd, (const char *)buf + done, part(done, n), (off_t)(off + done)));
 
 		if (r < 0)
 			return -errno;

@@ -61,13 +61,14 @@ int sys_path(const char *path, char *out, size_t n);
 
 /*
  * What a program started by root must do before anything else: 0, 1 and 2 are open, nothing
- * else is; umask 077; signals at their defaults; working directory '/' unless keep_cwd; the environment
- * holds only what the manual lists (T60, T61). TMPDIR, RUNTIME_DIRECTORY and LUA_PATH stay only
- * where the folder is safe.
+ * else is; umask 077; signals at their defaults; working directory '/' unless keep_cwd; the
+ * environment holds only what the manual lists (T60, T61). TMPDIR, RUNTIME_DIRECTORY and LUA_PATH
+ * stay only where the folder is safe.
  */
 int sys_harden(bool keep_cwd);
 
-/* true when only root (or we) can change what the path leads to: each parent, sticky counts as safe */
+/* true when only root (or we) can change what the path leads to: each parent, sticky counts as safe
+ */
 bool sys_path_is_safe(const char *path);
 
 #endif

@@ -85,7 +85,7 @@ int sys_read_file(int dirfd, const char *path, size_t max, char **buf, size_t *l
 struct replace {
 	char target[PATH_MAX]; /* behind links */
 	char temp[NAME_MAX + 1];
-	const char *name;      /* last component of target */
+	const char *name; /* last component of target */
 	int dirfd;
 };
 
@@ -129,11 +129,11 @@ static bool is_ours(const struct replace *r, int fd)
  */
 static int open_temp(struct replace *r, unsigned mode)
 {
-	const struct timespec pause = { 0, LOCK_PAUSE };
+	const struct timespec pause = {0, LOCK_PAUSE};
 
 	for (int i = 0; i < LOCK_TRIES; i++) {
-		AUTO_CLOSE int fd = sys_openat(r->dirfd, r->temp,
-					       O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode & 0600);
+		AUTO_CLOSE int fd = sys_openat(
+			r->dirfd, r->temp, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode & 0600);
 		int mine = fd;
 
 		if (fd < 0)
@@ -181,7 +181,7 @@ static int fill_temp(const struct replace *r, int fd, const void *buf, size_t n)
 
 int sys_replace_file(const char *path, const void *buf, size_t n, unsigned mode)
 {
-	struct replace r = { .dirfd = -1 };
+	struct replace r = {.dirfd = -1};
 	int rc = resolve_target(path, &r);
 
 	if (rc == 0)
@@ -200,7 +200,8 @@ int sys_replace_file(const char *path, const void *buf, size_t n, unsigned mode)
 	return sys_fsync(r.dirfd);
 }
 
-/* ---- write to somebody who may not read -------------------------------------------------------- */
+/* ---- write to somebody who may not read --------------------------------------------------------
+ */
 
 static ssize_t write_part(int fd, const char *buf, size_t n)
 {
@@ -217,7 +218,7 @@ static int write_until(int fd, const char *buf, size_t n, uint64_t end)
 {
 	while (n > 0) {
 		uint64_t now = sys_now_ms();
-		struct pollfd p = { .fd = fd, .events = POLLOUT };
+		struct pollfd p = {.fd = fd, .events = POLLOUT};
 		int rc = poll(&p, 1, now < end ? (int)(end - now) : 0);
 		ssize_t r;
 
@@ -256,7 +257,7 @@ static int reopen_nonblocking(int fd)
 
 int sys_write_polite(int fd, const char *buf, size_t n, unsigned ms)
 {
-	const struct timespec none = { 0, 0 };
+	const struct timespec none = {0, 0};
 	AUTO_CLOSE int own = reopen_nonblocking(fd);
 	sigset_t pipe_sig, old, pending;
 	int rc;

@@ -1,4 +1,5 @@
-/* What a program started by root drops before anything else (T60, T61), and which paths are safe. */
+/* What a program started by root drops before anything else (T60, T61), and which paths are safe.
+ */
 #include "corelib/sys.h"
 
 #include <errno.h>
@@ -14,11 +15,12 @@
 
 #include "corelib/text.h"
 
-#define LINKS_MAX     40
-#define LISTEN_MAX    64
-#define DEFAULT_PATH  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define LINKS_MAX    40
+#define LISTEN_MAX   64
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* ---- is a path safe? --------------------------------------------------------------------------- */
+/* ---- is a path safe? ---------------------------------------------------------------------------
+ */
 
 struct walk {
 	char done[PATH_MAX]; /* checked so far, without a trailing slash */
@@ -92,7 +94,7 @@ static bool step_into(struct walk *w, const char *part)
 
 bool sys_path_is_safe(const char *path)
 {
-	struct walk w = { .links = 0 };
+	struct walk w = {.links = 0};
 	char part[NAME_MAX + 1], cwd[PATH_MAX] = "";
 	struct stat st;
 
@@ -107,7 +109,8 @@ bool sys_path_is_safe(const char *path)
 	return true;
 }
 
-/* ---- environment ------------------------------------------------------------------------------- */
+/* ---- environment -------------------------------------------------------------------------------
+ */
 
 static bool folder_is_safe(const char *path)
 {
@@ -121,7 +124,8 @@ static bool folders_are_safe(const char *list)
 
 	for (size_t len; *list; list += len + (list[len] == ':')) {
 		len = strcspn(list, ":");
-		if (text_print(one, sizeof(one), "%.*s", (int)(len < PATH_MAX ? len : PATH_MAX), list) < 0 ||
+		if (text_print(one, sizeof(one), "%.*s", (int)(len < PATH_MAX ? len : PATH_MAX),
+			       list) < 0 ||
 		    !folder_is_safe(one))
 			return false;
 	}
@@ -141,7 +145,8 @@ static bool lua_path_is_safe(const char *list)
 		dir = strcspn(list, "?;");
 		while (dir > 0 && list[dir - 1] != '/')
 			dir--;
-		if (text_print(one, sizeof(one), "%.*s", (int)(dir < PATH_MAX ? dir : PATH_MAX), list) < 0 ||
+		if (text_print(one, sizeof(one), "%.*s", (int)(dir < PATH_MAX ? dir : PATH_MAX),
+			       list) < 0 ||
 		    !folder_is_safe(one) || stat(one, &st) < 0 || (st.st_mode & 022 & ~S_ISVTX))
 			return false;
 	}
@@ -173,23 +178,23 @@ struct allowed {
 };
 
 static const struct allowed allowed[] = {
-	{ "TERM", has_no_slash },
-	{ "LANG", has_no_slash },
-	{ "LC_*", has_no_slash },
-	{ "TZ", zone_is_safe },
-	{ "NO_COLOR", anything },
-	{ "COLUMNS", anything },
-	{ "SWUPDATE_*", anything },
-	{ "SWINSTALL_*", anything },
-	{ "SOURCE_DATE_EPOCH", anything },
-	{ "NOTIFY_SOCKET", anything },
-	{ "LISTEN_PID", anything },
-	{ "LISTEN_FDS", anything },
-	{ "LISTEN_FDNAMES", anything },
-	{ "GCOV_PREFIX*", anything }, /* where a coverage build leaves its counts */
-	{ "TMPDIR", folder_is_safe },
-	{ "RUNTIME_DIRECTORY", folders_are_safe },
-	{ "LUA_PATH", lua_path_is_safe },
+	{"TERM", has_no_slash},
+	{"LANG", has_no_slash},
+	{"LC_*", has_no_slash},
+	{"TZ", zone_is_safe},
+	{"NO_COLOR", anything},
+	{"COLUMNS", anything},
+	{"SWUPDATE_*", anything},
+	{"SWINSTALL_*", anything},
+	{"SOURCE_DATE_EPOCH", anything},
+	{"NOTIFY_SOCKET", anything},
+	{"LISTEN_PID", anything},
+	{"LISTEN_FDS", anything},
+	{"LISTEN_FDNAMES", anything},
+	{"GCOV_PREFIX*", anything}, /* where a coverage build leaves its counts */
+	{"TMPDIR", folder_is_safe},
+	{"RUNTIME_DIRECTORY", folders_are_safe},
+	{"LUA_PATH", lua_path_is_safe},
 };
 
 static bool name_matches(const char *pattern, const char *name, size_t len)
@@ -237,7 +242,8 @@ static int clean_environment(void)
 	return 0;
 }
 
-/* ---- descriptors, signals, limits ---------------------------------------------------------------- */
+/* ---- descriptors, signals, limits
+ * ---------------------------------------------------------------- */
 
 static int open_standard(void)
 {
@@ -304,7 +310,7 @@ static void reset_signals(void)
 /* no core with keys in it; no file size or CPU time that ends an install in the middle */
 static void reset_limits(void)
 {
-	static const int unbounded[] = { RLIMIT_FSIZE, RLIMIT_CPU };
+	static const int unbounded[] = {RLIMIT_FSIZE, RLIMIT_CPU};
 	struct rlimit lim;
 
 	for (size_t i = 0; i < ARRAY_SIZE(unbounded); i++) {

@@ -1,7 +1,8 @@
 /*
  * Text and bytes in fixed memory: bounded copies, hexadecimal, printable forms, cleanup helpers.
  *
- * Nothing here allocates but arena_* and text_dup; nothing cuts silently: a copy that does not fit says so.
+ * Nothing here allocates but arena_* and text_dup; nothing cuts silently: a copy that does not fit
+ * says so.
  */
 #ifndef CORELIB_TEXT_H
 #define CORELIB_TEXT_H
@@ -32,9 +33,10 @@ int text_print(char *dst, size_t n, const char *fmt, ...) __attribute__((format(
 int text_unhex(const char *hex, size_t len, uint8_t *out, size_t n);
 void text_hex(const uint8_t *in, size_t n, char *out); /* out has 2*n+1 bytes */
 
-/* foreign text made printable: C0, C1, DEL and invalid UTF-8 become \xNN; cut with "..." when too long */
+/* foreign text made printable: C0, C1, DEL and invalid UTF-8 become \xNN; cut with "..." when too
+ * long */
 void text_printable(const char *in, size_t len, char *out, size_t n);
-bool text_is_utf8(const char *s, size_t n);    /* valid, shortest form, no surrogates */
+bool text_is_utf8(const char *s, size_t n);	/* valid, shortest form, no surrogates */
 bool text_has_control(const char *s, size_t n); /* C0 (but tab, LF, CR), DEL, C1 */
 
 /* whole number, all of the text: base 10 or 0x; -EINVAL, -ERANGE */
@@ -51,7 +53,7 @@ void secure_zero(void *p, size_t n);
 struct arena;
 struct arena *arena_new(size_t cap);
 void arena_free(struct arena *a);
-void *arena_alloc(struct arena *a, size_t n);           /* zeroed, aligned for any type */
+void *arena_alloc(struct arena *a, size_t n); /* zeroed, aligned for any type */
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 
 /* for __attribute__((cleanup(...))) */

@@ -1,6 +1,6 @@
 /*
- * Threads, for the stages that run their upstream ahead or hash in parallel; nobody else starts any.
- * All signals stay with the main thread.
+ * Threads, for the stages that run their upstream ahead or hash in parallel; nobody else starts
+ * any. All signals stay with the main thread.
  */
 #ifndef CORELIB_THREAD_H
 #define CORELIB_THREAD_H

@@ -1,4 +1,5 @@
-/* See fail_malloc.h. Interposes by definition in the program; glibc offers its own under other names. */
+/* See fail_malloc.h. Interposes by definition in the program; glibc offers its own under other
+ * names. */
 #include "tests/unit/fail_malloc.h"
 
 #include <errno.h>
@@ -8,7 +9,8 @@
 #include <stdio.h>
 
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+	__has_feature(memory_sanitizer)
 #define HAS_OWN_MALLOC 1
 #endif
 #endif

@@ -27,7 +27,8 @@ void fail_malloc_ours_at(unsigned n);
 /* disarm; did it fail one? */
 bool fail_malloc_off(void);
 
-/* blocks that are allocated now, by all: the same before and after means no leak (let libraries warm up) */
+/* blocks that are allocated now, by all: the same before and after means no leak (let libraries
+ * warm up) */
 long fail_malloc_live(void);
 
 #endif

@@ -10,7 +10,8 @@ struct fake_source {
 	struct stream s;
 	struct fake *f;
 	uint32_t random;
-	uint8_t *piece; /* what next lends, of the exact size, so that a sanitizer sees a step too far */
+	uint8_t *piece; /* what next lends, of the exact size, so that a sanitizer sees a step too
+			   far */
 };
 
 static uint32_t roll(uint32_t *state)
@@ -33,7 +34,7 @@ void fake_bytes(uint8_t *buf, size_t n, uint32_t seed)
 
 static void hang(struct stream *s)
 {
-	const struct timespec pause = { 0, 5 * 1000 * 1000 };
+	const struct timespec pause = {0, 5 * 1000 * 1000};
 
 	while (!atomic_load_explicit(&s->stop, memory_order_relaxed))
 		nanosleep(&pause, NULL);
@@ -52,8 +53,10 @@ static ssize_t piece_size(struct fake_source *src, size_t n, struct err *e)
 
 	atomic_fetch_add(&f->calls, 1);
 	if (f->fails && f->at >= f->fail_at)
-		return err_set(e, f->fail_code ? f->fail_code : E_IO, f->fail_sys ? f->fail_sys : EIO,
-			       "the fake fails at byte %llu as it was told", (unsigned long long)f->at);
+		return err_set(e, f->fail_code ? f->fail_code : E_IO,
+			       f->fail_sys ? f->fail_sys : EIO,
+			       "the fake fails at byte %llu as it was told",
+			       (unsigned long long)f->at);
 	if (f->hangs && f->at >= f->hang_at) {
 		hang(&src->s);
 		return err_set(e, E_CANCELED, ECANCELED, "the fake was stopped");
@@ -118,11 +121,15 @@ static void fake_close(struct stream *s)
 	free(src);
 }
 
-#define FAKE_OPS(n, r, k) { .name = "fake", .next = n, .read = r, .seek = k, .close = fake_close }
+#define FAKE_OPS(n, r, k)                                                                          \
+	{                                                                                          \
+		.name = "fake", .next = n, .read = r, .seek = k, .close = fake_close               \
+	}
 static const struct stream_ops ways[][2] = {
-	[FAKE_BOTH] = { FAKE_OPS(fake_next, fake_read, NULL), FAKE_OPS(fake_next, fake_read, fake_seek) },
-	[FAKE_NEXT] = { FAKE_OPS(fake_next, NULL, NULL), FAKE_OPS(fake_next, NULL, fake_seek) },
-	[FAKE_READ] = { FAKE_OPS(NULL, fake_read, NULL), FAKE_OPS(NULL, fake_read, fake_seek) },
+	[FAKE_BOTH] = {FAKE_OPS(fake_next, fake_read, NULL),
+		       FAKE_OPS(fake_next, fake_read, fake_seek)},
+	[FAKE_NEXT] = {FAKE_OPS(fake_next, NULL, NULL), FAKE_OPS(fake_next, NULL, fake_seek)},
+	[FAKE_READ] = {FAKE_OPS(NULL, fake_read, NULL), FAKE_OPS(NULL, fake_read, fake_seek)},
 };
 
 int fake_stream_open(struct stream **s, struct fake *f, struct err *e)
@@ -142,7 +149,8 @@ int fake_stream_open(struct stream **s, struct fake *f, struct err *e)
 	return 0;
 }
 
-int fake_take_all(struct stream *s, uint8_t *out, size_t room, size_t *n, uint32_t seed, struct err *e)
+int fake_take_all(struct stream *s, uint8_t *out, size_t room, size_t *n, uint32_t seed,
+		  struct err *e)
 {
 	uint8_t spare[1];
 
@@ -163,7 +171,8 @@ int fake_take_all(struct stream *s, uint8_t *out, size_t room, size_t *n, uint32
 		if (r <= 0)
 			return (int)r;
 		if ((size_t)r > left)
-			return err_set(e, E_INTERNAL, EOVERFLOW, "the stream gave more than was expected");
+			return err_set(e, E_INTERNAL, EOVERFLOW,
+				       "the stream gave more than was expected");
 		*n += (size_t)r;
 	}
 }

@@ -18,7 +18,7 @@ static void sha256_known_value_in_any_cutting(void **state)
 	uint8_t out[SHA256_LEN];
 	char hex[65];
 	struct sha256 h;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	assert_int_equal(sha256_once("abc", 3, out, &e), 0);
@@ -49,7 +49,8 @@ static void crc32c_known_value_in_both_ways_and_any_cutting(void **state)
 	assert_int_equal(crc32c(0, "", 0), 0);
 	fake_bytes(buf, sizeof(buf), 1);
 	for (size_t n = 0; n < sizeof(buf); n++)
-		assert_int_equal(crc32c(0, buf + n % 7, n - n % 7), crc32c_portable(0, buf + n % 7, n - n % 7));
+		assert_int_equal(crc32c(0, buf + n % 7, n - n % 7),
+				 crc32c_portable(0, buf + n % 7, n - n % 7));
 }
 
 static uint32_t slow_sum(const uint8_t *p, size_t n)

@@ -29,7 +29,7 @@ static int open_pipe(void **state)
 
 static int close_pipe(void **state)
 {
-	const struct log_config plain = { .level = LOG_LEVEL_INFO, .fd = 2 };
+	const struct log_config plain = {.level = LOG_LEVEL_INFO, .fd = 2};
 
 	(void)state;
 	log_init(&plain);
@@ -40,7 +40,7 @@ static int close_pipe(void **state)
 
 static void start(enum log_level level, bool terminal)
 {
-	const struct log_config c = { .level = level, .fd = fds[1], .terminal = terminal };
+	const struct log_config c = {.level = level, .fd = fds[1], .terminal = terminal};
 
 	log_init(&c);
 }
@@ -66,7 +66,8 @@ static void log_lines_start_with_their_level_off_a_terminal(void **state)
 	log_info("i");
 	log_debug("d");
 	log_trace("t");
-	assert_string_equal(output(), "[ERROR] : e 1\n[WARN ] : w\n[INFO ] : i\n[DEBUG] : d\n[TRACE] : t\n");
+	assert_string_equal(output(),
+			    "[ERROR] : e 1\n[WARN ] : w\n[INFO ] : i\n[DEBUG] : d\n[TRACE] : t\n");
 }
 
 static void log_is_kinder_on_a_terminal(void **state)
@@ -152,7 +153,8 @@ static void log_reader_who_does_not_read_costs_no_time_and_hears_of_it(void **st
 	log_info("after");
 	output();
 	assert_non_null(strstr(got, "\n[WARN ] : "));
-	assert_non_null(strstr(got, " lines of the log were not read and are lost\n[INFO ] : after\n"));
+	assert_non_null(
+		strstr(got, " lines of the log were not read and are lost\n[INFO ] : after\n"));
 	log_info("last");
 	assert_string_equal(output(), "[INFO ] : last\n");
 }
@@ -195,8 +197,8 @@ static void log_lines_of_threads_stay_whole(void **state)
 static void log_goes_to_syslog_with_its_severity_and_never_waits(void **state)
 {
 	char root[] = "/tmp/swinstall-log-XXXXXX", dev[64];
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	struct log_config c = { .level = LOG_LEVEL_INFO, .fd = fds[1], .syslog = true };
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	struct log_config c = {.level = LOG_LEVEL_INFO, .fd = fds[1], .syslog = true};
 	int s = socket(AF_UNIX, SOCK_DGRAM, 0);
 	char line[3000], want[64];
 	ssize_t n;

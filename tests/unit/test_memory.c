@@ -1,4 +1,5 @@
-/* Each allocation of corelib's streams and stages may fail: an error, nothing lost, nothing leaked. */
+/* Each allocation of corelib's streams and stages may fail: an error, nothing lost, nothing leaked.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,11 +23,11 @@
 #define BLOCK (64u * 1024)
 #define SIZE  (3 * BLOCK)
 static uint8_t data[SIZE], digests[3 * SHA256_LEN], whole[SHA256_LEN];
-static struct block_hashes list = { .digests = digests, .count = 3, .block = BLOCK, .size = SIZE };
+static struct block_hashes list = {.digests = digests, .count = 3, .block = BLOCK, .size = SIZE};
 
 static int stack_all(struct stream **s, struct notes *notes, unsigned threads, struct err *e)
 {
-	struct meter m = { 0 };
+	struct meter m = {0};
 	int rc = stage_limit_open(s, SIZE, e);
 
 	if (rc == 0)
@@ -81,11 +82,11 @@ static void memory_each_allocation_of_all_stages_may_fail(void **state)
 		skip();
 	for (unsigned threads = 1; threads <= 3; threads += 2) {
 		unsigned n, refused = 0;
-		struct err warm = { 0 };
+		struct err warm = {0};
 
 		assert_int_equal(run_all(threads, &warm), 0);
 		for (n = 1;; n++) {
-			struct err e = { 0 };
+			struct err e = {0};
 			long before = live_now();
 			int rc;
 
@@ -115,7 +116,7 @@ static void memory_each_allocation_of_a_file_source_may_fail(void **state)
 	for (unsigned n = 1;; n++) {
 		AUTO_CLOSE int fd = sys_openat(AT_FDCWD, "/proc/self/exe", O_RDONLY, 0);
 		AUTO_STREAM struct stream *s = NULL;
-		struct err e = { 0 };
+		struct err e = {0};
 		int rc;
 
 		assert_true(fd >= 0);
@@ -131,6 +132,43 @@ static void memory_each_allocation_of_a_file_source_may_fail(void **state)
 		assert_int_equal(rc, -ENOMEM);
 		assert_int_equal(e.code, E_MEMORY);
 	}
+}
+
+static void memory_own_block_of_a_stage_that_only_reads_may_fail(void **state)
+{
+	struct fake f = {.data = data, .size = SIZE, .way = FAKE_READ};
+	struct err e = {0};
+	AUTO_STREAM struct stream *s = NULL;
+	const uint8_t *buf;
+
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	assert_int_equal(fake_stream_open(&s, &f, &e), 0);
+	fail_malloc_at(1);
+	assert_int_equal(stream_next(s, &buf, &e), -ENOMEM);
+	assert_true(fail_malloc_off());
+	assert_int_equal(e.code, E_MEMORY);
+	/* the error stays, even when there is memory again */
+	err_clear(&e);
+	assert_int_equal(stream_next(s, &buf, &e), -ENOMEM);
+}
+
+static void memory_arena_without_memory_gives_null_and_goes_on(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+
+	(void)state;
+	if (!fail_malloc_works()) {
+		arena_free(a);
+		skip();
+	}
+	assert_non_null(a);
+	fail_malloc_at(1);
+	assert_null(arena_alloc(a, 10));
+	assert_true(fail_malloc_off());
+	assert_non_null(arena_alloc(a, 10));
+	arena_free(a);
 }
 
 static void memory_each_allocation_of_small_things_may_fail(void **state)
@@ -172,12 +210,13 @@ static void memory_helper_counts_only_our_own_calls_when_told(void **state)
 
 static int make_data(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	int rc = sha256_once(data, SIZE, whole, &e);
 
 	(void)state;
 	for (int i = 0; i < 3 && rc == 0; i++)
-		rc = sha256_once(data + (size_t)i * BLOCK, BLOCK, digests + (size_t)i * SHA256_LEN, &e);
+		rc = sha256_once(data + (size_t)i * BLOCK, BLOCK, digests + (size_t)i * SHA256_LEN,
+				 &e);
 	return rc;
 }
 
@@ -186,6 +225,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_each_allocation_of_all_stages_may_fail),
 		cmocka_unit_test(memory_each_allocation_of_a_file_source_may_fail),
+		cmocka_unit_test(memory_own_block_of_a_stage_that_only_reads_may_fail),
+		cmocka_unit_test(memory_arena_without_memory_gives_null_and_goes_on),
 		cmocka_unit_test(memory_each_allocation_of_small_things_may_fail),
 		cmocka_unit_test(memory_helper_counts_only_our_own_calls_when_told),
 	};

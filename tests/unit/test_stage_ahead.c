@@ -33,14 +33,21 @@ static int stack(struct stream **s, void *arg, struct err *e)
 
 static struct fake any_fake(uint32_t seed)
 {
-	return (struct fake){ .data = data, .size = SIZE, .way = (enum fake_way)(seed % 3), .seed = seed,
-			      .max_piece = 1 + seed * 397 };
+	return (struct fake){.data = data,
+			     .size = SIZE,
+			     .way = (enum fake_way)(seed % 3),
+			     .seed = seed,
+			     .max_piece = 1 + seed * 397};
 }
 
 static int run(struct fake *f, struct shape shape, uint32_t seed, size_t *n, struct err *e)
 {
-	struct fake_run r = { .fake = f, .stage = stack, .arg = &shape, .out = got, .room = sizeof(got),
-			      .seed = seed };
+	struct fake_run r = {.fake = f,
+			     .stage = stack,
+			     .arg = &shape,
+			     .out = got,
+			     .room = sizeof(got),
+			     .seed = seed};
 	int rc;
 
 	memset(got, 0, sizeof(got));
@@ -54,13 +61,13 @@ static int run(struct fake *f, struct shape shape, uint32_t seed, size_t *n, str
 
 static void ahead_gives_the_same_bytes_in_any_shape(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
 	for (uint32_t seed = 0; seed < 40; seed++) {
 		struct fake f = any_fake(seed);
-		struct shape shape = { seed % 5, (seed % 4) * 3000 };
+		struct shape shape = {seed % 5, (seed % 4) * 3000};
 
 		assert_int_equal(run(&f, shape, seed / 3, &n, &e), 0);
 		assert_int_equal(n, SIZE);
@@ -70,7 +77,7 @@ static void ahead_gives_the_same_bytes_in_any_shape(void **state)
 static void ahead_lends_full_aligned_blocks(void **state)
 {
 	struct fake f = any_fake(7);
-	struct err e = { 0 };
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	const uint8_t *buf;
 
@@ -88,7 +95,7 @@ static void ahead_lends_full_aligned_blocks(void **state)
 
 static void ahead_error_comes_after_the_bytes_before_it(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -99,7 +106,7 @@ static void ahead_error_comes_after_the_bytes_before_it(void **state)
 		f.fail_at = at;
 		f.fail_code = E_PAYLOAD_HASH;
 		f.fail_sys = EBADMSG;
-		assert_int_equal(run(&f, (struct shape){ 3, BLOCK }, (uint32_t)at, &n, &e), -EBADMSG);
+		assert_int_equal(run(&f, (struct shape){3, BLOCK}, (uint32_t)at, &n, &e), -EBADMSG);
 		assert_int_equal(e.code, E_PAYLOAD_HASH);
 		assert_int_equal(n, at);
 	}
@@ -108,8 +115,8 @@ static void ahead_error_comes_after_the_bytes_before_it(void **state)
 static void ahead_error_and_end_are_sticky(void **state)
 {
 	for (int fails = 0; fails < 2; fails++) {
-		struct fake f = { .data = data, .size = 100, .fails = fails, .fail_at = 50 };
-		struct err e = { 0 };
+		struct fake f = {.data = data, .size = 100, .fails = fails, .fail_at = 50};
+		struct err e = {0};
 		AUTO_STREAM struct stream *s = NULL;
 
 		(void)state;
@@ -129,7 +136,7 @@ static void ahead_close_after_any_number_of_blocks_is_prompt(void **state)
 	for (unsigned taken = 0; taken <= 12; taken++)
 		for (uint32_t seed = 0; seed < 6; seed++) {
 			struct fake f = any_fake(seed * 31);
-			struct err e = { 0 };
+			struct err e = {0};
 			struct stream *s;
 			const uint8_t *buf;
 			uint64_t start = sys_now_ms();
@@ -150,7 +157,7 @@ static void ahead_close_ends_an_upstream_that_waits(void **state)
 	(void)state;
 	for (uint64_t at = 0; at < SIZE; at += 3 * BLOCK) {
 		struct fake f = any_fake(0);
-		struct err e = { 0 };
+		struct err e = {0};
 		struct stream *s;
 		uint64_t start = sys_now_ms();
 
@@ -167,7 +174,7 @@ static void ahead_close_ends_an_upstream_that_waits(void **state)
 
 static void ahead_close_ends_a_wait_on_a_silent_pipe(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct stream *s;
 	int fds[2];
 	uint64_t start = sys_now_ms();
@@ -186,8 +193,8 @@ static void ahead_close_ends_a_wait_on_a_silent_pipe(void **state)
 static void ahead_cancel_flag_of_the_source_wakes_the_taker(void **state)
 {
 	static volatile bool cancel;
-	struct stream_fd_options o = { .size = UINT64_MAX, .cancel = &cancel };
-	struct err e = { 0 };
+	struct stream_fd_options o = {.size = UINT64_MAX, .cancel = &cancel};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	int fds[2];
 	uint64_t start = sys_now_ms();
@@ -222,9 +229,10 @@ static void mask_close(struct stream *s)
 
 static void ahead_thread_takes_no_signals(void **state)
 {
-	static const struct stream_ops ops = { .name = "mask", .next = mask_next, .close = mask_close };
+	static const struct stream_ops ops = {
+		.name = "mask", .next = mask_next, .close = mask_close};
 	struct stream *s = calloc(1, sizeof(*s));
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	assert_non_null(s);
@@ -239,7 +247,7 @@ static void ahead_thread_takes_no_signals(void **state)
 static void ahead_refuses_shapes_that_no_memory_holds(void **state)
 {
 	struct fake f = any_fake(0);
-	struct err e = { 0 };
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	struct stream *before;
 

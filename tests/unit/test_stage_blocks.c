@@ -18,7 +18,8 @@
 #define BLOCKS 9u
 #define SIZE   (8 * BLOCK + 1234)
 static uint8_t data[SIZE + 1], bad[SIZE + 1], got[SIZE + 100], digests[BLOCKS * SHA256_LEN];
-static struct block_hashes list = { .digests = digests, .count = BLOCKS, .block = BLOCK, .size = SIZE };
+static struct block_hashes list = {
+	.digests = digests, .count = BLOCKS, .block = BLOCK, .size = SIZE};
 
 static int stack(struct stream **s, void *arg, struct err *e)
 {
@@ -27,8 +28,12 @@ static int stack(struct stream **s, void *arg, struct err *e)
 
 static int run(struct fake *f, unsigned threads, uint32_t seed, size_t *n, struct err *e)
 {
-	struct fake_run r = { .fake = f, .stage = stack, .arg = &threads, .out = got, .room = sizeof(got),
-			      .seed = seed };
+	struct fake_run r = {.fake = f,
+			     .stage = stack,
+			     .arg = &threads,
+			     .out = got,
+			     .room = sizeof(got),
+			     .seed = seed};
 	int rc;
 
 	err_clear(e);
@@ -41,13 +46,16 @@ static int run(struct fake *f, unsigned threads, uint32_t seed, size_t *n, struc
 
 static struct fake any_fake(const uint8_t *bytes, uint32_t seed)
 {
-	return (struct fake){ .data = bytes, .size = SIZE, .way = (enum fake_way)(seed % 3), .seed = seed,
-			      .max_piece = 1000 + seed * 9973 };
+	return (struct fake){.data = bytes,
+			     .size = SIZE,
+			     .way = (enum fake_way)(seed % 3),
+			     .seed = seed,
+			     .max_piece = 1000 + seed * 9973};
 }
 
 static void blocks_give_the_same_bytes_in_order_on_any_threads(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -62,7 +70,7 @@ static void blocks_give_the_same_bytes_in_order_on_any_threads(void **state)
 
 static void t1_blocks_one_flipped_bit_stops_before_its_block(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -80,7 +88,7 @@ static void t1_blocks_one_flipped_bit_stops_before_its_block(void **state)
 
 static void blocks_early_end_is_truncated_instead_of_the_end(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -98,7 +106,7 @@ static void blocks_early_end_is_truncated_instead_of_the_end(void **state)
 
 static void blocks_one_byte_behind_the_last_block_is_refused(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -118,7 +126,7 @@ static void blocks_error_from_above_keeps_its_code_and_stays(void **state)
 	for (unsigned threads = 1; threads <= 4; threads += 3)
 		for (uint64_t at = 0; at <= SIZE; at += BLOCK) {
 			struct fake f = any_fake(data, (uint32_t)at);
-			struct err e = { 0 };
+			struct err e = {0};
 			AUTO_STREAM struct stream *s = NULL;
 
 			f.fails = true;
@@ -136,7 +144,7 @@ static void blocks_error_from_above_keeps_its_code_and_stays(void **state)
 static void t1_blocks_swapped_blocks_are_refused(void **state)
 {
 	struct fake f = any_fake(bad, 0);
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -151,13 +159,19 @@ static void t1_blocks_swapped_blocks_are_refused(void **state)
 
 static void blocks_lists_that_do_not_fit_are_refused_at_open(void **state)
 {
-	static const struct { uint64_t count, size; uint32_t block; } t[] = {
-		{ 8, SIZE, BLOCK }, { 10, SIZE, BLOCK }, { 0, SIZE, BLOCK }, { 1, 0, BLOCK },
-		{ 9, SIZE, BLOCK + 1 }, { 9, SIZE, 0 }, { 17, SIZE, BLOCK / 2 }, { 1, SIZE, 2u << 20 },
-		{ 9, UINT64_MAX, BLOCK }, { UINT64_MAX, SIZE, BLOCK }, { 6, SIZE, 96u * 1024 },
+	static const struct {
+		uint64_t count, size;
+		uint32_t block;
+	} t[] = {
+		{8, SIZE, BLOCK},	{10, SIZE, BLOCK},
+		{0, SIZE, BLOCK},	{1, 0, BLOCK},
+		{9, SIZE, BLOCK + 1},	{9, SIZE, 0},
+		{17, SIZE, BLOCK / 2},	{1, SIZE, 2u << 20},
+		{9, UINT64_MAX, BLOCK}, {UINT64_MAX, SIZE, BLOCK},
+		{6, SIZE, 96u * 1024},
 	};
 	struct fake f = any_fake(data, 0);
-	struct err e = { 0 };
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	struct stream *before;
 
@@ -165,7 +179,7 @@ static void blocks_lists_that_do_not_fit_are_refused_at_open(void **state)
 	assert_int_equal(fake_stream_open(&s, &f, &e), 0);
 	before = s;
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		struct block_hashes h = { digests, t[i].count, t[i].block, t[i].size };
+		struct block_hashes h = {digests, t[i].count, t[i].block, t[i].size};
 
 		err_clear(&e);
 		assert_int_equal(stage_blocks_open(&s, &h, 1, &e), -EINVAL);
@@ -178,9 +192,9 @@ static void blocks_of_an_empty_payload_end_at_once(void **state)
 {
 	(void)state;
 	for (unsigned threads = 1; threads <= 3; threads++) {
-		struct block_hashes h = { .digests = NULL, .count = 0, .block = BLOCK, .size = 0 };
-		struct fake f = { .data = data, .size = 0 };
-		struct err e = { 0 };
+		struct block_hashes h = {.digests = NULL, .count = 0, .block = BLOCK, .size = 0};
+		struct fake f = {.data = data, .size = 0};
+		struct err e = {0};
 		AUTO_STREAM struct stream *s = NULL;
 
 		assert_int_equal(fake_stream_open(&s, &f, &e), 0);
@@ -194,7 +208,7 @@ static void blocks_are_lent_aligned_and_proven(void **state)
 	(void)state;
 	for (unsigned threads = 1; threads <= 3; threads += 2) {
 		struct fake f = any_fake(data, 3);
-		struct err e = { 0 };
+		struct err e = {0};
 		AUTO_STREAM struct stream *s = NULL;
 		const uint8_t *buf;
 
@@ -219,7 +233,7 @@ static void blocks_close_after_any_block_is_prompt_even_when_the_upstream_hangs(
 		for (unsigned threads = 1; threads <= 4; threads++)
 			for (int hangs = 0; hangs < 2; hangs++) {
 				struct fake f = any_fake(data, 0);
-				struct err e = { 0 };
+				struct err e = {0};
 				struct stream *s;
 				const uint8_t *buf;
 				uint64_t start = sys_now_ms();
@@ -238,13 +252,14 @@ static void blocks_close_after_any_block_is_prompt_even_when_the_upstream_hangs(
 
 static int make_data(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	int rc = 0;
 
 	(void)state;
 	fake_bytes(data, SIZE + 1, 9);
 	for (unsigned i = 0; i < BLOCKS && rc == 0; i++)
-		rc = sha256_once(data + (size_t)i * BLOCK, i < 8 ? BLOCK : 1234, digests + (size_t)i * 32, &e);
+		rc = sha256_once(data + (size_t)i * BLOCK, i < 8 ? BLOCK : 1234,
+				 digests + (size_t)i * 32, &e);
 	return rc;
 }
 
@@ -260,7 +275,8 @@ int main(void)
 		cmocka_unit_test(blocks_lists_that_do_not_fit_are_refused_at_open),
 		cmocka_unit_test(blocks_of_an_empty_payload_end_at_once),
 		cmocka_unit_test(blocks_are_lent_aligned_and_proven),
-		cmocka_unit_test(blocks_close_after_any_block_is_prompt_even_when_the_upstream_hangs),
+		cmocka_unit_test(
+			blocks_close_after_any_block_is_prompt_even_when_the_upstream_hangs),
 	};
 	return cmocka_run_group_tests(tests, make_data, NULL);
 }

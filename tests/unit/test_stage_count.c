@@ -43,11 +43,14 @@ static void count_every_byte_once_and_tells_seldom(void **state)
 {
 	(void)state;
 	for (uint32_t seed = 0; seed < 6; seed++) {
-		struct told t = { 0 };
-		struct meter m = { .moved = moved, .arg = &t };
-		struct fake f = { .data = data, .size = SIZE, .way = (enum fake_way)(seed % 3), .seed = seed,
-				  .max_piece = seed * 10000 };
-		struct err e = { 0 };
+		struct told t = {0};
+		struct meter m = {.moved = moved, .arg = &t};
+		struct fake f = {.data = data,
+				 .size = SIZE,
+				 .way = (enum fake_way)(seed % 3),
+				 .seed = seed,
+				 .max_piece = seed * 10000};
+		struct err e = {0};
 		AUTO_STREAM struct stream *s = NULL;
 
 		assert_int_equal(open_counted(&s, &f, &m, &e), 0);
@@ -61,9 +64,9 @@ static void count_every_byte_once_and_tells_seldom(void **state)
 
 static void count_without_a_listener_still_counts(void **state)
 {
-	struct meter m = { 0 };
-	struct fake f = { .data = data, .size = 1000 };
-	struct err e = { 0 };
+	struct meter m = {0};
+	struct fake f = {.data = data, .size = 1000};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 
 	(void)state;
@@ -76,10 +79,10 @@ static void count_cancel_ends_the_stream_with_canceled_for_ever(void **state)
 {
 	(void)state;
 	for (uint64_t at = 1; at < SIZE - (1u << 20); at += SIZE / 7) {
-		struct told t = { .cancel_at = at };
-		struct meter m = { .moved = moved, .arg = &t, .cancel = &t.cancel };
-		struct fake f = { .data = data, .size = SIZE, .max_piece = 100000 };
-		struct err e = { 0 };
+		struct told t = {.cancel_at = at};
+		struct meter m = {.moved = moved, .arg = &t, .cancel = &t.cancel};
+		struct fake f = {.data = data, .size = SIZE, .max_piece = 100000};
+		struct err e = {0};
 		AUTO_STREAM struct stream *s = NULL;
 
 		assert_int_equal(open_counted(&s, &f, &m, &e), 0);
@@ -93,12 +96,30 @@ static void count_cancel_ends_the_stream_with_canceled_for_ever(void **state)
 	}
 }
 
+static void count_reads_into_the_memory_of_the_taker(void **state)
+{
+	volatile bool cancel = false;
+	struct meter m = {.cancel = &cancel};
+	struct fake f = {.data = data, .size = 1000, .way = FAKE_READ};
+	struct err e = {0};
+	AUTO_STREAM struct stream *s = NULL;
+	uint8_t buf[700];
+
+	(void)state;
+	assert_int_equal(open_counted(&s, &f, &m, &e), 0);
+	assert_int_equal(stream_read_all(s, buf, sizeof(buf), &e), 0);
+	assert_int_equal(m.bytes, 700);
+	cancel = true;
+	assert_int_equal(stream_read(s, buf, 300, &e), -ECANCELED);
+	assert_int_equal(e.code, E_CANCELED);
+}
+
 static void count_tells_what_came_before_an_error(void **state)
 {
-	struct told t = { 0 };
-	struct meter m = { .moved = moved, .arg = &t };
-	struct fake f = { .data = data, .size = SIZE, .fails = true, .fail_at = 777 };
-	struct err e = { 0 };
+	struct told t = {0};
+	struct meter m = {.moved = moved, .arg = &t};
+	struct fake f = {.data = data, .size = SIZE, .fails = true, .fail_at = 777};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 
 	(void)state;
@@ -127,6 +148,7 @@ int main(void)
 		cmocka_unit_test(count_every_byte_once_and_tells_seldom),
 		cmocka_unit_test(count_without_a_listener_still_counts),
 		cmocka_unit_test(count_cancel_ends_the_stream_with_canceled_for_ever),
+		cmocka_unit_test(count_reads_into_the_memory_of_the_taker),
 		cmocka_unit_test(count_tells_what_came_before_an_error),
 	};
 	return cmocka_run_group_tests(tests, make_data, free_data);

@@ -28,8 +28,12 @@ static int stack(struct stream **s, void *arg, struct err *e)
 
 static int run(struct fake *f, struct lengths l, uint32_t seed, size_t *n, struct err *e)
 {
-	struct fake_run r = { .fake = f, .stage = stack, .arg = &l, .out = got, .room = sizeof(got),
-			      .seed = seed };
+	struct fake_run r = {.fake = f,
+			     .stage = stack,
+			     .arg = &l,
+			     .out = got,
+			     .room = sizeof(got),
+			     .seed = seed};
 	int rc;
 
 	memset(got, 0, sizeof(got));
@@ -44,14 +48,17 @@ static int run(struct fake *f, struct lengths l, uint32_t seed, size_t *n, struc
 
 static struct fake any_fake(uint32_t seed)
 {
-	return (struct fake){ .data = data, .size = SIZE, .way = (enum fake_way)(seed % 3), .seed = seed,
-			      .max_piece = 1 + seed * 97 };
+	return (struct fake){.data = data,
+			     .size = SIZE,
+			     .way = (enum fake_way)(seed % 3),
+			     .seed = seed,
+			     .max_piece = 1 + seed * 97};
 }
 
 static void limit_gives_exactly_so_many_in_any_cutting(void **state)
 {
-	static const uint64_t sizes[] = { 0, 1, 2, 511, 4096, SIZE - 1, SIZE };
-	struct err e = { 0 };
+	static const uint64_t sizes[] = {0, 1, 2, 511, 4096, SIZE - 1, SIZE};
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -59,14 +66,15 @@ static void limit_gives_exactly_so_many_in_any_cutting(void **state)
 		for (uint32_t seed = 0; seed < 30; seed++) {
 			struct fake f = any_fake(seed);
 
-			assert_int_equal(run(&f, (struct lengths){ sizes[i], false }, seed / 3, &n, &e), 0);
+			assert_int_equal(
+				run(&f, (struct lengths){sizes[i], false}, seed / 3, &n, &e), 0);
 			assert_int_equal(n, sizes[i]);
 		}
 }
 
 static void t22_limit_cut_anywhere_is_truncated_instead_of_the_end(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -75,7 +83,8 @@ static void t22_limit_cut_anywhere_is_truncated_instead_of_the_end(void **state)
 
 		f.ends = true;
 		f.end_at = cut;
-		assert_int_equal(run(&f, (struct lengths){ SIZE, false }, (uint32_t)cut, &n, &e), -ENODATA);
+		assert_int_equal(run(&f, (struct lengths){SIZE, false}, (uint32_t)cut, &n, &e),
+				 -ENODATA);
 		assert_int_equal(e.code, E_TRUNCATED);
 		assert_int_equal(n, cut);
 	}
@@ -86,7 +95,7 @@ static void limit_leaves_the_rest_unread_for_the_next_taker(void **state)
 	(void)state;
 	for (uint32_t seed = 0; seed < 30; seed++) {
 		struct fake f = any_fake(seed);
-		struct err e = { 0 };
+		struct err e = {0};
 		struct stream *up, *top;
 		size_t n;
 
@@ -106,8 +115,8 @@ static void limit_leaves_the_rest_unread_for_the_next_taker(void **state)
 
 static void limit_tells_its_size(void **state)
 {
-	struct fake f = { .data = data, .size = SIZE, .no_size = true, .proof = PROOF_BLOCK };
-	struct err e = { 0 };
+	struct fake f = {.data = data, .size = SIZE, .no_size = true, .proof = PROOF_BLOCK};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 
 	(void)state;
@@ -122,28 +131,29 @@ static void limit_tells_its_size(void **state)
 
 static void cap_takes_what_fits_and_refuses_one_byte_more(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
 	for (uint32_t seed = 0; seed < 60; seed++) {
 		struct fake f = any_fake(seed);
 
-		assert_int_equal(run(&f, (struct lengths){ SIZE, true }, seed / 3, &n, &e), 0);
+		assert_int_equal(run(&f, (struct lengths){SIZE, true}, seed / 3, &n, &e), 0);
 		assert_int_equal(n, SIZE);
-		assert_int_equal(run(&f, (struct lengths){ UINT64_MAX, true }, seed / 3, &n, &e), 0);
+		assert_int_equal(run(&f, (struct lengths){UINT64_MAX, true}, seed / 3, &n, &e), 0);
 		assert_int_equal(n, SIZE);
-		assert_int_equal(run(&f, (struct lengths){ SIZE - 1, true }, seed / 3, &n, &e), -EFBIG);
+		assert_int_equal(run(&f, (struct lengths){SIZE - 1, true}, seed / 3, &n, &e),
+				 -EFBIG);
 		assert_int_equal(e.code, E_LIMIT_OUTPUT);
 		assert_true(n < SIZE);
-		assert_int_equal(run(&f, (struct lengths){ 0, true }, seed / 3, &n, &e), -EFBIG);
+		assert_int_equal(run(&f, (struct lengths){0, true}, seed / 3, &n, &e), -EFBIG);
 		assert_int_equal(n, 0);
 	}
 }
 
 static void lengths_hand_on_an_error_from_above(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -153,7 +163,8 @@ static void lengths_hand_on_an_error_from_above(void **state)
 
 			f.fails = true;
 			f.fail_at = at;
-			assert_int_equal(run(&f, (struct lengths){ SIZE, cap == 1 }, (uint32_t)at, &n, &e),
+			assert_int_equal(run(&f, (struct lengths){SIZE, cap == 1}, (uint32_t)at, &n,
+					     &e),
 					 -EIO);
 			assert_int_equal(e.code, E_IO);
 			assert_int_equal(n, at);

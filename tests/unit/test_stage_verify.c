@@ -23,8 +23,12 @@ static int stack(struct stream **s, void *arg, struct err *e)
 
 static int run(struct fake *f, int sum, uint32_t seed, size_t *n, struct err *e)
 {
-	struct fake_run r = { .fake = f, .stage = stack, .arg = &sum, .out = got, .room = sizeof(got),
-			      .seed = seed };
+	struct fake_run r = {.fake = f,
+			     .stage = stack,
+			     .arg = &sum,
+			     .out = got,
+			     .room = sizeof(got),
+			     .seed = seed};
 	int rc;
 
 	err_clear(e);
@@ -35,13 +39,16 @@ static int run(struct fake *f, int sum, uint32_t seed, size_t *n, struct err *e)
 
 static struct fake any_fake(const uint8_t *bytes, uint32_t seed)
 {
-	return (struct fake){ .data = bytes, .size = SIZE, .way = (enum fake_way)(seed % 3), .seed = seed,
-			      .max_piece = 1 + seed * 53 };
+	return (struct fake){.data = bytes,
+			     .size = SIZE,
+			     .way = (enum fake_way)(seed % 3),
+			     .seed = seed,
+			     .max_piece = 1 + seed * 53};
 }
 
 static void verify_good_bytes_pass_unchanged_in_any_cutting(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -57,7 +64,7 @@ static void verify_good_bytes_pass_unchanged_in_any_cutting(void **state)
 
 static void t1_verify_one_flipped_bit_is_an_error_instead_of_the_end(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -75,7 +82,7 @@ static void t1_verify_one_flipped_bit_is_an_error_instead_of_the_end(void **stat
 
 static void verify_early_end_or_more_bytes_is_a_wrong_hash(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -91,19 +98,20 @@ static void verify_early_end_or_more_bytes_is_a_wrong_hash(void **state)
 
 static void verify_error_names_both_digests(void **state)
 {
-	struct fake f = { .data = (const uint8_t *)"abc", .size = 3 };
-	struct err e = { 0 };
+	struct fake f = {.data = (const uint8_t *)"abc", .size = 3};
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
 	assert_int_equal(run(&f, 0, 0, &n, &e), -EBADMSG);
-	assert_non_null(strstr(e.why, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+	assert_non_null(
+		strstr(e.why, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
 	assert_non_null(strstr(e.why, "the signed description says"));
 }
 
 static void verify_hands_on_an_error_from_above_with_its_own_code(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -120,8 +128,8 @@ static void verify_hands_on_an_error_from_above_with_its_own_code(void **state)
 
 static void verify_keeps_size_and_proof_and_error_is_sticky(void **state)
 {
-	struct fake f = { .data = data, .size = SIZE - 1 };
-	struct err e = { 0 };
+	struct fake f = {.data = data, .size = SIZE - 1};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 
 	(void)state;
@@ -140,7 +148,7 @@ static void verify_keeps_size_and_proof_and_error_is_sticky(void **state)
 
 static int make_data(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	fake_bytes(data, SIZE, 6);

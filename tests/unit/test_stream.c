@@ -22,9 +22,12 @@ static void stream_any_way_of_taking_gives_the_same_bytes(void **state)
 {
 	(void)state;
 	for (uint32_t seed = 0; seed < 60; seed++) {
-		struct fake f = { .data = data, .size = SIZE, .way = (enum fake_way)(seed % 3),
-				  .seed = seed, .max_piece = 1 + seed * 977 };
-		struct err e = { 0 };
+		struct fake f = {.data = data,
+				 .size = SIZE,
+				 .way = (enum fake_way)(seed % 3),
+				 .seed = seed,
+				 .max_piece = 1 + seed * 977};
+		struct err e = {0};
 		struct stream *s;
 		size_t n;
 
@@ -42,8 +45,8 @@ static void stream_any_way_of_taking_gives_the_same_bytes(void **state)
 static void stream_end_is_sticky_and_asks_the_stage_no_more(void **state)
 {
 	for (int way = FAKE_BOTH; way <= FAKE_READ; way++) {
-		struct fake f = { .data = data, .size = 10, .way = (enum fake_way)way };
-		struct err e = { 0 };
+		struct fake f = {.data = data, .size = 10, .way = (enum fake_way)way};
+		struct err e = {0};
 		AUTO_STREAM struct stream *s = NULL;
 		const uint8_t *buf;
 		unsigned calls;
@@ -63,9 +66,14 @@ static void stream_end_is_sticky_and_asks_the_stage_no_more(void **state)
 static void stream_error_is_sticky_with_its_cause(void **state)
 {
 	for (int way = FAKE_BOTH; way <= FAKE_READ; way++) {
-		struct fake f = { .data = data, .size = SIZE, .way = (enum fake_way)way, .fails = true,
-				  .fail_at = 7, .fail_code = E_BLOCK_HASH, .fail_sys = EBADMSG };
-		struct err e = { 0 }, again = { 0 };
+		struct fake f = {.data = data,
+				 .size = SIZE,
+				 .way = (enum fake_way)way,
+				 .fails = true,
+				 .fail_at = 7,
+				 .fail_code = E_BLOCK_HASH,
+				 .fail_sys = EBADMSG};
+		struct err e = {0}, again = {0};
 		AUTO_STREAM struct stream *s = NULL;
 		const uint8_t *buf;
 
@@ -87,8 +95,8 @@ static void stream_error_is_sticky_with_its_cause(void **state)
 
 static void stream_read_all_and_skip_say_what_is_missing(void **state)
 {
-	struct fake f = { .data = data, .size = 10, .max_piece = 3 };
-	struct err e = { 0 };
+	struct fake f = {.data = data, .size = 10, .max_piece = 3};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 
 	(void)state;
@@ -106,7 +114,7 @@ static void stream_read_all_and_skip_say_what_is_missing(void **state)
 
 static void stream_next_max_keeps_the_rest_for_the_next_call(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	const uint8_t *buf;
 
@@ -125,8 +133,8 @@ static void stream_skip_seeks_only_where_it_pays_and_never_past_the_end(void **s
 {
 	size_t big = 3u << 20;
 	uint8_t *mem = calloc(1, big), b;
-	struct fake f = { .data = mem, .size = big, .seekable = true };
-	struct err e = { 0 };
+	struct fake f = {.data = mem, .size = big, .seekable = true};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 
 	(void)state;
@@ -149,7 +157,7 @@ static void stream_skip_seeks_only_where_it_pays_and_never_past_the_end(void **s
 
 static void stream_seek_makes_an_ended_stream_go_on(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 
 	(void)state;
@@ -164,8 +172,8 @@ static void stream_seek_makes_an_ended_stream_go_on(void **state)
 
 static void stream_one_way_stage_refuses_to_seek(void **state)
 {
-	struct fake f = { .data = data, .size = 10 };
-	struct err e = { 0 };
+	struct fake f = {.data = data, .size = 10};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 
 	(void)state;
@@ -176,8 +184,8 @@ static void stream_one_way_stage_refuses_to_seek(void **state)
 
 static void stream_stop_ends_every_call_with_canceled(void **state)
 {
-	struct fake f = { .data = data, .size = SIZE, .max_piece = 10 };
-	struct err e = { 0 };
+	struct fake f = {.data = data, .size = SIZE, .max_piece = 10};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 
 	(void)state;
@@ -186,6 +194,50 @@ static void stream_stop_ends_every_call_with_canceled(void **state)
 	stream_stop(s);
 	assert_int_equal(stream_read(s, got, 5, &e), -ECANCELED);
 	assert_int_equal(e.code, E_CANCELED);
+}
+
+static ssize_t lying_read(struct stream *s, uint8_t *buf, size_t n, struct err *e)
+{
+	(void)s;
+	(void)buf;
+	(void)e;
+	return (ssize_t)n + 1;
+}
+
+static ssize_t silent_read(struct stream *s, uint8_t *buf, size_t n, struct err *e)
+{
+	(void)s;
+	(void)buf;
+	(void)n;
+	(void)e;
+	return -EBADMSG;
+}
+
+static void keep_struct(struct stream *s)
+{
+	(void)s;
+}
+
+static void stream_faulty_stage_is_an_internal_error_never_a_step_too_far(void **state)
+{
+	static const struct stream_ops lying = {
+		.name = "liar", .read = lying_read, .close = keep_struct};
+	static const struct stream_ops silent = {
+		.name = "mute", .read = silent_read, .close = keep_struct};
+	struct stream s;
+	struct err e = {0};
+
+	(void)state;
+	stream_init(&s, &lying, NULL);
+	assert_int_equal(stream_read(&s, got, 10, &e), -EOVERFLOW);
+	assert_int_equal(e.code, E_INTERNAL);
+	stream_close(&s);
+	err_clear(&e);
+	stream_init(&s, &silent, NULL);
+	assert_int_equal(stream_drain(&s, &e), -EBADMSG);
+	assert_int_equal(e.code, E_INTERNAL);
+	assert_non_null(strstr(e.why, "mute"));
+	stream_close(&s);
 }
 
 static void stream_close_takes_nothing(void **state)
@@ -213,6 +265,7 @@ int main(void)
 		cmocka_unit_test(stream_seek_makes_an_ended_stream_go_on),
 		cmocka_unit_test(stream_one_way_stage_refuses_to_seek),
 		cmocka_unit_test(stream_stop_ends_every_call_with_canceled),
+		cmocka_unit_test(stream_faulty_stage_is_an_internal_error_never_a_step_too_far),
 		cmocka_unit_test(stream_close_takes_nothing),
 	};
 	return cmocka_run_group_tests(tests, make_data, NULL);

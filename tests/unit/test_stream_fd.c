@@ -22,7 +22,8 @@
 #define SIZE 300000u
 static uint8_t data[SIZE], got[SIZE + 100];
 
-/* ---- faults of the kernel, by definition in this program ------------------------------------------ */
+/* ---- faults of the kernel, by definition in this program
+ * ------------------------------------------ */
 
 static struct {
 	bool armed;
@@ -68,7 +69,8 @@ static int no_faults(void **state)
 	return 0;
 }
 
-/* ---- files ----------------------------------------------------------------------------------------- */
+/* ---- files
+ * ----------------------------------------------------------------------------------------- */
 
 static int temp_file(void)
 {
@@ -87,9 +89,10 @@ static void fd_file_gives_its_range_in_any_way(void **state)
 
 	(void)state;
 	for (uint32_t seed = 0; seed < 40; seed++) {
-		struct stream_fd_options o = { .start = seed * 1001, .size = SIZE - 45000 + seed,
-					       .block = seed % 2 ? 4096 + seed : 0 };
-		struct err e = { 0 };
+		struct stream_fd_options o = {.start = seed * 1001,
+					      .size = SIZE - 45000 + seed,
+					      .block = seed % 2 ? 4096 + seed : 0};
+		struct err e = {0};
 		AUTO_STREAM struct stream *s = NULL;
 		size_t n;
 
@@ -105,8 +108,8 @@ static void fd_file_gives_its_range_in_any_way(void **state)
 static void fd_file_lends_full_aligned_blocks(void **state)
 {
 	AUTO_CLOSE int fd = temp_file();
-	struct stream_fd_options o = { .start = 513, .size = UINT64_MAX, .block = 65536 };
-	struct err e = { 0 };
+	struct stream_fd_options o = {.start = 513, .size = UINT64_MAX, .block = 65536};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	const uint8_t *buf;
 
@@ -124,8 +127,9 @@ static void fd_file_lends_full_aligned_blocks(void **state)
 static void fd_two_streams_share_one_descriptor(void **state)
 {
 	AUTO_CLOSE int fd = temp_file();
-	struct stream_fd_options oa = { .size = 1000, .block = 128 }, ob = { .start = 1000, .size = 1000 };
-	struct err e = { 0 };
+	struct stream_fd_options oa = {.size = 1000, .block = 128},
+				 ob = {.start = 1000, .size = 1000};
+	struct err e = {0};
 	AUTO_STREAM struct stream *a = NULL, *b = NULL;
 
 	(void)state;
@@ -141,8 +145,8 @@ static void fd_two_streams_share_one_descriptor(void **state)
 static void fd_file_seeks_anywhere_within_and_nowhere_else(void **state)
 {
 	AUTO_CLOSE int fd = temp_file();
-	struct stream_fd_options o = { .start = 100, .size = 250000, .block = 4096 };
-	struct err e = { 0 };
+	struct stream_fd_options o = {.start = 100, .size = 250000, .block = 4096};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	uint32_t at = 1;
 
@@ -166,8 +170,8 @@ static void fd_file_seeks_anywhere_within_and_nowhere_else(void **state)
 static void t24_fd_file_shorter_than_said_is_truncated(void **state)
 {
 	AUTO_CLOSE int fd = temp_file();
-	struct stream_fd_options o = { .start = 10, .size = SIZE };
-	struct err e = { 0 };
+	struct stream_fd_options o = {.start = 10, .size = SIZE};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL, *t = NULL;
 
 	(void)state;
@@ -189,8 +193,8 @@ static void t24_fd_file_shorter_than_said_is_truncated(void **state)
 static void fd_file_cut_while_it_is_read_is_truncated(void **state)
 {
 	AUTO_CLOSE int fd = temp_file();
-	struct stream_fd_options o = { .size = UINT64_MAX, .block = 4096 };
-	struct err e = { 0 };
+	struct stream_fd_options o = {.size = UINT64_MAX, .block = 4096};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 
 	(void)state;
@@ -205,8 +209,8 @@ static void fd_file_cut_while_it_is_read_is_truncated(void **state)
 static void fd_empty_range_ends_at_once(void **state)
 {
 	AUTO_CLOSE int fd = temp_file();
-	struct stream_fd_options o = { .start = SIZE, .size = UINT64_MAX }, none = { .start = 5 };
-	struct err e = { 0 };
+	struct stream_fd_options o = {.start = SIZE, .size = UINT64_MAX}, none = {.start = 5};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL, *t = NULL;
 
 	(void)state;
@@ -219,7 +223,7 @@ static void fd_empty_range_ends_at_once(void **state)
 static void fd_folder_and_bad_descriptor_are_refused(void **state)
 {
 	AUTO_CLOSE int fd = open("/tmp", O_RDONLY | O_DIRECTORY);
-	struct err e = { 0 };
+	struct err e = {0};
 	struct stream *s = NULL;
 
 	(void)state;
@@ -238,8 +242,8 @@ static void t19_fd_read_error_at_each_call_is_e_io_with_its_errno(void **state)
 
 	(void)state;
 	for (unsigned n = 1; n <= 10; n++) {
-		struct stream_fd_options o = { .size = UINT64_MAX, .block = SIZE / 9 };
-		struct err e = { 0 };
+		struct stream_fd_options o = {.size = UINT64_MAX, .block = SIZE / 9};
+		struct err e = {0};
 		AUTO_STREAM struct stream *s = NULL;
 
 		fault.armed = true;
@@ -260,7 +264,7 @@ static void t110_fd_short_and_interrupted_reads_change_nothing(void **state)
 
 	(void)state;
 	for (int mix = 1; mix < 4; mix++) {
-		struct err e = { 0 };
+		struct err e = {0};
 		AUTO_STREAM struct stream *s = NULL;
 		size_t n;
 
@@ -276,7 +280,8 @@ static void t110_fd_short_and_interrupted_reads_change_nothing(void **state)
 	}
 }
 
-/* ---- pipes ------------------------------------------------------------------------------------------ */
+/* ---- pipes
+ * ------------------------------------------------------------------------------------------ */
 
 struct feed {
 	int fd;
@@ -305,9 +310,10 @@ static void fd_pipe_and_socket_give_all_bytes_to_their_end(void **state)
 {
 	(void)state;
 	for (int kind = 0; kind < 4; kind++) {
-		struct feed f = { .part = kind < 2 ? 7001 : 100000, .size = SIZE };
-		struct stream_fd_options o = { .size = kind % 2 ? SIZE : UINT64_MAX, .idle_ms = 2000 };
-		struct err e = { 0 };
+		struct feed f = {.part = kind < 2 ? 7001 : 100000, .size = SIZE};
+		struct stream_fd_options o = {.size = kind % 2 ? SIZE : UINT64_MAX,
+					      .idle_ms = 2000};
+		struct err e = {0};
 		AUTO_STREAM struct stream *s = NULL;
 		pthread_t t;
 		size_t n;
@@ -332,8 +338,8 @@ static void fd_pipe_and_socket_give_all_bytes_to_their_end(void **state)
 
 static void fd_pipe_with_a_size_takes_no_byte_more_and_refuses_fewer(void **state)
 {
-	struct stream_fd_options o = { .size = 5 };
-	struct err e = { 0 };
+	struct stream_fd_options o = {.size = 5};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL, *t = NULL;
 	int fds[2];
 
@@ -353,8 +359,8 @@ static void fd_pipe_with_a_size_takes_no_byte_more_and_refuses_fewer(void **stat
 
 static void fd_pipe_that_stays_silent_is_a_deadline(void **state)
 {
-	struct stream_fd_options o = { .size = UINT64_MAX, .idle_ms = 130 };
-	struct err e = { 0 };
+	struct stream_fd_options o = {.size = UINT64_MAX, .idle_ms = 130};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	int fds[2];
 	uint64_t start = sys_now_ms();
@@ -373,9 +379,9 @@ static void fd_pipe_that_stays_silent_is_a_deadline(void **state)
 
 static void fd_pipe_that_drips_is_no_deadline(void **state)
 {
-	struct feed f = { .part = 1, .pause_us = 30000, .size = 8 };
-	struct stream_fd_options o = { .size = UINT64_MAX, .idle_ms = 150 };
-	struct err e = { 0 };
+	struct feed f = {.part = 1, .pause_us = 30000, .size = 8};
+	struct stream_fd_options o = {.size = UINT64_MAX, .idle_ms = 150};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	pthread_t t;
 	int fds[2];
@@ -402,8 +408,8 @@ static void *cancel_soon(void *arg)
 
 static void fd_cancel_ends_a_wait(void **state)
 {
-	struct stream_fd_options o = { .size = UINT64_MAX, .cancel = &cancel_flag };
-	struct err e = { 0 };
+	struct stream_fd_options o = {.size = UINT64_MAX, .cancel = &cancel_flag};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	pthread_t t;
 	int fds[2];
@@ -424,7 +430,7 @@ static void fd_cancel_ends_a_wait(void **state)
 
 static void t110_fd_pipe_interrupts_and_errors(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL, *t = NULL;
 	int fds[2];
 
@@ -448,8 +454,8 @@ static void t110_fd_pipe_interrupts_and_errors(void **state)
 
 static void fd_pipe_has_one_place_to_start(void **state)
 {
-	struct stream_fd_options o = { .start = 1, .size = UINT64_MAX };
-	struct err e = { 0 };
+	struct stream_fd_options o = {.start = 1, .size = UINT64_MAX};
+	struct err e = {0};
 	struct stream *s = NULL;
 	int fds[2];
 
@@ -462,9 +468,9 @@ static void fd_pipe_has_one_place_to_start(void **state)
 
 static void fd_nonblocking_descriptor_of_another_stays_so_and_works(void **state)
 {
-	struct stream_fd_options o = { .size = 6, .idle_ms = 1000 };
-	struct feed f = { .part = 1, .pause_us = 5000, .size = 6 };
-	struct err e = { 0 };
+	struct stream_fd_options o = {.size = 6, .idle_ms = 1000};
+	struct feed f = {.part = 1, .pause_us = 5000, .size = 6};
+	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	pthread_t t;
 	int fds[2];

@@ -1,4 +1,5 @@
-/* System calls: EINTR and short counts are hidden, nothing else; files change whole or not at all. */
+/* System calls: EINTR and short counts are hidden, nothing else; files change whole or not at all.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +28,8 @@
 static uint8_t data[SIZE], got[SIZE];
 static char dir[64];
 
-/* ---- faults of the kernel, by definition in this program ------------------------------------------ */
+/* ---- faults of the kernel, by definition in this program
+ * ------------------------------------------ */
 
 static struct {
 	bool armed, short_counts, interrupts;
@@ -100,7 +102,8 @@ int fchmod(int fd, mode_t mode)
 	return (int)FAULTY(syscall(SYS_fchmod, fd, mode), NULL);
 }
 
-/* ---- a folder for each test ------------------------------------------------------------------------- */
+/* ---- a folder for each test
+ * ------------------------------------------------------------------------- */
 
 static int make_dir(void **state)
 {
@@ -143,7 +146,8 @@ static int remove_dir(void **state)
 		return -1;
 	for (struct dirent *i; (i = readdir(d));)
 		if (strcmp(i->d_name, ".") != 0 && strcmp(i->d_name, "..") != 0)
-			(void)!(unlinkat(dirfd(d), i->d_name, 0) && unlinkat(dirfd(d), i->d_name, AT_REMOVEDIR));
+			(void)!(unlinkat(dirfd(d), i->d_name, 0) &&
+				unlinkat(dirfd(d), i->d_name, AT_REMOVEDIR));
 	closedir(d);
 	return rmdir(dir);
 }
@@ -167,7 +171,8 @@ static void assert_holds(const char *path, const char *text)
 	assert_int_equal(n, strlen(text));
 }
 
-/* ---- reads and writes -------------------------------------------------------------------------------- */
+/* ---- reads and writes
+ * -------------------------------------------------------------------------------- */
 
 static void t110_sys_io_hides_short_counts_and_interrupts(void **state)
 {
@@ -197,7 +202,7 @@ static void t110_sys_io_hides_short_counts_and_interrupts(void **state)
 static void sys_io_returns_each_other_error(void **state)
 {
 	AUTO_CLOSE int fd = open(in_dir("f"), O_RDWR | O_CREAT, 0600);
-	static const int errors[] = { EIO, ENOSPC, EAGAIN, EDQUOT };
+	static const int errors[] = {EIO, ENOSPC, EAGAIN, EDQUOT};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
@@ -244,7 +249,7 @@ static void sys_openat_never_leaks_into_children_and_close_is_once(void **state)
 
 static void sys_clocks_and_randomness(void **state)
 {
-	uint8_t a[300] = { 0 }, b[300] = { 0 };
+	uint8_t a[300] = {0}, b[300] = {0};
 	uint64_t t = sys_now_ms();
 
 	(void)state;
@@ -267,13 +272,15 @@ static void sys_path_stands_below_the_root_of_tests(void **state)
 	assert_int_equal(sys_path("/proc/mounts", out, sizeof(out)), 0);
 	assert_string_equal(out, "/fake/proc/mounts");
 	assert_int_equal(sys_path("proc", out, sizeof(out)), -EINVAL);
-	assert_int_equal(sys_path("/a/path/that/does/not/fit/anywhere", out, sizeof(out)), -ENAMETOOLONG);
+	assert_int_equal(sys_path("/a/path/that/does/not/fit/anywhere", out, sizeof(out)),
+			 -ENAMETOOLONG);
 	sys_set_root(NULL);
 	assert_int_equal(sys_path("/x", out, sizeof(out)), 0);
 	assert_string_equal(out, "/x");
 }
 
-/* ---- whole files --------------------------------------------------------------------------------------- */
+/* ---- whole files
+ * --------------------------------------------------------------------------------------- */
 
 static void sys_read_file_takes_max_and_not_one_more(void **state)
 {
@@ -445,7 +452,8 @@ static void sys_replace_file_replaces_behind_a_link_and_refuses_folders(void **s
 	assert_int_equal(count_files(), 3);
 }
 
-/* ---- polite writes -------------------------------------------------------------------------------------- */
+/* ---- polite writes
+ * -------------------------------------------------------------------------------------- */
 
 static void sys_write_polite_drops_the_rest_for_a_reader_who_sleeps(void **state)
 {

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +24,19 @@
 static char dir[64];
 static char told[65536]; /* what the hardened child printed */
 
-/* ---- the child: harden, then tell ------------------------------------------------------------------ */
+/* ---- the child: harden, then tell
+ * ------------------------------------------------------------------ */
+
+/* kernels before 5.9 do not have it */
+static bool old_kernel;
+
+int close_range(unsigned first, unsigned last, int flags)
+{
+	if (!old_kernel)
+		return (int)syscall(SYS_close_range, first, last, flags);
+	errno = ENOSYS;
+	return -1;
+}
 
 static void tell_descriptors(void)
 {
@@ -89,7 +102,7 @@ static void run_child(void (*prepare)(void), char *const *env, const char *how)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		char *argv[] = { (char *)"test", (char *)how, NULL };
+		char *argv[] = {(char *)"test", (char *)how, NULL};
 		char exe[4096] = "";
 
 		if (readlink("/proc/self/exe", exe, sizeof(exe) - 1) <= 0)
@@ -128,21 +141,47 @@ static unsigned count_of(const char *start)
 	return n;
 }
 
-/* ---- T60 -------------------------------------------------------------------------------------------- */
+/* ---- T60
+ * -------------------------------------------------------------------------------------------- */
 
 static void t60_harden_drops_every_poisoned_variable(void **state)
 {
 	static const char *const poison[] = {
-		"LD_PRELOAD=", "LD_LIBRARY_PATH=/tmp", "LD_AUDIT=", "IFS=x", "PATH=/tmp/evil",
-		"BASH_ENV=/tmp/evil", "ENV=/tmp/evil", "LUA_INIT=os.exit(1)", "LUA_CPATH=/tmp/?.so",
-		"OPENSSL_CONF=/tmp/evil", "OPENSSL_ENGINES=/tmp", "OPENSSL_MODULES=/tmp",
-		"http_proxy=http://evil", "HTTPS_PROXY=http://evil", "ALL_PROXY=http://evil",
-		"HOME=/tmp/evil", "SSL_CERT_FILE=/tmp/evil", "BASH_FUNC_x%%=() { :; }", "UNKNOWN=1",
-		"GCONV_PATH=/tmp", "LOCPATH=/tmp", "MALLOC_CHECK_=3", "GLIBC_TUNABLES=x=y", "TZDIR=/tmp",
-		"LANG=../../tmp/evil", "LC_ALL=/tmp/evil", "TERM=/tmp/evil", "TZ=../../tmp/evil",
-		"no-equals", "=empty", "TERMX=1", "XTERM=1", "LISTEN_PIDX=1",
+		"LD_PRELOAD=",
+		"LD_LIBRARY_PATH=/tmp",
+		"LD_AUDIT=",
+		"IFS=x",
+		"PATH=/tmp/evil",
+		"BASH_ENV=/tmp/evil",
+		"ENV=/tmp/evil",
+		"LUA_INIT=os.exit(1)",
+		"LUA_CPATH=/tmp/?.so",
+		"OPENSSL_CONF=/tmp/evil",
+		"OPENSSL_ENGINES=/tmp",
+		"OPENSSL_MODULES=/tmp",
+		"http_proxy=http://evil",
+		"HTTPS_PROXY=http://evil",
+		"ALL_PROXY=http://evil",
+		"HOME=/tmp/evil",
+		"SSL_CERT_FILE=/tmp/evil",
+		"BASH_FUNC_x%%=() { :; }",
+		"UNKNOWN=1",
+		"GCONV_PATH=/tmp",
+		"LOCPATH=/tmp",
+		"MALLOC_CHECK_=3",
+		"GLIBC_TUNABLES=x=y",
+		"TZDIR=/tmp",
+		"LANG=../../tmp/evil",
+		"LC_ALL=/tmp/evil",
+		"TERM=/tmp/evil",
+		"TZ=../../tmp/evil",
+		"no-equals",
+		"=empty",
+		"TERMX=1",
+		"XTERM=1",
+		"LISTEN_PIDX=1",
 	};
-	char *env[ARRAY_SIZE(poison) + 1] = { NULL };
+	char *env[ARRAY_SIZE(poison) + 1] = {NULL};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(poison); i++)
@@ -156,12 +195,22 @@ static void t60_harden_drops_every_poisoned_variable(void **state)
 static void t60_harden_keeps_what_the_manual_lists_once(void **state)
 {
 	static const char *const good[] = {
-		"SWUPDATE_X=1", "SWINSTALL_Y=2", "TERM=xterm-256color", "LANG=de_DE.UTF-8",
-		"LC_ALL=C.UTF-8", "TZ=Europe/Berlin", "NO_COLOR=", "COLUMNS=80", "SOURCE_DATE_EPOCH=1",
-		"NOTIFY_SOCKET=@x", "GCOV_PREFIX=/x", "GCOV_PREFIX_STRIP=3", "TMPDIR=/tmp",
-		"RUNTIME_DIRECTORY=/usr:/etc", "LUA_PATH=/usr/share/?.lua;/usr/?/init.lua;;",
+		"SWUPDATE_X=1",
+		"SWINSTALL_Y=2",
+		"TERM=xterm-256color",
+		"LANG=de_DE.UTF-8",
+		"LC_ALL=C.UTF-8",
+		"TZ=Europe/Berlin",
+		"NO_COLOR=",
+		"COLUMNS=80",
+		"SOURCE_DATE_EPOCH=1",
+		"NOTIFY_SOCKET=@x",
+		"GCOV_PREFIX_STRIP=0",
+		"TMPDIR=/tmp",
+		"RUNTIME_DIRECTORY=/usr:/etc",
+		"LUA_PATH=/usr/share/?.lua;/usr/?/init.lua;;",
 	};
-	char *env[ARRAY_SIZE(good) + 2] = { NULL };
+	char *env[ARRAY_SIZE(good) + 2] = {NULL};
 	char line[300];
 
 	(void)state;
@@ -184,7 +233,7 @@ static void t60_harden_keeps_what_the_manual_lists_once(void **state)
 static void t60_harden_drops_folders_that_others_can_change(void **state)
 {
 	char a[300], b[300], c[300], open_dir[200];
-	char *env[] = { a, b, c, NULL };
+	char *env[] = {a, b, c, NULL};
 
 	(void)state;
 	text_print(open_dir, sizeof(open_dir), "%s/open", dir);
@@ -208,11 +257,12 @@ static void t60_harden_drops_folders_that_others_can_change(void **state)
 	assert_int_equal(count_of("env "), 2);
 }
 
-/* ---- T61 -------------------------------------------------------------------------------------------- */
+/* ---- T61
+ * -------------------------------------------------------------------------------------------- */
 
 static void spoil(void)
 {
-	struct rlimit lim = { 1 << 20, RLIM_INFINITY };
+	struct rlimit lim = {1 << 20, RLIM_INFINITY};
 	sigset_t all;
 	char gone[200];
 
@@ -234,7 +284,7 @@ static void spoil(void)
 
 static void t61_harden_undoes_what_was_inherited(void **state)
 {
-	char *env[] = { NULL };
+	char *env[] = {NULL};
 
 	(void)state;
 	for (int keep = 0; keep < 2; keep++) {
@@ -256,9 +306,18 @@ static void go_to_tmp(void)
 		_exit(94);
 }
 
+static void t61_harden_closes_descriptors_on_old_kernels_too(void **state)
+{
+	char *env[] = {NULL};
+
+	(void)state;
+	run_child(spoil, env, "harden-old");
+	assert_int_equal(count_of("fd "), 3);
+}
+
 static void t61_harden_keeps_the_folder_only_when_told(void **state)
 {
-	char *env[] = { NULL };
+	char *env[] = {NULL};
 
 	(void)state;
 	run_child(go_to_tmp, env, "harden-keep");
@@ -278,9 +337,9 @@ static void hand_over_two(void)
 
 static void t61_harden_keeps_sockets_that_were_handed_to_this_process(void **state)
 {
-	char *env[] = { listen_pid, (char *)"LISTEN_FDS=2", NULL };
-	char *other[] = { (char *)"LISTEN_PID=1", (char *)"LISTEN_FDS=2", NULL };
-	char *many[] = { listen_pid, (char *)"LISTEN_FDS=99999999999", NULL };
+	char *env[] = {listen_pid, (char *)"LISTEN_FDS=2", NULL};
+	char *other[] = {(char *)"LISTEN_PID=1", (char *)"LISTEN_FDS=2", NULL};
+	char *many[] = {listen_pid, (char *)"LISTEN_FDS=99999999999", NULL};
 
 	(void)state;
 	run_child(hand_over_two, env, "harden");
@@ -292,7 +351,8 @@ static void t61_harden_keeps_sockets_that_were_handed_to_this_process(void **sta
 	assert_int_equal(count_of("fd "), 3);
 }
 
-/* ---- safe paths --------------------------------------------------------------------------------------- */
+/* ---- safe paths
+ * --------------------------------------------------------------------------------------- */
 
 static const char *below(const char *name)
 {
@@ -411,8 +471,9 @@ static int make_dir(void **state)
 
 static int remove_dir(void **state)
 {
-	static const char *const names[] = { "key", "link", "open", "good/key", "good/up", "good", "bad/key",
-					     "bad/out", "bad", "l1", "l2", "abs", "loop" };
+	static const char *const names[] = {"key",  "link",    "open",	  "good/key", "good/up",
+					    "good", "bad/key", "bad/out", "bad",      "l1",
+					    "l2",   "abs",     "loop"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -428,6 +489,7 @@ int main(int argc, char **argv)
 		T(t60_harden_keeps_what_the_manual_lists_once),
 		T(t60_harden_drops_folders_that_others_can_change),
 		T(t61_harden_undoes_what_was_inherited),
+		T(t61_harden_closes_descriptors_on_old_kernels_too),
 		T(t61_harden_keeps_the_folder_only_when_told),
 		T(t61_harden_keeps_sockets_that_were_handed_to_this_process),
 		T(t17_path_is_safe_when_each_parent_and_the_file_are),
@@ -437,7 +499,9 @@ int main(int argc, char **argv)
 		T(path_too_long_is_not_safe),
 	};
 
-	if (argc == 2)
+	if (argc == 2) {
+		old_kernel = strcmp(argv[1], "harden-old") == 0;
 		return child(strcmp(argv[1], "harden-keep") == 0);
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

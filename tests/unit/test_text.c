@@ -37,7 +37,8 @@ static void text_unhex_takes_exactly_so_many_digits(void **state)
 	assert_int_equal(b[1], 0x09);
 	text_hex(b, 2, hex);
 	assert_string_equal(hex, "af09");
-	static const char *const bad[] = { "", "a", "af0", "af090", "af0900", "ag09", "af 9", "0xaf" };
+	static const char *const bad[] = {"",	    "a",    "af0",  "af090",
+					  "af0900", "ag09", "af 9", "0xaf"};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(text_unhex(bad[i], strlen(bad[i]), b, strlen(bad[i]) == 4 ? 1 : 2),
 				 -EINVAL);
@@ -47,14 +48,29 @@ static void text_unhex_takes_exactly_so_many_digits(void **state)
 
 static void text_u64_is_a_whole_number_or_an_error(void **state)
 {
-	static const struct { const char *s; int rc; uint64_t v; } t[] = {
-		{ "0", 0, 0 }, { "007", 0, 7 }, { "18446744073709551615", 0, UINT64_MAX },
-		{ "0xFFFFFFFFFFFFFFFF", 0, UINT64_MAX }, { "0x0", 0, 0 },
-		{ "18446744073709551616", -ERANGE, 0 }, { "0x10000000000000000", -ERANGE, 0 },
-		{ "99999999999999999999999", -ERANGE, 0 },
-		{ "", -EINVAL, 0 }, { "0x", -EINVAL, 0 }, { "-1", -EINVAL, 0 }, { "+1", -EINVAL, 0 },
-		{ " 1", -EINVAL, 0 }, { "1 ", -EINVAL, 0 }, { "1k", -EINVAL, 0 }, { "1e3", -EINVAL, 0 },
-		{ "f", -EINVAL, 0 }, { "1.0", -EINVAL, 0 },
+	static const struct {
+		const char *s;
+		int rc;
+		uint64_t v;
+	} t[] = {
+		{"0", 0, 0},
+		{"007", 0, 7},
+		{"18446744073709551615", 0, UINT64_MAX},
+		{"0xFFFFFFFFFFFFFFFF", 0, UINT64_MAX},
+		{"0x0", 0, 0},
+		{"18446744073709551616", -ERANGE, 0},
+		{"0x10000000000000000", -ERANGE, 0},
+		{"99999999999999999999999", -ERANGE, 0},
+		{"", -EINVAL, 0},
+		{"0x", -EINVAL, 0},
+		{"-1", -EINVAL, 0},
+		{"+1", -EINVAL, 0},
+		{" 1", -EINVAL, 0},
+		{"1 ", -EINVAL, 0},
+		{"1k", -EINVAL, 0},
+		{"1e3", -EINVAL, 0},
+		{"f", -EINVAL, 0},
+		{"1.0", -EINVAL, 0},
 	};
 
 	(void)state;
@@ -68,11 +84,25 @@ static void text_u64_is_a_whole_number_or_an_error(void **state)
 
 static void text_size_takes_units_and_refuses_overflow(void **state)
 {
-	static const struct { const char *s; int rc; uint64_t v; } t[] = {
-		{ "1", 0, 1 }, { "1k", 0, 1024 }, { "2M", 0, 2 << 20 }, { "3Gi", 0, 3ull << 30 },
-		{ "4KiB", 0, 4096 }, { "0x10K", 0, 16384 }, { "17179869183G", 0, 17179869183ull << 30 },
-		{ "17179869184G", -ERANGE, 0 }, { "1T", -EINVAL, 0 }, { "1KB", -EINVAL, 0 },
-		{ "1 K", -EINVAL, 0 }, { "K", -EINVAL, 0 }, { "1Kix", -EINVAL, 0 }, { "1B", -EINVAL, 0 },
+	static const struct {
+		const char *s;
+		int rc;
+		uint64_t v;
+	} t[] = {
+		{"1", 0, 1},
+		{"1k", 0, 1024},
+		{"2M", 0, 2 << 20},
+		{"3Gi", 0, 3ull << 30},
+		{"4KiB", 0, 4096},
+		{"0x10K", 0, 16384},
+		{"17179869183G", 0, 17179869183ull << 30},
+		{"17179869184G", -ERANGE, 0},
+		{"1T", -EINVAL, 0},
+		{"1KB", -EINVAL, 0},
+		{"1 K", -EINVAL, 0},
+		{"K", -EINVAL, 0},
+		{"1Kix", -EINVAL, 0},
+		{"1B", -EINVAL, 0},
 	};
 
 	(void)state;
@@ -86,7 +116,8 @@ static void text_size_takes_units_and_refuses_overflow(void **state)
 
 static void text_nearest_suggests_only_what_is_near(void **state)
 {
-	static const char *const words[] = { "filename", "device", "sha256", "compressed", "path", "" };
+	static const char *const words[] = {"filename",	  "device", "sha256",
+					    "compressed", "path",   ""};
 
 	(void)state;
 	assert_string_equal(text_nearest("filenmae", words, 6), "filename");
@@ -95,7 +126,8 @@ static void text_nearest_suggests_only_what_is_near(void **state)
 	assert_string_equal(text_nearest("pth", words, 6), "path");
 	assert_null(text_nearest("zzz", words, 6));
 	assert_null(text_nearest("", words, 6));
-	assert_null(text_nearest("a-word-that-is-longer-than-any-word-of-ours-could-ever-be", words, 6));
+	assert_null(text_nearest("a-word-that-is-longer-than-any-word-of-ours-could-ever-be", words,
+				 6));
 	assert_null(text_nearest("x", words, 0));
 }
 
@@ -139,9 +171,18 @@ static void text_printable_cuts_visibly_and_never_inside_a_character(void **stat
 
 static void text_is_utf8_refuses_long_forms_surrogates_and_cuts(void **state)
 {
-	static const char *const bad[] = { "\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80",
-		"\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xc3", "\xe2\x82", "\xff",
-		"a\xc3(" };
+	static const char *const bad[] = {"\x80",
+					  "\xc0\x80",
+					  "\xc1\xbf",
+					  "\xe0\x80\x80",
+					  "\xed\xa0\x80",
+					  "\xf0\x80\x80\x80",
+					  "\xf4\x90\x80\x80",
+					  "\xf8\x88\x80\x80\x80",
+					  "\xc3",
+					  "\xe2\x82",
+					  "\xff",
+					  "a\xc3("};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
