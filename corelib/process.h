@@ -3,7 +3,9 @@
  *
  * argv[0] is an absolute path, or a file descriptor is executed. The child gets exactly the environment
  * and descriptors that are named; it leads a process group of its own that is killed whole at
- * the deadline. Its output is read without blocking and handed on line by line, made printable.
+ * the deadline. Its output is read without blocking and handed on line by line, made printable:
+ * at most 1000 bytes a line, 1 MiB of descriptors 1 and 2 together; the rest is read and dropped.
+ * What a program leaves running after a good end lives on; what made a session of its own is not ended.
  */
 #ifndef CORELIB_PROCESS_H
 #define CORELIB_PROCESS_H
@@ -24,7 +26,7 @@ struct process {
 	const char *const *env; /* NULL: PATH and HOME only */
 	int exec_fd;            /* execute this descriptor instead of argv[0]; -1 = argv[0] */
 	int stdin_fd;           /* -1 = /dev/null */
-	unsigned extra;         /* so many further pipes of output from descriptor 3 on */
+	unsigned extra;         /* so many further pipes of output from descriptor 3 on, at most 4 */
 	uint64_t deadline_ms;   /* 0 = 10 minutes */
 	const volatile bool *cancel;
 	uid_t uid;              /* used with gid when drop is set */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include "corelib/text.h"
@@ -34,6 +35,7 @@ struct decrypt {
 /* one text for all: what exactly was wrong is of use only to who tries out ciphertexts */
 static int decrypt_refuse(struct err *e)
 {
+	ERR_clear_error();
 	return err_set(e, E_DECRYPT, EBADMSG, "the payload and the key do not belong together");
 }
 
@@ -218,6 +220,18 @@ static const EVP_CIPHER *decrypt_cipher(const struct aes_key *k)
 	}
 }
 
+static EVP_CIPHER_CTX *decrypt_context(const EVP_CIPHER *cipher, const struct aes_key *k)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+	if (ctx && EVP_DecryptInit_ex(ctx, cipher, NULL, k->key, k->iv) == 1 &&
+	    EVP_CIPHER_CTX_set_padding(ctx, 0) == 1)
+		return ctx;
+	EVP_CIPHER_CTX_free(ctx);
+	ERR_clear_error();
+	return NULL;
+}
+
 int stage_decrypt_open(struct stream **s, const struct aes_key *k, struct err *e)
 {
 	const EVP_CIPHER *cipher = decrypt_cipher(k);
@@ -226,20 +240,18 @@ int stage_decrypt_open(struct stream **s, const struct aes_key *k, struct err *e
 		return err_set(e, E_KEY_AES, EINVAL, "AES has no mode %d with %u bits",
 			       (int)k->cipher, k->bits);
 
-	AUTO_FREE struct decrypt *d = calloc(1, sizeof(*d));
+	struct decrypt *d = calloc(1, sizeof(*d));
 
 	if (!d)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory to decrypt");
-	d->ctx = EVP_CIPHER_CTX_new();
+	d->ctx = decrypt_context(cipher, k);
 	d->padded = k->cipher == CIPHER_AES_CBC;
-	if (!d->ctx || EVP_DecryptInit_ex(d->ctx, cipher, NULL, k->key, k->iv) != 1 ||
-	    EVP_CIPHER_CTX_set_padding(d->ctx, 0) != 1) {
-		EVP_CIPHER_CTX_free(d->ctx);
+	if (!d->ctx) {
+		free(d);
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for an AES decoder");
 	}
 	stream_init(&d->stream, &decrypt_ops, *s);
 	d->stream.has_size = false;
 	*s = &d->stream;
-	d = NULL;
 	return 0;
 }

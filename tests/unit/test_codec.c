@@ -11,6 +11,7 @@
 
 #include "corelib/codec.h"
 #include "tests/unit/chunks.h"
+#include "tests/unit/fail_malloc.h"
 
 #define MEM_MAX	 (8u << 20)
 #define SKIP_LEN 13
@@ -480,6 +481,57 @@ static void names_are_those_of_the_attribute(void **state)
 	assert_string_equal(codec_name(CODEC_COUNT), "unknown");
 }
 
+/* to the end; no memory of the test's own is asked for */
+static int unpack_plainly(enum codec c, const struct blob *in, size_t *len, struct err *e)
+{
+	static uint8_t buf[65536];
+	AUTO_STREAM struct stream *s = NULL;
+	ssize_t n;
+	int rc = stream_mem_open(&s, in->data, in->len, e);
+
+	if (rc == 0)
+		rc = stage_decompress_open(&s, c, MEM_MAX, e);
+	if (rc < 0)
+		return rc;
+	for (*len = 0; (n = stream_read(s, buf, sizeof(buf), e)) > 0;)
+		*len += (size_t)n;
+	return (int)n;
+}
+
+static void each_allocation_that_fails_is_told(void **state)
+{
+	struct blob plain = {0};
+
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	plain = blob_image(100000, 5);
+	for (size_t f = 0; f < FORMATS; f++) {
+		struct blob in = packed(&formats[f], &plain);
+		bool failed = true;
+		size_t len = 0;
+
+		for (unsigned n = 1; failed; n++) {
+			struct err e = {0};
+			long before = fail_malloc_live();
+
+			fail_malloc_at(n);
+			int rc = unpack_plainly(formats[f].codec, &in, &len, &e);
+
+			failed = fail_malloc_off();
+			assert_int_equal(fail_malloc_live(), before);
+			if (failed && (rc != -ENOMEM || e.code != E_MEMORY))
+				fail_msg("%s, allocation %u: %d, %s: %s", formats[f].argv[0], n, rc,
+					 err_info(e.code)->name, e.why);
+			if (!failed)
+				assert_int_equal(rc, 0);
+		}
+		assert_int_equal(len, plain.len);
+		blob_clear(&in);
+	}
+	blob_clear(&plain);
+}
+
 static void what_is_not_built_is_named(void **state)
 {
 	const struct chunks src = {.bytes = {(uint8_t *)"x", 1}};
@@ -531,6 +583,7 @@ int main(void)
 		cmocka_unit_test(the_stage_tells_its_proof_and_no_size),
 		cmocka_unit_test(an_unknown_codec_leaves_the_stream_to_the_caller),
 		cmocka_unit_test(names_are_those_of_the_attribute),
+		cmocka_unit_test(each_allocation_that_fails_is_told),
 		cmocka_unit_test(what_is_not_built_is_named),
 	};
 

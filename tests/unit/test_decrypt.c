@@ -12,6 +12,7 @@
 #include "corelib/stages.h"
 #include "corelib/text.h"
 #include "tests/unit/chunks.h"
+#include "tests/unit/fail_malloc.h"
 
 static const char hex_key[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 static const char hex_iv[] = "fedcba98765432100123456789abcdef";
@@ -258,6 +259,62 @@ static void decrypt_then_decompress(void **state)
 	blob_clear(&got);
 }
 
+static int decrypt_plainly(const struct aes_key *k, const struct blob *in, const struct blob *want,
+			   struct err *e)
+{
+	static uint8_t buf[65536];
+	AUTO_STREAM struct stream *s = NULL;
+	int rc = stream_mem_open(&s, in->data, in->len, e);
+
+	if (rc == 0)
+		rc = stage_decrypt_open(&s, k, e);
+	if (rc < 0)
+		return rc;
+	ssize_t n = stream_read(s, buf, sizeof(buf), e);
+
+	if (n < 0)
+		return (int)n;
+	assert_int_equal(n, want->len);
+	assert_memory_equal(buf, want->data, want->len);
+	return (int)stream_read(s, buf, sizeof(buf), e);
+}
+
+/* all allocations fail in turn: how many there were */
+static unsigned fail_all(const struct aes_key *k, const struct blob *in, const struct blob *want)
+{
+	for (unsigned n = 1;; n++) {
+		struct err e = {0};
+
+		fail_malloc_at(n);
+		int rc = decrypt_plainly(k, in, want, &e);
+
+		if (!fail_malloc_off())
+			return rc == 0 ? n : 0;
+		/* the library does without some of its own */
+		assert_true(rc == 0 || (rc == -ENOMEM && e.code == E_MEMORY));
+	}
+}
+
+static void each_allocation_that_fails_is_told(void **state)
+{
+	struct aes_key k = make_key(CIPHER_AES_CBC, 256);
+	struct blob plain, in;
+
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	plain = blob_image(1000, 5);
+	in = encrypted(&k, &plain, true);
+	assert_true(fail_all(&k, &in, &plain) > 3);
+
+	long before = fail_malloc_live(); /* what the library keeps, it has by now */
+
+	assert_true(fail_all(&k, &in, &plain) > 3);
+	assert_int_equal(fail_malloc_live(), before);
+	blob_clear(&plain);
+	blob_clear(&in);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +326,7 @@ int main(void)
 		cmocka_unit_test(the_last_block_is_withheld_until_the_end_is_proven),
 		cmocka_unit_test(a_key_of_no_possible_kind_is_refused),
 		cmocka_unit_test(decrypt_then_decompress),
+		cmocka_unit_test(each_allocation_that_fails_is_told),
 	};
 	const struct chunks none = {0};
 	AUTO_STREAM struct stream *s = chunks_open(&none);

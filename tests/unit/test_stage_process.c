@@ -28,6 +28,7 @@
 #include "corelib/text.h"
 #include "corelib/worker.h"
 #include "tests/unit/chunks.h"
+#include "tests/unit/fail_malloc.h"
 
 #define MEM_MAX (8u << 20)
 
@@ -747,6 +748,36 @@ static void without_descriptors_it_is_an_error_and_nothing_leaks(void **state)
 	no_child_is_left();
 }
 
+static void each_allocation_that_fails_is_told(void **state)
+{
+	struct blob plain, in;
+	bool failed = true;
+
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	plain = blob_image(100000, 5);
+	in = packed(2, &plain);
+	for (unsigned n = 1; failed; n++) {
+		AUTO_STREAM struct stream *s = NULL;
+		struct err e = {0};
+
+		fail_malloc_at(n);
+		int rc = stream_mem_open(&s, in.data, in.len, &e);
+
+		if (rc == 0)
+			rc = stage_process_open(&s, CODEC_ZSTD, MEM_MAX, &e);
+		if (rc == 0)
+			rc = stream_drain(s, &e);
+		failed = fail_malloc_off();
+		if (failed && (rc != -ENOMEM || e.code != E_MEMORY))
+			fail_msg("allocation %u: %d, %s", n, rc, e.why);
+	}
+	no_child_is_left();
+	blob_clear(&plain);
+	blob_clear(&in);
+}
+
 static void by_hand_the_program_refuses(void **state)
 {
 	char path[4096];
@@ -855,6 +886,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(cancel_ends_a_wait_for_the_child),
 		cmocka_unit_test(a_program_that_cannot_start_is_named),
 		cmocka_unit_test(without_descriptors_it_is_an_error_and_nothing_leaks),
+		cmocka_unit_test(each_allocation_that_fails_is_told),
 		cmocka_unit_test(by_hand_the_program_refuses),
 		cmocka_unit_test(a_ring_of_another_size_is_refused),
 		cmocka_unit_test(the_ring_wraps_around_without_loss),
