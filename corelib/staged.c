@@ -394,7 +394,7 @@ int staged_create(struct staged *s, unsigned mode, struct err *e)
 	char name[32];
 	int rc;
 
-	if (make_stage(s, e) < 0)
+	if (make_stage(s, e) < 0 || check_target(s, e) < 0)
 		return -e->sys;
 	part_name(s, PART_NEW, name);
 	rc = sys_unlinkat(s->stage_fd, name, 0); /* of a first try in the same transaction */
@@ -500,6 +500,32 @@ static int heal(struct staged *s, const bool has[3], struct err *e)
 	return rc < 0 ? failed(s, e, rc, "the old file cannot be put back") : sync_folders(s, e);
 }
 
+static int unlink_part(struct staged *s, enum part p, struct err *e)
+{
+	char name[32];
+	int rc = sys_unlinkat(s->stage_fd, part_name(s, p, name), 0);
+
+	return rc < 0 && rc != -ENOENT ? failed(s, e, rc, "the staging folder cannot be tidied")
+				       : 0;
+}
+
+/* durable before the move: what there was, by the names beside the new content */
+static int note_old(struct staged *s, struct err *e)
+{
+	int rc;
+
+	/* scripts may have run since it was opened: what is there now is what comes back */
+	if (check_target(s, e) < 0)
+		return -e->sys;
+	rc = s->existed ? keep_old(s, e) : note_none(s, e);
+	if (rc == 0) /* of a publish that was cut, when it was the other way */
+		rc = unlink_part(s, s->existed ? PART_NONE : PART_OLD, e);
+	if (rc < 0)
+		return rc;
+	rc = sys_fsync(s->stage_fd);
+	return rc < 0 ? failed(s, e, rc, "the staging folder cannot be flushed") : 0;
+}
+
 int staged_publish(struct staged *s, struct err *e)
 {
 	bool has[3];
@@ -513,24 +539,13 @@ int staged_publish(struct staged *s, struct err *e)
 		return at(s, e, err_set(e, E_INTERNAL, ENOENT, "there is no new content"));
 	rc = heal(s, has, e);
 	if (rc == 0)
-		rc = s->existed ? keep_old(s, e) : note_none(s, e);
-	if (rc == 0 && (rc = sys_fsync(s->stage_fd)) < 0)
-		failed(s, e, rc, "the staging folder cannot be flushed");
+		rc = note_old(s, e);
 	if (rc == 0)
 		rc = move_new(s, s->existed ? 0 : RENAME_NOREPLACE, e);
 	if (rc == 0)
 		rc = sync_folders(s, e);
 	s->published = rc == 0;
 	return rc;
-}
-
-static int unlink_part(struct staged *s, enum part p, struct err *e)
-{
-	char name[32];
-	int rc = sys_unlinkat(s->stage_fd, part_name(s, p, name), 0);
-
-	return rc < 0 && rc != -ENOENT ? failed(s, e, rc, "the staging folder cannot be tidied")
-				       : 0;
 }
 
 int staged_revert(struct staged *s, struct err *e)

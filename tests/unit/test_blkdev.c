@@ -459,7 +459,8 @@ static void file_slot_is_zeroed_by_whatever_the_file_system_has(void **state)
 
 		assert_int_equal(fill(d, 0, image, 2 * MiB, &e), -EIO);
 		assert_int_equal(e.code, E_TARGET_WRITE);
-		assert_string_equal(e.what, "zeroing of 1048576 bytes failed at offset 0");
+		assert_ptr_equal(strstr(e.what, "zeroing of "), e.what);
+		assert_non_null(strstr(e.what, " bytes failed at offset 0"));
 		blkdev_close(d);
 	}
 	fake_bytes(image, 24 * MiB, 11);

@@ -32,10 +32,13 @@
 /* ---- calls that are cut or fail: counted in the whole program, as they are one kernel's ---- */
 
 static struct {
-	unsigned count, at; /* the at-th from now; 0 = never */
-	int fail;	    /* errno, 0 = end the process */
-	bool no_links;	    /* a file system of the poor kind: no links, no flags of rename */
+	unsigned count, at;  /* the at-th from now; 0 = never */
+	int fail;	     /* errno, 0 = end the process */
+	const char *appears; /* this file, when a rename is asked for */
+	bool no_links;	     /* a file system of the poor kind: no links, no flags of rename */
 } fault;
+
+static void put_file(const char *path, const char *text, unsigned mode);
 
 static int faulty(void)
 {
@@ -68,6 +71,8 @@ int renameat(int od, const char *o, int nd, const char *n)
 
 int renameat2(int od, const char *o, int nd, const char *n, unsigned flags)
 {
+	if (fault.appears)
+		put_file(fault.appears, "theirs", 0644);
 	if (flags && fault.no_links) {
 		errno = EINVAL;
 		return -1;
@@ -477,20 +482,69 @@ static void staged_refuses_a_staging_folder_that_is_not_its_own(void **state)
 	staged_close(s);
 }
 
-static void staged_never_replaces_a_file_that_somebody_made_meanwhile(void **state)
+/* a script before or after the payload may make, change or remove the file */
+static void staged_brings_back_what_was_there_when_it_was_published(void **state)
+{
+	(void)state;
+	for (unsigned way = 0; way < 4; way++) {
+		const bool before = way & 1, after = way & 2;
+		struct err e = {0};
+		struct staged *s;
+
+		unlink(target);
+		if (before)
+			put_file(target, "old", 0644);
+		s = open_ok(target, 0, false);
+		assert_int_equal(write_new(s, "new", &e), 0);
+		unlink(target);
+		if (after)
+			put_file(target, "theirs", 0600);
+		assert_int_equal(staged_publish(s, &e), 0);
+		assert_string_equal(content(target), "new");
+		assert_int_equal(staged_revert(s, &e), 0);
+		assert_string_equal(content(target), after ? "theirs" : "");
+		assert_int_equal(staged_drop(s, &e), 0);
+		assert_int_equal(left_over(dir), 0);
+		staged_close(s);
+	}
+}
+
+static void staged_never_replaces_a_file_that_appears_in_the_last_moment(void **state)
 {
 	struct err e = {0};
 	struct staged *s = open_ok(target, 0, false);
 
 	(void)state;
 	assert_int_equal(write_new(s, "new", &e), 0);
-	put_file(target, "theirs", 0644);
+	fault.appears = target;
 	assert_int_equal(staged_publish(s, &e), -EEXIST);
+	fault.appears = NULL;
 	assert_int_equal(e.code, E_FILE);
 	err_clear(&e);
 	assert_int_equal(staged_revert(s, &e), 0);
+	assert_string_equal(content(target), "theirs");
+	/* the same again now finds the file and keeps it aside */
+	assert_int_equal(staged_publish(s, &e), 0);
+	assert_string_equal(content(target), "new");
+	assert_int_equal(staged_revert(s, &e), 0);
 	assert_int_equal(staged_drop(s, &e), 0);
 	assert_string_equal(content(target), "theirs");
+	assert_int_equal(left_over(dir), 0);
+	staged_close(s);
+}
+
+static void staged_never_replaces_what_is_no_file_any_more(void **state)
+{
+	struct err e = {0};
+	struct staged *s = open_ok(target, 0, false);
+
+	(void)state;
+	assert_int_equal(write_new(s, "new", &e), 0);
+	assert_int_equal(symlink("/etc/hostname", target), 0);
+	assert_int_equal(staged_publish(s, &e), -ELOOP);
+	assert_int_equal(e.code, E_FILE);
+	err_clear(&e);
+	assert_int_equal(staged_drop(s, &e), 0);
 	assert_int_equal(left_over(dir), 0);
 	staged_close(s);
 }
@@ -791,7 +845,9 @@ int main(void)
 		T(t40_staged_follows_no_link_in_the_last_part_and_wants_a_file),
 		T(t40_staged_refuses_a_folder_that_others_may_change),
 		T(staged_refuses_a_staging_folder_that_is_not_its_own),
-		T(staged_never_replaces_a_file_that_somebody_made_meanwhile),
+		T(staged_brings_back_what_was_there_when_it_was_published),
+		T(staged_never_replaces_a_file_that_appears_in_the_last_moment),
+		T(staged_never_replaces_what_is_no_file_any_more),
 		T(staged_wants_content_before_it_is_published),
 		T(t103_staged_file_is_old_or_new_after_a_cut_at_every_call),
 		T(t103_staged_recovery_may_be_cut_at_every_call_too),
