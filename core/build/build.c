@@ -30,13 +30,8 @@ struct build {
 	size_t text_n;
 	uint8_t *sig;
 	size_t sig_n;
+	uint64_t size; /* of the bundle */
 };
-
-static void say(const struct build *b, const char *text)
-{
-	if (b->o->note)
-		b->o->note(b->o->arg, text);
-}
 
 static int read_text(const char *path, char **text, size_t *n, struct err *e)
 {
@@ -356,7 +351,10 @@ static int write_members(struct build *b, struct err *e)
 		rc = payload_write_list(&b->files[i], &w, e);
 	if (rc == 0)
 		rc = write_files(b, &w, false, e);
-	return rc < 0 ? rc : cpio_write_trailer(&w, e);
+	if (rc == 0)
+		rc = cpio_write_trailer(&w, e);
+	b->size = w.at;
+	return rc;
 }
 
 static void clear(struct build *b)
@@ -371,24 +369,7 @@ static void clear(struct build *b)
 	output_close(&b->out);
 }
 
-static void tell(const struct build *b)
-{
-	char line[512];
-
-	for (size_t i = 0; i < b->count; i++) {
-		const struct payload_file *p = &b->files[i];
-
-		if (p->was_compressed &&
-		    text_print(line, sizeof(line),
-			       "%s: compressed, %" PRIu64 " of %" PRIu64 " bytes", p->member,
-			       p->size, p->plain_size) >= 0)
-			say(b, line);
-	}
-	if (!b->o->key_file)
-		say(b, "the bundle is not signed: devices refuse it");
-}
-
-int build_bundle(const struct build_options *o, struct err *e)
+int build_bundle(const struct build_options *o, uint64_t *size, struct err *e)
 {
 	struct build b __attribute__((cleanup(clear))) = {.o = o, .out = {.fd = -1, .folder = -1}};
 	int rc = load_template(&b, e);
@@ -406,6 +387,6 @@ int build_bundle(const struct build_options *o, struct err *e)
 	if (rc == 0)
 		rc = output_commit(&b.out, e);
 	if (rc == 0)
-		tell(&b);
+		*size = b.size;
 	return rc;
 }

@@ -28,10 +28,10 @@ struct build_options {
 	uint64_t part_size;		  /* split payloads that are larger; 0 = at 4 GiB */
 	bool has_epoch;
 	int64_t epoch;				   /* SOURCE_DATE_EPOCH */
-	void (*note)(void *arg, const char *text); /* warnings and what was done; may be NULL */
+	void (*note)(void *arg, const char *text); /* what the reader of the device remarks; may be NULL */
 	void *arg;
 };
 
-int build_bundle(const struct build_options *o, struct err *e);
+int build_bundle(const struct build_options *o, uint64_t *size, struct err *e);
 
 #endif

@@ -6,12 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/build/build.h"
 #include "core/build/inspect.h"
 #include "core/build/keygen.h"
 #include "core/build/verify.h"
+#include "core/cli/report.h"
 #include "core/cli/swbundle_options.h"
+#include "corelib/log.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 #include "generated/build.h"
@@ -29,7 +32,7 @@ static int usage_error(struct err *e, const char *why)
 static void warn(void *arg, const char *text)
 {
 	(void)arg;
-	fprintf(stderr, "swbundle: %s\n", text);
+	log_warn("%s", text);
 }
 
 static enum sig_scheme scheme_of(const char *name)
@@ -125,6 +128,7 @@ static int run_build(const struct swbundle_cli *c, struct err *e)
 		.hash_lists = c->hash_list,
 		.note = warn,
 	};
+	uint64_t size;
 	int rc = c->output ? check_signing(c, e) : usage_error(e, "name the bundle with -o");
 
 	if (rc == 0)
@@ -134,7 +138,18 @@ static int run_build(const struct swbundle_cli *c, struct err *e)
 	if (rc == 0 && c->part_size &&
 	    (text_size(c->part_size, &o.part_size) < 0 || !o.part_size || o.part_size > UINT32_MAX))
 		rc = usage_error(e, "--part-size must be a size below 4 GiB");
-	return rc < 0 ? rc : build_bundle(&o, e);
+	if (rc == 0)
+		rc = build_bundle(&o, &size, e);
+	if (rc < 0)
+		return rc;
+	if (!c->key)
+		log_warn("the bundle is not signed: devices refuse it");
+	printf("%s: %" PRIu64 " bytes, %s%s\n", c->output, size,
+	       c->key ? "signed by " : "not signed",
+	       !c->key	   ? ""
+	       : c->scheme ? c->scheme
+			   : "cms");
+	return 0;
 }
 
 /* ---- verify ----------------------------------------------------------------------------- */
@@ -253,21 +268,11 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-static void print_line(const char *name, const char *text)
+static void tell(const struct command *cmd, const struct err *e)
 {
-	if (text[0])
-		fprintf(stderr, "  %-6s %s\n", name, text);
-}
+	const struct report r = {.program = "swbundle", .headline = cmd->undone, .err = e};
 
-static void print_error(const struct command *cmd, const struct err *e)
-{
-	fprintf(stderr, "swbundle: %s\n", cmd ? cmd->undone : "nothing was done");
-	print_line("what", e->what);
-	print_line("where", e->where);
-	print_line("why", e->why);
-	print_line("fix", err_fix_text(e));
-	fprintf(stderr, "  %-6s SWI-%d %s   (doc/errors.md#swi-%d)\n", "code", e->code,
-		err_info(e->code)->name, e->code);
+	report_to(&r, STDERR_FILENO);
 }
 
 /* faults of the bundle are a refusal, all else is a failure to look at it */
@@ -326,9 +331,12 @@ int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "";
 	const struct command *cmd = find_command(word);
+	const struct log_config log = {
+		.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .terminal = isatty(STDERR_FILENO)};
 	struct err e;
 
 	err_clear(&e);
+	log_init(&log);
 	if (strcmp(word, "--version") == 0) {
 		printf("swbundle %s\n", SWINSTALL_VERSION);
 		return DONE;
@@ -344,7 +352,7 @@ int main(int argc, char **argv)
 		return USAGE;
 	}
 	if (run(cmd, argc - 1, argv + 1, &e) < 0) {
-		print_error(cmd, &e);
+		tell(cmd, &e);
 		return exit_code(cmd, &e);
 	}
 	return fflush(stdout) == 0 ? DONE : FAILED;

@@ -1,0 +1,88 @@
+#!/usr/bin/env bats
+# swbundle verify and inspect, keygen, and what the program says when it is used wrongly.
+load helper
+
+# What verify says must be what a device would say: refusals have a status of their own.
+@test "verify tells good, refused and failed apart" {
+	keys; payload rootfs.img 5000; description; bundle
+	fails 0 swbundle verify -k demo.cert.pem demo.swu
+	says "signed by CN=demo (cms)"
+	swbundle keygen --name other >/dev/null
+	fails 3 swbundle verify -k other.cert.pem demo.swu
+	says E_CERT_CHAIN
+	fails 1 swbundle verify -k missing.pem demo.swu
+	says E_KEY_FILE
+	fails 1 swbundle verify -k demo.cert.pem missing.swu
+	says "No such file"
+	fails 2 swbundle verify demo.swu
+	fails 2 swbundle verify -k demo.cert.pem
+}
+
+@test "verify refuses one flipped byte of description, signature and payload" {
+	keys; payload rootfs.img 5000; description; bundle
+	for at in 150 1200 4000; do
+		cp demo.swu bad.swu
+		printf '\377' | dd of=bad.swu bs=1 seek="$at" conv=notrunc status=none
+		fails 3 swbundle verify -k demo.cert.pem bad.swu
+	done
+}
+
+@test "verify refuses a bundle that is cut" {
+	keys; payload rootfs.img 5000; description; bundle
+	for n in 0 100 500 2000 5000; do
+		head -c "$n" demo.swu >bad.swu
+		fails 3 swbundle verify -k demo.cert.pem bad.swu
+	done
+}
+
+# An unsigned bundle is for tests only: it says so, and no device takes it.
+@test "an unsigned bundle is built only when asked for, and refused" {
+	payload rootfs.img 100; description
+	fails 2 swbundle build sw-description -o demo.swu
+	fails 0 swbundle build sw-description --unsigned -o demo.swu
+	says "not signed"
+	swbundle keygen --name demo >/dev/null
+	fails 3 swbundle verify -k demo.cert.pem demo.swu
+	says E_SIG_MISSING
+}
+
+@test "inspect shows what is inside, also as JSON" {
+	need jq
+	keys; payload rootfs.img 5000; description; bundle
+	run swbundle inspect demo.swu
+	says "cms, names CN=demo"
+	says "/dev/null"
+	swbundle inspect --json demo.swu | jq -e '.signature == "cms" and .selections[0].entries[0].size == 5000 and (.members | length) == 3'
+}
+
+# The private key is the one thing that must never be lost or seen.
+@test "keygen keeps the private key private and never overwrites" {
+	umask 000
+	swbundle keygen --dir k --name a
+	[ "$(stat -c %a k/a.key.pem)" = 600 ]
+	sum=$(sha256sum k/a.key.pem)
+	fails 1 swbundle keygen --dir k --name a
+	says "never overwritten"
+	[ "$sum" = "$(sha256sum k/a.key.pem)" ]
+	fails 2 swbundle keygen --dir k --name ../b
+	fails 2 swbundle keygen --type dsa
+	openssl x509 -in k/a.cert.pem -noout -checkend $((19 * 365 * 86400))
+	[ "$(openssl x509 -in k/a.cert.pem -noout -subject -nameopt RFC2253)" = "subject=CN=a" ]
+	openssl x509 -in k/a.cert.pem -noout -text | grep -q 'E-mail Protection, Code Signing'
+}
+
+@test "help is printed for the program and each command; mistakes end with status 2" {
+	fails 0 swbundle --help
+	for c in keygen build verify inspect; do
+		says "$c"
+	done
+	for c in keygen build verify inspect; do
+		fails 0 swbundle "$c" --help
+		says "usage: swbundle $c"
+		fails 2 swbundle "$c" --no-such-option
+	done
+	fails 2 swbundle
+	fails 2 swbundle bild
+	fails 2 swbundle inspect a b
+	fails 0 swbundle --version
+}
