@@ -36,7 +36,7 @@ class Faults:
     def __init__(self, tools, lib, most):
         self.tools, self.lib, self.most = tools, os.path.abspath(lib), most
         self.log = f"{tools.work}/fault.log"
-        self.runs, self.bad, self.excused = 0, collections.Counter(), 0
+        self.runs, self.bad, self.excused, self.tidied = 0, collections.Counter(), 0, 0
 
     def install(self, sc, root, call=None, n=0, err="", forever=False):
         env = {"LD_PRELOAD": self.lib, "FAULT_LOG": self.log, "PATH": os.environ["PATH"]}
@@ -65,23 +65,29 @@ class Faults:
                         return line.split()[-1]
         return ""
 
-    def verdict(self, sc, root, before, after, rc, text, killed):
+    def verdict(self, sc, root, before, after, rc, text, how):
+        """how: killed, forever (nothing can be undone or said while it lasts), or once"""
         if rc is None:
             return "it hangs"
         env = sc.env.load(root)
         new = env.get("app") == "2.0"
-        if killed or rc < 0:
-            code, out = self.tools.run("swctl", "-f", f"{root}/device.cfg", "recover")
-            if code:
-                return "recover fails: " + out.strip()[-200:]
-            if rc < 0 and not killed:
-                return f"it died of signal {-rc}"
-        elif rc == 0 and not new:
-            return "status 0, and not installed"
-        elif rc != 0 and new:
-            return "a failure is reported, and the new release is chosen"
-        elif rc != 0 and not re.search(r"E_[A-Z_]+(: .*)?$", text.strip().split("\n")[-1]):
-            return "the last line names no error: " + text.strip()[-120:]
+        if rc < 0 and how != "killed":
+            return f"it died of signal {-rc}"
+        if how == "once":
+            if rc == 0 and not new:
+                return "status 0, and not installed"
+            if rc != 0 and new:
+                return "a failure is reported, and the new release is chosen"
+            if rc != 0 and not re.search(r"E_[A-Z_]+(: .*)?$", text.strip().split("\n")[-1]):
+                return "the last line names no error: " + text.strip()[-120:]
+            why = sc.judge(root, before, after)
+            if why and "left behind" not in why and "in_progress" not in why:
+                return why  # what the next boot and the programs see is right at once
+            self.tidied += bool(why)
+        # the rest is for the next start: swctl recover
+        code, out = self.tools.run("swctl", "-f", f"{root}/device.cfg", "recover")
+        if code:
+            return "recover fails: " + out.strip()[-200:]
         return sc.judge(root, before, after)
 
     def one(self, sc, where, call, n, err, forever=False):
@@ -90,7 +96,8 @@ class Faults:
         shutil.copytree(keep, root, dirs_exist_ok=True)
         rc, text = self.install(sc, root, call, n, err, forever)
         self.runs += 1
-        why = self.verdict(sc, root, before, after, rc, text, err == "kill")
+        why = self.verdict(sc, root, before, after, rc, text, "killed" if err == "kill" else "forever" if forever else "once")
+        why = why and re.sub(r"/\S*dev-[^/ ]*/", "…/", why)
         if why and call == "malloc" and "libconfig" in self.struck_in():
             self.excused += 1  # a death inside libconfig comes before any write: doc/architecture.md
             why = None
@@ -152,6 +159,7 @@ def main():
             print(f"{sc.name}: {good} faults survived, {bad} not")
         for why, n in f.bad.most_common():
             print(f"  {n}x {why[:160]}")
+        print(f"{f.runs} faults; after {f.tidied} of them swctl recover had something to tidy")
         if f.excused:
             print(f"{f.excused} deaths inside libconfig's own allocations, before any write")
     finally:
