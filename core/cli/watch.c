@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -13,6 +12,7 @@
 
 #include "corelib/sys.h"
 #include "corelib/text.h"
+#include "corelib/thread.h"
 
 #define TICK_MS	  250 /* without an event */
 #define PAUSE_MS  50  /* between two looks into the ring: progress comes far more often */
@@ -129,19 +129,6 @@ static int open_all(struct watch *w)
 	return 0;
 }
 
-/* signals are for the thread that runs the job */
-static int start_thread(struct watch *w)
-{
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&w->thread, NULL, run, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -rc;
-}
-
 int watch_start(struct watch **out, struct job *j, const struct watch_sink *sink, struct err *e)
 {
 	struct watch *w = calloc(1, sizeof(*w));
@@ -153,11 +140,13 @@ int watch_start(struct watch **out, struct job *j, const struct watch_sink *sink
 	w->sink = *sink;
 	w->wake_fd = w->stop_fd = w->log_r = w->log_w = -1;
 	rc = open_all(w);
-	if (rc == 0)
-		rc = start_thread(w);
+	if (rc < 0)
+		err_sys(e, E_SYS, -rc, "preparing to show progress");
+	else
+		rc = thread_start(&w->thread, run, w, e);
 	if (rc < 0) {
 		let_go(w);
-		return err_sys(e, E_SYS, -rc, "starting the thread that shows progress");
+		return rc;
 	}
 	job_subscribe(j, wake, w);
 	*out = w;

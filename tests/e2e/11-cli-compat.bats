@@ -1,0 +1,93 @@
+# Command lines of existing callers: spelling, rules, exit status.
+# Why: update scripts in the field call 'swupdate' and look at its status; 2 or 127 would be a third answer.
+# shellcheck disable=SC2154 # set by bats and device.bash
+load device
+
+setup_file() { make_bundle; }
+setup() { make_device; }
+
+@test "called as swupdate it installs, and reads only /etc/swupdate.cfg unless -f names one" {
+	ln -s "$BIN/swinstall" swupdate
+	run ./swupdate -v -f device.cfg -i "$good"
+	[ "$status" -eq 0 ]
+	is_new
+	[ -e /etc/swupdate.cfg ] && skip 'SKIP: this machine has an /etc/swupdate.cfg of its own'
+	run ./swupdate -i "$good"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *'there is no /etc/swupdate.cfg'* ]]
+}
+
+@test "-l filters, -v shows all" {
+	run swinstall -f device.cfg -l 1 "$good"
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	run swinstall -f device.cfg -l 3 -c "$good"
+	[[ "$output" == *'[INFO ] : '* ]]
+	[[ "$output" != *'[TRACE] : '* ]]
+	run swinstall -f device.cfg -v -c "$good"
+	[ "$status" -eq 0 ]
+}
+
+@test "options of later parts are told as not built in, with status 1" {
+	for o in '-w x' '-u x' '-d x' '--daemon' '--gpg-home-dir x' '-E /dev/mmcblk0'; do
+		# shellcheck disable=SC2086
+		run swinstall -f device.cfg $o
+		[ "$status" -eq 1 ]
+		[[ "$(last_line)" == '[ERROR] : E_NOT_BUILT' ]]
+		[[ "$output" == *CONFIG_* ]]
+	done
+	run swinstall -f device.cfg -u '-t default -u http://x -i 25' -w '-r /www -p 8080'
+	[ "$status" -eq 1 ]
+	[[ "$(last_line)" == '[ERROR] : E_NOT_BUILT' ]]
+}
+
+@test "wrong command lines end with 1, nothing else" {
+	for o in '' '-i' '-i -v' '-k -c' '-i a -o b' '-i a -u x' '-c -u x' '-c' '--no-such' '-X' '-l 9' 'a b' '-H board'; do
+		# shellcheck disable=SC2086
+		run swinstall -f device.cfg $o
+		[ "$status" -eq 1 ]
+		[[ "$(last_line)" == '[ERROR] : E_USAGE'* ]]
+	done
+}
+
+@test "questions are answered on standard output" {
+	[[ "$(swinstall --version 2>/dev/null)" =~ ^'swinstall '[0-9]+\.[0-9]+\.[0-9]+$ ]]
+	[[ "$(swinstall --help 2>/dev/null)" == *'--no-transaction-marker'* ]]
+	[[ "$(swinstall --handlers 2>/dev/null)" == *'raw: '* ]]
+	run swinstall -g
+	[ "$status" -eq 0 ] || [[ "$(last_line)" == '[ERROR] : E_SLOT' ]]
+}
+
+@test "--help fits into 80 columns" {
+	for p in swinstall swctl; do
+		[ -z "$("$p" --help | awk 'length($0) > 80')" ]
+	done
+}
+
+@test "a full or closed standard output is an error of the answer, not a crash" {
+	[ -c /dev/full ] || skip 'SKIP: there is no /dev/full'
+	status=0
+	swinstall --help >/dev/full 2>err || status=$?
+	[ "$status" -eq 1 ]
+	swinstall --version >&- 2>/dev/null || true
+	swinstall -f device.cfg "$good" <&- >&- 2>&-
+	is_new
+}
+
+# T61: what a caller leaves open or sets does not reach the work
+@test "many inherited descriptors and umask 0 do no harm" {
+	(
+		umask 0
+		for i in $(seq 10 200); do eval "exec $i</dev/null"; done
+		swinstall -f device.cfg "$good"
+	)
+	is_new
+	[ -z "$(find state -type f -perm /022)" ]
+}
+
+# T60: poisoned surroundings
+@test "poisoned variables change nothing" {
+	LD_LIBRARY_PATH=/tmp OPENSSL_CONF=/nonexistent IFS=/ BASH_ENV=/tmp/x LUA_INIT=@/tmp/x PATH="$BIN:/usr/bin:/bin" \
+		TMPDIR=/nonexistent http_proxy=x swinstall -f device.cfg "$good"
+	is_new
+}
