@@ -136,8 +136,11 @@ static void ahead_close(struct stream *s)
 {
 	struct ahead *a = (struct ahead *)s;
 
-	stream_stop(s->up);
 	pthread_mutex_lock(&a->lock);
+	/* a source that is borrowed serves others after us: stop it only while the thread may wait
+	 * on it */
+	if (!a->done)
+		stream_stop(s->up);
 	a->quit = true;
 	pthread_cond_broadcast(&a->moved);
 	pthread_mutex_unlock(&a->lock);

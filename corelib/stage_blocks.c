@@ -196,7 +196,8 @@ static ssize_t next_of_many(struct stream *s, const uint8_t **buf, struct err *e
 
 static void stop_workers(struct blocks *b)
 {
-	if (b->running > 0)
+	/* behind the end no worker reads, and a source that is borrowed serves others after us */
+	if (b->running > 0 && !b->s.ended)
 		stream_stop(b->s.up);
 	pthread_mutex_lock(&b->lock);
 	b->quit = true;

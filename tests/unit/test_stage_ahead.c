@@ -172,6 +172,56 @@ static void ahead_close_ends_an_upstream_that_waits(void **state)
 	}
 }
 
+/* a payload borrows the bundle's source, and the next payload needs it: see stream_ops.stop */
+struct borrower {
+	struct stream s;
+	bool *stopped;
+};
+
+static void note_stop(struct stream *s)
+{
+	*((struct borrower *)s)->stopped = true;
+}
+
+static ssize_t end_at_once(struct stream *s, const uint8_t **buf, struct err *e)
+{
+	(void)s;
+	(void)buf;
+	(void)e;
+	return 0;
+}
+
+static void free_struct(struct stream *s)
+{
+	free(s);
+}
+
+static void ahead_and_blocks_closed_behind_the_end_stop_nobody(void **state)
+{
+	static const struct stream_ops ops = {
+		.name = "borrower", .next = end_at_once, .stop = note_stop, .close = free_struct};
+	const struct block_hashes none = {.block = 64u * 1024};
+
+	(void)state;
+	for (int blocks = 0; blocks < 2; blocks++) {
+		struct borrower *b = calloc(1, sizeof(*b));
+		struct err e = {0};
+		struct stream *s = &b->s;
+		bool stopped = false;
+
+		assert_non_null(b);
+		stream_init(s, &ops, NULL);
+		b->stopped = &stopped;
+		if (blocks)
+			assert_int_equal(stage_blocks_open(&s, &none, 3, &e), 0);
+		else
+			assert_int_equal(stage_ahead_open(&s, 2, BLOCK, &e), 0);
+		assert_int_equal(stream_drain(s, &e), 0);
+		assert_null(stream_close(s));
+		assert_false(stopped);
+	}
+}
+
 static void ahead_close_ends_a_wait_on_a_silent_pipe(void **state)
 {
 	struct err e = {0};
@@ -276,6 +326,7 @@ int main(void)
 		cmocka_unit_test(ahead_error_and_end_are_sticky),
 		cmocka_unit_test(ahead_close_after_any_number_of_blocks_is_prompt),
 		cmocka_unit_test(ahead_close_ends_an_upstream_that_waits),
+		cmocka_unit_test(ahead_and_blocks_closed_behind_the_end_stop_nobody),
 		cmocka_unit_test(ahead_close_ends_a_wait_on_a_silent_pipe),
 		cmocka_unit_test(ahead_cancel_flag_of_the_source_wakes_the_taker),
 		cmocka_unit_test(ahead_thread_takes_no_signals),
