@@ -104,7 +104,7 @@ static int emit_quoted(struct guard *g, struct err *e)
 	for (size_t i = 0; rc == 0 && i < g->lex.length; i++) {
 		const char *special = "\"\\\n\r\t", *names = "\"\\nrt";
 		const char *hit = strchr(special, g->lex.text[i]);
-		char pair[2] = { '\\', hit ? names[hit - special] : 0 };
+		char pair[2] = {'\\', hit ? names[hit - special] : 0};
 
 		rc = hit ? emit(g, pair, 2, e) : emit(g, &g->lex.text[i], 1, e);
 	}
@@ -121,7 +121,7 @@ static int note(struct guard *g, enum node_type type, uint32_t sum, struct err *
 	if (!grow(&notes, &g->note_cap, g->out->count + 1, sizeof(*g->out->notes)))
 		return no_memory(e);
 	g->out->notes = notes;
-	g->out->notes[g->out->count++] = (struct guard_note){ type, g->lex.token_line, sum };
+	g->out->notes[g->out->count++] = (struct guard_note){type, g->lex.token_line, sum};
 	return emit_line(g, e);
 }
 
@@ -146,7 +146,8 @@ static int unexpected(const struct guard *g, const char *wanted, struct err *e)
 		text_printable(l->text, l->length, got, sizeof(got));
 	else if (l->token != TOKEN_END)
 		(void)snprintf(got, sizeof(got), "a value");
-	return LINE_ERROR(l->token_line, E_DESC_SYNTAX, e, "%s is expected here, not %s", wanted, got);
+	return LINE_ERROR(l->token_line, E_DESC_SYNTAX, e, "%s is expected here, not %s", wanted,
+			  got);
 }
 
 static int expect(struct guard *g, const char *any_of, const char *wanted, struct err *e)
@@ -215,7 +216,7 @@ static int take_key(struct guard *g, size_t first, struct err *e)
 	rc = l->json ? emit_quoted(g, e) : emit(g, l->text, l->length, e);
 	if (rc < 0)
 		return rc;
-	g->keys[g->key_count++] = (struct key){ at, g->out->length - at, l->token_line };
+	g->keys[g->key_count++] = (struct key){at, g->out->length - at, l->token_line};
 	g->name_sum = node_sum(0, l->text, l->length + 1);
 	rc = next(g, e);
 	if (rc < 0)
@@ -434,7 +435,8 @@ static int check_bytes(const char *s, size_t n, struct err *e)
 		unsigned char c = (unsigned char)s[i];
 
 		if (c < 0x20 && c != '\t' && c != '\n' && c != '\r')
-			return LINE_ERROR(line, E_DESC_TEXT, e, "the control byte 0x%02x stands here", c);
+			return LINE_ERROR(line, E_DESC_TEXT, e,
+					  "the control byte 0x%02x stands here", c);
 		line += c == '\n';
 	}
 	return 0;
@@ -460,7 +462,7 @@ int guard_walk(struct guarded *out, const void *text, size_t n, const struct nod
 {
 	static const struct node_limits none;
 	const struct node_limits *max = l ? l : &none;
-	struct guard g = { .out = out, .line = 1 };
+	struct guard g = {.out = out, .line = 1};
 	AUTO_FREE char *buffer = NULL;
 	int rc;
 
@@ -479,8 +481,12 @@ int guard_walk(struct guarded *out, const void *text, size_t n, const struct nod
 	buffer = malloc(g.max.string + 1);
 	if (!buffer || emit(&g, "", 0, e) < 0)
 		return no_memory(e);
-	g.lex = (struct lexer){ .at = text, .end = (const char *)text + n, .line = 1,
-				.json = out->json, .max_string = g.max.string, .text = buffer };
+	g.lex = (struct lexer){.at = text,
+			       .end = (const char *)text + n,
+			       .line = 1,
+			       .json = out->json,
+			       .max_string = g.max.string,
+			       .text = buffer};
 	rc = walk_document(&g, e);
 	free(g.keys);
 	if (rc < 0)

@@ -85,7 +85,8 @@ static int put_byte(struct lexer *l, char c, struct err *e)
 {
 	if (l->length >= l->max_string)
 		return LINE_ERROR(l->token_line, E_DESC_LIMIT, e,
-				  "the text that begins here is longer than %zu bytes", l->max_string);
+				  "the text that begins here is longer than %zu bytes",
+				  l->max_string);
 	l->text[l->length++] = c;
 	return 0;
 }
@@ -247,8 +248,8 @@ static int lex_word(struct lexer *l, struct err *e)
 {
 	int rc = 0;
 
-	while (rc == 0 && l->at < l->end && (is_alpha(*l->at) || is_digit(*l->at) ||
-					     strchr("-_*", *l->at)))
+	while (rc == 0 && l->at < l->end &&
+	       (is_alpha(*l->at) || is_digit(*l->at) || strchr("-_*", *l->at)))
 		rc = put_byte(l, *l->at++, e);
 	if (rc < 0)
 		return rc;
@@ -271,7 +272,8 @@ static int lex_word(struct lexer *l, struct err *e)
 
 static int too_big(const struct lexer *l, const char *s, struct err *e)
 {
-	return LINE_ERROR(l->token_line, E_DESC_NUMBER, e, "the number %.60s does not fit 64 bits", s);
+	return LINE_ERROR(l->token_line, E_DESC_NUMBER, e, "the number %.60s does not fit 64 bits",
+			  s);
 }
 
 static int decimal(struct lexer *l, const char *s, size_t n, struct err *e)
@@ -307,7 +309,8 @@ static int floating(struct lexer *l, const char *s, struct err *e)
 {
 	l->real = strtod(s, NULL);
 	if (!isfinite(l->real))
-		return LINE_ERROR(l->token_line, E_DESC_NUMBER, e, "the number %.60s is too large", s);
+		return LINE_ERROR(l->token_line, E_DESC_NUMBER, e, "the number %.60s is too large",
+				  s);
 	l->token = TOKEN_FLOAT;
 	return 0;
 }
@@ -360,7 +363,8 @@ static int classify_number(struct lexer *l, const char *s, struct err *e)
 				  "the number %.60s begins with 0: some read it as octal", s);
 	if (tail && !s[n + tail] && (digits || (!l->json && is_digit(s[n + 1]))))
 		return floating(l, s, e);
-	if (digits && !tail && (!s[n] || (!l->json && (!strcmp(s + n, "L") || !strcmp(s + n, "LL")))))
+	if (digits && !tail &&
+	    (!s[n] || (!l->json && (!strcmp(s + n, "L") || !strcmp(s + n, "LL")))))
 		return decimal(l, s, n, e);
 	return bad_number(l, s, e);
 }

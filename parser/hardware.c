@@ -2,8 +2,8 @@
  * Does a board revision fit what the bundle asks for?
  *
  * A pattern comes from a signed description, yet it must not hold up the installer (T44). glibc
- * matches extended expressions without backtracking as long as nothing refers back and no submatch is
- * asked for. What still grows is the automaton, because every repetition is a copy of what is
+ * matches extended expressions without backtracking as long as nothing refers back and no submatch
+ * is asked for. What still grows is the automaton, because every repetition is a copy of what is
  * repeated: (((a+)+)+)+ doubles with each '+', [ab]{0,255} is 255 sets. So references back are
  * refused, and so is a pattern that unfolds to more than 512 characters; the worst found below
  * that bound takes 51 ms against 256 characters.
@@ -23,7 +23,7 @@ enum { LENGTH_MAX = 256, WEIGHT_MAX = 512 };
 /* characters that a pattern unfolds to, while it is walked */
 struct weight {
 	unsigned long sum[LENGTH_MAX + 1]; /* of each group that is open */
-	unsigned long last;                /* of what a repetition would repeat */
+	unsigned long last;		   /* of what a repetition would repeat */
 	unsigned depth;
 };
 
@@ -113,7 +113,7 @@ static const char *weigh_one(struct weight *w, const char *p)
 /* NULL, or why this pattern may cost too much */
 static const char *too_costly(const char *p)
 {
-	struct weight w = { .depth = 0 };
+	struct weight w = {.depth = 0};
 
 	while (*p) {
 		if (*p == '\\' && p[1] >= '1' && p[1] <= '9')
@@ -142,9 +142,11 @@ static int match(const char *pattern, const char *revision, struct err *e)
 			       rc == REG_ESPACE ? ENOMEM : EINVAL,
 			       "the pattern %s%.80s cannot be used: %s", PREFIX, pattern, why);
 	}
+	errno = 0;
 	rc = regexec(&re, revision, 0, NULL, 0);
 	regfree(&re);
-	if (rc && rc != REG_NOMATCH)
+	/* glibc says 'no match' where it had no memory to look */
+	if (rc && (rc != REG_NOMATCH || errno == ENOMEM))
 		return err_set(e, E_MEMORY, ENOMEM, "no memory to match %s%.80s", PREFIX, pattern);
 	return rc == 0;
 }
@@ -153,7 +155,8 @@ int hardware_matches(const char *pattern, const char *revision, struct err *e)
 {
 	if (strlen(pattern) > LENGTH_MAX || strlen(revision) > LENGTH_MAX)
 		return err_set(e, E_HARDWARE, EINVAL,
-			       "a hardware revision or its pattern is longer than %d bytes", LENGTH_MAX);
+			       "a hardware revision or its pattern is longer than %d bytes",
+			       LENGTH_MAX);
 	if (strncmp(pattern, PREFIX, strlen(PREFIX)))
 		return !strcmp(pattern, revision);
 	return match(pattern + strlen(PREFIX), revision, e);

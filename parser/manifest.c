@@ -133,15 +133,15 @@ static int fill_draft(struct manifest_draft *d, const struct draft_context *c, s
 	return rc < 0 ? rc : check_whole(&d->m, e);
 }
 
-int manifest_parse(struct manifest **m, const void *text, size_t n, const struct manifest_options *o,
-		   struct err *e)
+int manifest_parse(struct manifest **m, const void *text, size_t n,
+		   const struct manifest_options *o, struct err *e)
 {
 	struct manifest_draft *d;
 	const struct node *root;
 	struct selector s;
 	struct arena *a = arena_new(ARENA_MAX);
-	struct draft_context c = { o, a, &s };
-	const struct node_limits limits = { .bytes = o->max_bytes };
+	struct draft_context c = {o, a, &s};
+	const struct node_limits limits = {.bytes = o->max_bytes};
 	int rc;
 
 	d = a ? arena_alloc(a, sizeof(*d)) : NULL;

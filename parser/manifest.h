@@ -55,7 +55,7 @@ struct entry {
 	unsigned aes_key_len;
 	struct hash_list hashes;
 	int compressed; /* enum codec */
-	int encrypted;  /* row of the table of ciphers, 0 = no: entry_cipher() */
+	int encrypted;	/* row of the table of ciphers, 0 = no: entry_cipher() */
 	bool has_size, has_offset, has_sha256, has_ivt, has_aes_key, has_decompressed_size;
 	bool installed_directly, install_if_different, install_if_higher, preserve_attributes;
 	const struct property *props;
@@ -100,15 +100,15 @@ struct selection {
 
 struct manifest_options {
 	struct selection sel;
-	bool strict;       /* unknown keys and loose habits are errors */
+	bool strict;	    /* unknown keys and loose habits are errors */
 	bool hash_required; /* every entry with a file name needs sha256 */
 	size_t max_bytes;   /* of the text, 0 = 1 MiB */
 	void (*note)(void *arg, const char *text);
 	void *arg;
 };
 
-int manifest_parse(struct manifest **m, const void *text, size_t n, const struct manifest_options *o,
-		   struct err *e);
+int manifest_parse(struct manifest **m, const void *text, size_t n,
+		   const struct manifest_options *o, struct err *e);
 void manifest_free(struct manifest *m);
 
 /* "images[0] (rootfs.ext4, line 12)" for messages */
@@ -118,6 +118,7 @@ void entry_label(const struct entry *t, char *out, size_t n);
 extern const struct schema manifest_schema, entry_schema, boot_var_schema;
 
 /* the sets and modes that a description offers, "set,mode" each: for inspect and messages */
-int manifest_selections(const void *text, size_t n, struct strings *out, struct arena *a, struct err *e);
+int manifest_selections(const void *text, size_t n, struct strings *out, struct arena *a,
+			struct err *e);
 
 #endif

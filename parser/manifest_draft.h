@@ -19,8 +19,9 @@ struct entry_draft {
 enum { SELECT_LEVELS = 4 };
 struct selector {
 	const struct node *root;
-	const struct node *levels[SELECT_LEVELS]; /* where to search, first to last; NULL = not there */
-	unsigned follows; /* links followed so far */
+	const struct node
+		*levels[SELECT_LEVELS]; /* where to search, first to last; NULL = not there */
+	unsigned follows;		/* links followed so far */
 };
 
 int select_open(struct selector *s, const struct node *root, const struct selection *sel,

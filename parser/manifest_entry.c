@@ -49,7 +49,7 @@ static int property_values(struct property *p, const struct node *n, struct aren
 		values[i++] = n->string;
 	node_for_each(v, n)
 		values[i++] = v->string;
-	*p = (struct property){ n->name, values, count };
+	*p = (struct property){n->name, values, count};
 	return 0;
 }
 
@@ -82,8 +82,10 @@ static int fill_properties(const struct collect *k, struct entry_draft *d, struc
 		else if (k->schema.strict)
 			rc = refuse(n, E_PROPERTY, "must be a text or a list of texts", e);
 		else
-			schema_note(&k->schema, n, "property %s is neither a text nor a list of "
-				    "texts and is ignored", n->name);
+			schema_note(&k->schema, n,
+				    "property %s is neither a text nor a list of "
+				    "texts and is ignored",
+				    n->name);
 		if (rc < 0)
 			return rc;
 	}
@@ -111,7 +113,8 @@ static int check_filename(const struct entry *t, const struct node *n, struct er
 	const char *f = t->filename;
 
 	if (strchr(f, '/') || !strcmp(f, ".") || !strcmp(f, ".."))
-		return refuse(at, E_DESC_VALUE, "is the name of a member: without '/', '.' and '..'", e);
+		return refuse(at, E_DESC_VALUE,
+			      "is the name of a member: without '/', '.' and '..'", e);
 	if (text_has_control(f, strlen(f)) || strpbrk(f, "\t\r\n"))
 		return refuse(at, E_DESC_VALUE, "has control bytes", e);
 	if (t->parts && strlen(f) > 255 - strlen(".001"))
@@ -128,8 +131,8 @@ static int check_hash_list(const struct entry *t, const struct node *n, struct e
 	if (t->hashes.name && !node_find(n, "hash-list-sha256"))
 		return refuse(n, E_DESC_HASH, "has hash-list without hash-list-sha256", e);
 	if (!t->hashes.name && (block || node_find(n, "hash-list-sha256")))
-		return refuse(n, E_DESC_MISSING, "has hash-block or hash-list-sha256 without hash-list",
-			      e);
+		return refuse(n, E_DESC_MISSING,
+			      "has hash-block or hash-list-sha256 without hash-list", e);
 	if (t->hashes.name && strchr(t->hashes.name, '/'))
 		return refuse(node_find(n, "hash-list"), E_DESC_VALUE,
 			      "is the name of a member, without '/'", e);
@@ -157,7 +160,8 @@ static int default_type(struct entry *t, const struct node *n, struct err *e)
 		t->type = "bootloader";
 		break;
 	}
-	return t->type ? 0 : refuse(n, E_DESC_MISSING, "has neither type, device, slot nor volume", e);
+	return t->type ? 0
+		       : refuse(n, E_DESC_MISSING, "has neither type, device, slot nor volume", e);
 }
 
 static int check_entry(const struct collect *k, struct entry *t, const struct node *n,
@@ -185,7 +189,8 @@ static void note_habits(const struct collect *k, const struct node *n)
 	const struct node *compressed = node_find(n, "compressed");
 
 	if (compressed && compressed->type == NODE_BOOL && compressed->integer)
-		schema_note(&k->schema, compressed, "compressed = true is the old form of \"zlib\"");
+		schema_note(&k->schema, compressed,
+			    "compressed = true is the old form of \"zlib\"");
 }
 
 static int fill_entry(struct collect *k, struct entry_draft *d, const struct node *n, struct err *e)
@@ -238,7 +243,7 @@ static int add_entry(void *arg, const struct node *n, struct err *e)
 static int collect_section(struct collect *k, const struct node *list, enum section section,
 			   struct err *e)
 {
-	const struct select_each each = { add_entry, k };
+	const struct select_each each = {add_entry, k};
 
 	k->section = section;
 	k->index = 0;
@@ -249,7 +254,7 @@ static int collect_section(struct collect *k, const struct node *list, enum sect
 
 int manifest_entries(struct manifest_draft *d, const struct draft_context *c, struct err *e)
 {
-	struct collect k = { .c = c, .schema = entry_schema };
+	struct collect k = {.c = c, .schema = entry_schema};
 	struct entry *all;
 	size_t n = 0;
 	int rc;
@@ -315,7 +320,8 @@ static int add_var(void *arg, const struct node *n, struct err *e)
 	/* the first one of a name counts, as existing bundles have it */
 	for (const struct var_cell *v = k->first; v; v = v->next)
 		if (!strcmp(v->v.name, cell->v.name)) {
-			schema_note(&k->schema, n, "%s is set in line %u already; this one is ignored",
+			schema_note(&k->schema, n,
+				    "%s is set in line %u already; this one is ignored",
 				    cell->v.name, v->v.line);
 			return 0;
 		}
@@ -344,7 +350,7 @@ static int finish_vars(const struct collect_vars *k, const struct boot_var **out
 static int collect_vars(struct collect_vars *k, const struct node *list, enum section section,
 			struct err *e)
 {
-	const struct select_each each = { add_var, k };
+	const struct select_each each = {add_var, k};
 
 	k->section = section;
 	k->schema.name = section_name(section);
@@ -354,7 +360,7 @@ static int collect_vars(struct collect_vars *k, const struct node *list, enum se
 
 int manifest_variables(struct manifest_draft *d, const struct draft_context *c, struct err *e)
 {
-	struct collect_vars env = { .c = c, .schema = boot_var_schema }, vars;
+	struct collect_vars env = {.c = c, .schema = boot_var_schema}, vars;
 	int rc;
 
 	env.schema.strict = c->o->strict;

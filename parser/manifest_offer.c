@@ -91,7 +91,8 @@ static int look_for_sets(struct offers *o, const struct node *software, struct e
 	return 0;
 }
 
-int manifest_selections(const void *text, size_t n, struct strings *out, struct arena *a, struct err *e)
+int manifest_selections(const void *text, size_t n, struct strings *out, struct arena *a,
+			struct err *e)
 {
 	const struct selection none = {NULL, NULL, NULL};
 	struct offers o = {.arena = a};

@@ -82,7 +82,8 @@ static int follow(struct selector *s, const struct node **n, unsigned hops, stru
 	int rc = 0;
 
 	if (hops >= MOST_HOPS)
-		return bad_link(link, "is one of more than 10 in a row, or leads back to itself", e);
+		return bad_link(link, "is one of more than 10 in a row, or leads back to itself",
+				e);
 	if (++s->follows > MOST_FOLLOWS)
 		return bad_link(link, "is one of more than 4096", e);
 	if (ref->type != NODE_STRING || ref->string[0] != '#' || strlen(ref->string) < 3)
@@ -130,13 +131,16 @@ int select_open(struct selector *s, const struct node *root, const struct select
 		struct err *e)
 {
 	const char *const words[SELECT_LEVELS][3] = {
-		{ sel->board, sel->set, sel->mode }, { sel->set, sel->mode }, { sel->board }, { NULL },
+		{sel->board, sel->set, sel->mode},
+		{sel->set, sel->mode},
+		{sel->board},
+		{NULL},
 	};
-	const unsigned depth[SELECT_LEVELS] = { 3, 2, 1, 0 };
+	const unsigned depth[SELECT_LEVELS] = {3, 2, 1, 0};
 	const struct node *software = node_find(root, "software");
 	int rc;
 
-	*s = (struct selector){ .root = root };
+	*s = (struct selector){.root = root};
 	if (!software)
 		return err_set(e, E_DESC_MISSING, 0, "there is no group 'software'");
 	rc = resolve(s, &software, 0, e);
@@ -162,8 +166,10 @@ static int wrong_list(const struct node *n, struct err *e)
 	char path[192];
 
 	node_path(n, path, sizeof(path));
-	return err_at(e, err_set(e, E_DESC_TYPE, 0, "%s must be a list of groups, not %s", path,
-				 node_type_name(n->type)), "%s, line %u", path, n->line);
+	return err_at(e,
+		      err_set(e, E_DESC_TYPE, 0, "%s must be a list of groups, not %s", path,
+			      node_type_name(n->type)),
+		      "%s, line %u", path, n->line);
 }
 
 static int each_item(struct selector *s, const struct node *n, const struct select_each *each,

@@ -9,6 +9,8 @@ enum {
 	VARIABLES = SECTION_BOOTENV | SECTION_VARS,
 };
 
+/* a row is read as a row */
+/* clang-format off */
 #define TOP_AT(field) .where = TOP, .at = offsetof(struct manifest_draft, field)
 #define TOP_LIST(key, field, text) \
 	{ .name = key, .type = ATTR_LIST, TOP_AT(field), .help = text }
@@ -159,3 +161,4 @@ const struct schema boot_var_schema = {
 	.name = "variable", .rows = variables, .count = ARRAY_SIZE(variables), .where = VARIABLES,
 	.unknown = E_DESC_UNKNOWN,
 };
+/* clang-format on */

@@ -76,14 +76,15 @@ int node_parse(const struct node **root, const void *text, size_t n, struct aren
 	       const struct node_limits *l, struct err *e)
 {
 	struct guarded seen;
-	struct node_builder b = { .arena = a, .seen = &seen };
+	struct node_builder b = {.arena = a, .seen = &seen};
 	int rc = guard_walk(&seen, text, n, l, e);
 
 	if (rc < 0)
 		return rc;
 	rc = seen.json ? node_from_json(&b, e) : node_from_config(&b, e);
 	if (rc == 0 && b.next != seen.count)
-		rc = err_set(e, E_DESC_SYNTAX, 0, "the library lost %zu values", seen.count - b.next);
+		rc = err_set(e, E_DESC_SYNTAX, 0, "the library lost %zu values",
+			     seen.count - b.next);
 	guarded_clear(&seen);
 	if (rc == 0)
 		*root = b.root;
@@ -135,8 +136,9 @@ void node_path(const struct node *n, char *out, size_t size)
 const char *node_type_name(enum node_type t)
 {
 	static const char *const names[] = {
-		[NODE_GROUP] = "a group", [NODE_LIST] = "a list", [NODE_STRING] = "a text",
-		[NODE_INT] = "a number", [NODE_BOOL] = "true or false", [NODE_FLOAT] = "a fraction",
+		[NODE_GROUP] = "a group",      [NODE_LIST] = "a list",
+		[NODE_STRING] = "a text",      [NODE_INT] = "a number",
+		[NODE_BOOL] = "true or false", [NODE_FLOAT] = "a fraction",
 		[NODE_NULL] = "null",
 	};
 

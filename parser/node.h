@@ -20,12 +20,12 @@ enum node_type { NODE_GROUP, NODE_LIST, NODE_STRING, NODE_INT, NODE_BOOL, NODE_F
 
 struct node {
 	enum node_type type;
-	const char *name;   /* key in a group, NULL in a list */
+	const char *name; /* key in a group, NULL in a list */
 	unsigned line;
 	const struct node *parent, *child, *next; /* in document order */
-	size_t count;       /* children */
-	const char *string; /* NODE_STRING, without NUL inside */
-	int64_t integer;    /* NODE_INT, NODE_BOOL (0, 1) */
+	size_t count;				  /* children */
+	const char *string;			  /* NODE_STRING, without NUL inside */
+	int64_t integer;			  /* NODE_INT, NODE_BOOL (0, 1) */
 };
 
 struct node_limits {
@@ -36,8 +36,9 @@ int node_parse(const struct node **root, const void *text, size_t n, struct aren
 	       const struct node_limits *l, struct err *e);
 
 const struct node *node_find(const struct node *group, const char *name); /* lent or NULL */
-#define node_for_each(child_, parent_) \
-	for (const struct node *child_ = (parent_) ? (parent_)->child : NULL; child_; child_ = child_->next)
+#define node_for_each(child_, parent_)                                                             \
+	for (const struct node *child_ = (parent_) ? (parent_)->child : NULL; child_;              \
+	     child_ = child_->next)
 /* "software.images[0].sha256" for messages */
 void node_path(const struct node *n, char *out, size_t size);
 const char *node_type_name(enum node_type t);

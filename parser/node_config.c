@@ -42,7 +42,7 @@ static int value_of(const config_setting_t *s, struct node_value *v)
 static int copy_setting(const config_setting_t *s, struct node_builder *b, struct err *e)
 {
 	struct node *parent = b->parent, *n;
-	struct node_value v = { 0 };
+	struct node_value v = {0};
 	int rc = 0;
 
 	if (value_of(s, &v) < 0)

@@ -47,15 +47,11 @@ static int copy_children(json_t *j, struct node_builder *b, struct err *e)
 	int rc = 0;
 
 	if (json_is_array(j)) {
-		json_array_foreach(j, i, child)
-			if (rc == 0)
-				rc = copy_json(child, NULL, b, e);
+		json_array_foreach(j, i, child) if (rc == 0) rc = copy_json(child, NULL, b, e);
 		return rc;
 	}
 	/* jansson walks an object in the order of its text */
-	json_object_foreach(j, key, child)
-		if (rc == 0)
-			rc = copy_json(child, key, b, e);
+	json_object_foreach(j, key, child) if (rc == 0) rc = copy_json(child, key, b, e);
 	return rc;
 }
 
@@ -63,7 +59,7 @@ static int copy_children(json_t *j, struct node_builder *b, struct err *e)
 static int copy_json(json_t *j, const char *name, struct node_builder *b, struct err *e)
 {
 	struct node *parent = b->parent, *n;
-	struct node_value v = { 0 };
+	struct node_value v = {0};
 	int rc = 0;
 
 	value_of(j, name, &v);

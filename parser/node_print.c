@@ -40,7 +40,7 @@ static int put_quoted(struct printer *p, const char *s)
 	for (; rc == 0 && *s; s++) {
 		const char *special = "\"\\\n\r\t", *names = "\"\\nrt";
 		const char *hit = strchr(special, *s);
-		char pair[2] = { '\\', hit ? names[hit - special] : 0 };
+		char pair[2] = {'\\', hit ? names[hit - special] : 0};
 
 		rc = hit ? put(p, pair, 2) : put(p, s, 1);
 	}
@@ -156,7 +156,7 @@ static int put_node(struct printer *p, const struct node *n, unsigned depth)
 
 int node_print(const struct node *root, char *out, size_t size)
 {
-	struct printer p = { .out = out, .size = size };
+	struct printer p = {.out = out, .size = size};
 	int rc;
 
 	if (!size)

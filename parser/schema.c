@@ -59,7 +59,7 @@ static int fill_string(const struct fill *f, struct err *e)
 
 static int fill_bool(const struct fill *f, struct err *e)
 {
-	static const char *const yes[] = { "enabled", "yes" }, *const no[] = { "disabled", "no" };
+	static const char *const yes[] = {"enabled", "yes"}, *const no[] = {"disabled", "no"};
 
 	if (f->node->type == NODE_BOOL) {
 		*(bool *)f->place = f->node->integer;
@@ -84,8 +84,8 @@ static int check_range(const struct fill *f, uint64_t v, struct err *e)
 
 	if (v >= f->row->min && (!f->row->max || v <= f->row->max))
 		return 0;
-	(void)text_print(text, sizeof(text), "is %" PRIu64 ", allowed is %" PRIu64 " to %" PRIu64, v,
-			 f->row->min, f->row->max ? f->row->max : UINT64_MAX);
+	(void)text_print(text, sizeof(text), "is %" PRIu64 ", allowed is %" PRIu64 " to %" PRIu64,
+			 v, f->row->min, f->row->max ? f->row->max : UINT64_MAX);
 	return refuse(f, E_DESC_NUMBER, text, e);
 }
 
@@ -118,7 +118,8 @@ static int fill_size(const struct fill *f, struct err *e)
 	else if (f->node->type != NODE_STRING)
 		return wrong_type(f, e);
 	else if (text_size(f->node->string, &v) < 0 || v > INT64_MAX)
-		return refuse(f, E_DESC_NUMBER, "is not a size: a whole number, K, M or G behind", e);
+		return refuse(f, E_DESC_NUMBER, "is not a size: a whole number, K, M or G behind",
+			      e);
 	rc = check_range(f, v, e);
 	if (rc == 0)
 		*(uint64_t *)f->place = v;
@@ -129,7 +130,8 @@ static bool hex_length_fits(const struct attr *row, size_t bytes)
 {
 	if (!row->min || row->min >= row->max)
 		return bytes == row->max;
-	return bytes >= row->min && bytes <= row->max && (bytes == 16 || bytes == 24 || bytes == 32);
+	return bytes >= row->min && bytes <= row->max &&
+	       (bytes == 16 || bytes == 24 || bytes == 32);
 }
 
 static int fill_hex(const struct fill *f, struct err *e)
@@ -206,13 +208,13 @@ static int fill_strings(const struct fill *f, struct err *e)
 	if (!list)
 		at[n++] = f->node->string;
 	node_for_each(c, list ? f->node : NULL) {
-		struct fill item = { f->row, c, f->arena, NULL };
+		struct fill item = {f->row, c, f->arena, NULL};
 
 		if (c->type != NODE_STRING)
 			return refuse(&item, E_DESC_TYPE, "must be a text", e);
 		at[n++] = c->string;
 	}
-	*out = (struct strings){ at, n };
+	*out = (struct strings){at, n};
 	return 0;
 }
 
@@ -229,12 +231,14 @@ int schema_set(const struct attr *row, const struct node *value, void *out, stru
 	       struct err *e)
 {
 	static int (*const fillers[])(const struct fill *, struct err *) = {
-		[ATTR_STRING] = fill_string, [ATTR_BOOL] = fill_bool, [ATTR_INT] = fill_int,
-		[ATTR_SIZE] = fill_size, [ATTR_HEX] = fill_hex, [ATTR_ENUM] = fill_enum,
+		[ATTR_STRING] = fill_string,	 [ATTR_BOOL] = fill_bool,
+		[ATTR_INT] = fill_int,		 [ATTR_SIZE] = fill_size,
+		[ATTR_HEX] = fill_hex,		 [ATTR_ENUM] = fill_enum,
 		[ATTR_BOOL_OR_ENUM] = fill_enum, [ATTR_STRINGS] = fill_strings,
-		[ATTR_GROUP] = fill_node, [ATTR_LIST] = fill_node, [ATTR_SWITCH] = fill_bool,
+		[ATTR_GROUP] = fill_node,	 [ATTR_LIST] = fill_node,
+		[ATTR_SWITCH] = fill_bool,
 	};
-	struct fill f = { row, value, a, (char *)out + row->at };
+	struct fill f = {row, value, a, (char *)out + row->at};
 	int rc = fillers[row->type](&f, e);
 
 	if (rc == 0 && row->has)
@@ -280,7 +284,8 @@ int schema_unknown(const struct schema *s, const struct node *n, struct err *e)
 		schema_note(s, n, "%s%s", shown, hint);
 		return 0;
 	}
-	return err_at(e, err_set(e, s->unknown, 0, "%s%s", shown, hint), "%s, line %u", path, n->line);
+	return err_at(e, err_set(e, s->unknown, 0, "%s%s", shown, hint), "%s, line %u", path,
+		      n->line);
 }
 
 const struct attr *schema_find(const struct schema *s, const char *name)
@@ -309,12 +314,17 @@ int schema_fill(const struct schema *s, const struct node *group, void *out, str
 const char *attr_type_name(const struct attr *a)
 {
 	static const char *const names[] = {
-		[ATTR_STRING] = "a text", [ATTR_BOOL] = "true or false",
-		[ATTR_INT] = "a whole number", [ATTR_SIZE] = "a size",
-		[ATTR_HEX] = "hexadecimal digits in quotes", [ATTR_ENUM] = "a word",
+		[ATTR_STRING] = "a text",
+		[ATTR_BOOL] = "true or false",
+		[ATTR_INT] = "a whole number",
+		[ATTR_SIZE] = "a size",
+		[ATTR_HEX] = "hexadecimal digits in quotes",
+		[ATTR_ENUM] = "a word",
 		[ATTR_BOOL_OR_ENUM] = "true, false or a word",
-		[ATTR_STRINGS] = "a text or a list of texts", [ATTR_GROUP] = "a group",
-		[ATTR_LIST] = "a list of groups", [ATTR_SWITCH] = "enabled or disabled",
+		[ATTR_STRINGS] = "a text or a list of texts",
+		[ATTR_GROUP] = "a group",
+		[ATTR_LIST] = "a list of groups",
+		[ATTR_SWITCH] = "enabled or disabled",
 	};
 
 	return names[a->type];

@@ -23,10 +23,10 @@ enum attr_type {
 	ATTR_HEX,    /* uint8_t[max]; exactly max bytes, or any of 16, 24, 32 when min < max */
 	ATTR_ENUM,   /* int; 'values' lists the words, the index counts */
 	ATTR_BOOL_OR_ENUM, /* int; true = 1, false = 0, or a word of 'values' */
-	ATTR_STRINGS, /* struct strings; a list, or one string */
-	ATTR_GROUP,  /* const struct node *: the caller reads it */
-	ATTR_LIST,   /* const struct node *: a list, or one group counted as a list of one */
-	ATTR_SWITCH, /* bool; true, false, or "enabled", "disabled", "yes", "no" */
+	ATTR_STRINGS,	   /* struct strings; a list, or one string */
+	ATTR_GROUP,	   /* const struct node *: the caller reads it */
+	ATTR_LIST,	   /* const struct node *: a list, or one group counted as a list of one */
+	ATTR_SWITCH,	   /* bool; true, false, or "enabled", "disabled", "yes", "no" */
 };
 
 struct strings {
@@ -37,23 +37,23 @@ struct strings {
 struct attr {
 	const char *name;
 	enum attr_type type;
-	unsigned where;      /* a set of the table's own places (sections, groups) */
-	size_t at;           /* offsetof in the struct */
-	size_t has;          /* offsetof a bool that says 'present'; 0 = none (never put a flag at 0) */
-	uint64_t min, max;   /* of numbers; lengths of strings and hex */
+	unsigned where; /* a set of the table's own places (sections, groups) */
+	size_t at;	/* offsetof in the struct */
+	size_t has;	/* offsetof a bool that says 'present'; 0 = none (never put a flag at 0) */
+	uint64_t min, max; /* of numbers; lengths of strings and hex */
 	const char *const *values;
-	const char *dflt;    /* text of the default, for the manual; NULL = none */
+	const char *dflt; /* text of the default, for the manual; NULL = none */
 	const char *help;
-	enum errcode code;   /* what a bad value is; 0 = E_DESC_TYPE / E_DESC_NUMBER / E_DESC_VALUE */
+	enum errcode code; /* what a bad value is; 0 = E_DESC_TYPE / E_DESC_NUMBER / E_DESC_VALUE */
 };
 
 struct schema {
-	const char *name;        /* "images", "globals": for messages */
+	const char *name; /* "images", "globals": for messages */
 	const struct attr *rows;
 	size_t count;
-	unsigned where;          /* rows of these places count */
-	bool strict;             /* unknown keys are errors */
-	enum errcode unknown;    /* E_DESC_UNKNOWN, E_CONFIG */
+	unsigned where;				   /* rows of these places count */
+	bool strict;				   /* unknown keys are errors */
+	enum errcode unknown;			   /* E_DESC_UNKNOWN, E_CONFIG */
 	void (*note)(void *arg, const char *text); /* unknown keys and the like; may be NULL */
 	void *arg;
 };

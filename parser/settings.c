@@ -26,7 +26,8 @@ static int refuse(const struct node *n, const char *text, struct err *e)
 	char path[192];
 
 	node_path(n, path, sizeof(path));
-	return err_at(e, err_set(e, E_CONFIG, 0, "%s %s", path, text), "%s, line %u", path, n->line);
+	return err_at(e, err_set(e, E_CONFIG, 0, "%s %s", path, text), "%s, line %u", path,
+		      n->line);
 }
 
 int settings_new(struct settings **out, struct err *e)
@@ -124,7 +125,7 @@ static int fill_slot(struct slot_setting *slot, const struct node *n, struct are
 			rc = refuse(key, "must be a path: rootfs = \"/dev/...\"", e);
 		else
 			slot->places[slot->place_count++] =
-				(struct slot_place){ key->name, key->string };
+				(struct slot_place){key->name, key->string};
 		if (rc < 0)
 			return rc;
 	}
@@ -231,7 +232,7 @@ static void check_section(const struct reading *r, const struct node *group, uns
 	}
 	node_for_each(n, group) {
 		const struct attr *row = schema_find(&s, n->name);
-		struct err e = { 0 };
+		struct err e = {0};
 
 		if (!row)
 			(void)schema_unknown(&s, n, &e);
@@ -272,13 +273,20 @@ struct known {
 };
 
 static const struct known known[] = {
-	{ "globals", 0, false }, { "update-types", 0, false }, { "versions", 0, false },
-	{ "wfx", 0, false }, /* the Lua server's own */
-	{ "identify", GROUP_NAMED, true }, { "custom-http-headers", GROUP_NAMED, true },
-	{ "processes", GROUP_PROCESSES, true }, { "logcolors", GROUP_COLORS, false },
-	{ "suricatta", GROUP_SURICATTA, false }, { "hawkbit", GROUP_SURICATTA, false },
-	{ "gservice", GROUP_GSERVICE, false }, { "download", GROUP_DOWNLOAD, false },
-	{ "delta", GROUP_DELTA, false }, { "webserver", GROUP_WEBSERVER, false },
+	{"globals", 0, false},
+	{"update-types", 0, false},
+	{"versions", 0, false},
+	{"wfx", 0, false}, /* the Lua server's own */
+	{"identify", GROUP_NAMED, true},
+	{"custom-http-headers", GROUP_NAMED, true},
+	{"processes", GROUP_PROCESSES, true},
+	{"logcolors", GROUP_COLORS, false},
+	{"suricatta", GROUP_SURICATTA, false},
+	{"hawkbit", GROUP_SURICATTA, false},
+	{"gservice", GROUP_GSERVICE, false},
+	{"download", GROUP_DOWNLOAD, false},
+	{"delta", GROUP_DELTA, false},
+	{"webserver", GROUP_WEBSERVER, false},
 };
 
 static void note_unknown_group(const struct reading *r, const struct node *n)
@@ -348,11 +356,11 @@ static int as_config_error(const struct err *why, struct err *e)
 	return why->object[0] ? err_at(e, rc, "%s", why->object) : rc;
 }
 
-int settings_parse(struct settings *s, const void *text, size_t n, void (*note)(void *, const char *),
-		   void *arg, struct err *e)
+int settings_parse(struct settings *s, const void *text, size_t n,
+		   void (*note)(void *, const char *), void *arg, struct err *e)
 {
-	struct reading r = { .s = s, .note = note, .arg = arg };
-	struct err why = { 0 };
+	struct reading r = {.s = s, .note = note, .arg = arg};
+	struct err why = {0};
 	int rc = node_parse(&r.root, text, n, s->arena, NULL, &why);
 
 	rc = rc < 0 ? as_config_error(&why, e) : fill_settings(&r, e);

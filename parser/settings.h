@@ -16,11 +16,11 @@
 
 struct slot_setting {
 	const char *name;
-	const char *cmdline;              /* words that the kernel command line has when this slot runs */
-	const struct node *env;           /* name = "value": what makes the boot loader choose it */
+	const char *cmdline;	/* words that the kernel command line has when this slot runs */
+	const struct node *env; /* name = "value": what makes the boot loader choose it */
 	struct slot_place {
-		const char *role, *path;  /* "rootfs", "/dev/mmcblk0p2" */
-	} *places;
+		const char *role, *path; /* "rootfs", "/dev/mmcblk0p2" */
+	} * places;
 	size_t place_count;
 };
 
@@ -34,7 +34,8 @@ struct update_policy {
 
 struct settings {
 	/* COMPAT 6, globals */
-	const char *bootloader, *public_key_file, *ca_path, *crl_path, *aes_key_file, *decryption_key_file;
+	const char *bootloader, *public_key_file, *ca_path, *crl_path, *aes_key_file,
+		*decryption_key_file;
 	const char *mtd_blacklist, *namespace_vars, *gen_swversions, *fwenv_config, *cert_purpose;
 	const char *forced_signer_name, *select, *gpg_home, *gpg_protocol;
 	const char *hash_provider, *decrypt_provider, *digest_provider;
@@ -48,10 +49,11 @@ struct settings {
 	const struct update_policy *types;
 	size_t type_count;
 	/* ours */
-	const char *state_dir, *spool_dir, *run_dir, *bootenv_path, *versions_file, *hwrevision_file;
+	const char *state_dir, *spool_dir, *run_dir, *bootenv_path, *versions_file,
+		*hwrevision_file;
 	const char *state_variable; /* ustate */
 	bool allow_unsigned, strict, strict_members, require_redundant_env, verify_writes;
-	int direct_io;      /* enum blkdev_direct */
+	int direct_io;	    /* enum blkdev_direct */
 	int compare_writes; /* enum blkdev_compare */
 	int cpio_loose;
 	uint64_t mem_max, max_members, threads, lock_timeout;
@@ -61,16 +63,16 @@ struct settings {
 	struct strings accepted_select;
 	const struct node *versions; /* list {name, version}, replaces the file */
 	/* not keys: what the program was told */
-	const char *file;           /* where this was read */
-	bool compat;                /* an existing swupdate.cfg, or called as swupdate */
+	const char *file; /* where this was read */
+	bool compat;	  /* an existing swupdate.cfg, or called as swupdate */
 	const char *board, *revision;
 	bool dry_run;
 	struct arena *arena;
 };
 
 int settings_new(struct settings **s, struct err *e); /* defaults */
-int settings_parse(struct settings *s, const void *text, size_t n, void (*note)(void *, const char *),
-		   void *arg, struct err *e);
+int settings_parse(struct settings *s, const void *text, size_t n,
+		   void (*note)(void *, const char *), void *arg, struct err *e);
 void settings_free(struct settings *s);
 
 /* tables by group name for the manual; NULL past the last */

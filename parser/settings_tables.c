@@ -3,6 +3,8 @@
 
 enum { ALWAYS = 1 };
 
+/* a row is read as a row */
+/* clang-format off */
 #define AT(field) .where = ALWAYS, .at = offsetof(struct settings_draft, s.field), .code = E_CONFIG
 #define TEXT(key, field, text) { .name = key, .type = ATTR_STRING, AT(field), .help = text }
 #define FLAG(key, field, text) \
@@ -239,3 +241,4 @@ const struct schema *settings_schema(size_t i)
 	i -= ARRAY_SIZE(first);
 	return i < ARRAY_SIZE(others) ? others + i : NULL;
 }
+/* clang-format on */

@@ -1,9 +1,10 @@
 /*
  * Versions, and files that list them.
  *
- * Numbers: digits and dots, four fields of 16 bits. Semver as existing devices take it: one field or more, of
- * which three count, then a prerelease; build metadata is ignored. Everything else is compared
- * byte by byte. Where SWUpdate 2022.12 calls 1.0.0-9 and 1.0.0-10 equal, they are ordered here.
+ * Numbers: digits and dots, four fields of 16 bits. Semver as existing devices take it: one field
+ * or more, of which three count, then a prerelease; build metadata is ignored. Everything else is
+ * compared byte by byte. Where SWUpdate 2022.12 calls 1.0.0-9 and 1.0.0-10 equal, they are ordered
+ * here.
  */
 #include "parser/version.h"
 
@@ -77,7 +78,7 @@ static bool parse_fields(const char **v, struct semver *s)
 		if (!n)
 			return false;
 		if (i < 3)
-			s->field[i] = (struct span){ *v, n };
+			s->field[i] = (struct span){*v, n};
 		*v += n;
 		if (**v != '.')
 			return true;
@@ -90,7 +91,7 @@ static bool parse_semver(const char *v, struct semver *s)
 	if (!parse_fields(&v, s))
 		return false;
 	if (*v == '-') {
-		s->pre = (struct span){ v + 1, strspn(v + 1, WORDS) };
+		s->pre = (struct span){v + 1, strspn(v + 1, WORDS)};
 		if (!s->pre.length)
 			return false;
 		v += 1 + s->pre.length;
@@ -102,7 +103,7 @@ static bool parse_semver(const char *v, struct semver *s)
 
 static struct span next_identifier(struct span *rest)
 {
-	struct span id = { rest->at, 0 };
+	struct span id = {rest->at, 0};
 
 	while (id.length < rest->length && id.at[id.length] != '.')
 		id.length++;
@@ -191,7 +192,7 @@ static char *copy(struct span s)
 
 static int append(struct version_list *l, struct span name, struct span version)
 {
-	struct version_item *items, it = { copy(name), copy(version) };
+	struct version_item *items, it = {copy(name), copy(version)};
 
 	items = it.name && it.version ? realloc(l->items, (l->count + 1) * sizeof(*items)) : NULL;
 	if (!items) {
@@ -206,7 +207,7 @@ static int append(struct version_list *l, struct span name, struct span version)
 
 static struct span next_word(const char **at, const char *end)
 {
-	struct span s = { NULL, 0 };
+	struct span s = {NULL, 0};
 
 	while (*at < end && (**at == ' ' || **at == '\t' || **at == '\r'))
 		(*at)++;
@@ -235,9 +236,11 @@ static int parse_lines(struct version_list *l, const char *at, const char *end, 
 		if (!stop)
 			stop = end;
 		if (memchr(at, '\0', (size_t)(stop - at)))
-			return err_set(e, E_CONFIG, 0, "line %u of a list of versions holds a NUL", line);
+			return err_set(e, E_CONFIG, 0, "line %u of a list of versions holds a NUL",
+				       line);
 		if (l->count >= 4096)
-			return err_set(e, E_CONFIG, 0, "a list of versions has more than 4096 lines");
+			return err_set(e, E_CONFIG, 0,
+				       "a list of versions has more than 4096 lines");
 		if (parse_line(l, at, stop) < 0)
 			return err_set(e, E_MEMORY, ENOMEM, "no memory for a list of versions");
 		at = stop + (stop < end);
@@ -249,7 +252,7 @@ int version_list_parse(struct version_list *l, const char *text, size_t n, struc
 {
 	int rc;
 
-	*l = (struct version_list){ NULL, 0 };
+	*l = (struct version_list){NULL, 0};
 	rc = n ? parse_lines(l, text, text + n, e) : 0;
 	if (rc < 0)
 		version_list_clear(l);
@@ -273,7 +276,7 @@ const char *version_list_find(const struct version_list *l, const char *name)
 
 int version_list_put(struct version_list *l, const char *name, const char *version)
 {
-	struct span n = { name, strlen(name) }, v = { version, strlen(version) };
+	struct span n = {name, strlen(name)}, v = {version, strlen(version)};
 	struct version_item *it = find(l, name);
 	char *fresh;
 
@@ -294,5 +297,5 @@ void version_list_clear(struct version_list *l)
 		free(l->items[i].version);
 	}
 	free(l->items);
-	*l = (struct version_list){ NULL, 0 };
+	*l = (struct version_list){NULL, 0};
 }

@@ -15,7 +15,7 @@ int hardware_matches(const char *pattern, const char *revision, struct err *e);
 struct version_list {
 	struct version_item {
 		char *name, *version;
-	} *items;
+	} * items;
 	size_t count;
 };
 int version_list_parse(struct version_list *l, const char *text, size_t n, struct err *e);

@@ -15,7 +15,7 @@ void parse_note(void *arg, const char *text)
 
 struct parse_tree parse_tree_n(const char *text, size_t n, const struct node_limits *l)
 {
-	struct parse_tree t = { .arena = arena_new(64 << 20) };
+	struct parse_tree t = {.arena = arena_new(64 << 20)};
 	/* a copy of the exact size, so that ASan sees a read behind it */
 	char *copy = malloc(n ? n : 1);
 
@@ -72,9 +72,9 @@ void parse_tree_fails(const char *text, enum errcode code, unsigned line)
 
 struct parse_manifest parse_manifest(const char *text, const struct manifest_options *given)
 {
-	static const struct manifest_options usual = { .hash_required = true };
+	static const struct manifest_options usual = {.hash_required = true};
 	struct manifest_options o = given ? *given : usual;
-	struct parse_manifest p = { .rc = 0 };
+	struct parse_manifest p = {.rc = 0};
 	size_t n = strlen(text);
 	char *copy = malloc(n ? n : 1);
 
@@ -91,8 +91,8 @@ struct parse_manifest parse_body(const char *body)
 {
 	char text[16384];
 
-	assert_in_range(snprintf(text, sizeof(text), "software = { version = \"1\";\n%s\n}", body), 1,
-			sizeof(text) - 1);
+	assert_in_range(snprintf(text, sizeof(text), "software = { version = \"1\";\n%s\n}", body),
+			1, sizeof(text) - 1);
 	return parse_manifest(text, NULL);
 }
 

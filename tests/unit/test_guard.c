@@ -44,8 +44,10 @@ static void t33_include_is_refused_in_every_form(void **state)
 static void t33_include_in_texts_and_comments_is_only_text(void **state)
 {
 	(void)state;
-	parse_tree_is("a = \"\n@include \\\"/etc/shadow\\\"\n\";", "a = \"\\n@include \\\"/etc/shadow\\\"\\n\";\n");
-	parse_tree_is("# @include \"x\"\n// @include \"y\"\n/*\n@include \"z\"\n*/ a = 1", "a = 1;\n");
+	parse_tree_is("a = \"\n@include \\\"/etc/shadow\\\"\n\";",
+		      "a = \"\\n@include \\\"/etc/shadow\\\"\\n\";\n");
+	parse_tree_is("# @include \"x\"\n// @include \"y\"\n/*\n@include \"z\"\n*/ a = 1",
+		      "a = 1;\n");
 }
 
 static char *repeat(const char *s, size_t times, size_t room)
@@ -99,7 +101,8 @@ static void t34_deepest_text_fits_a_small_stack(void **state)
 	(void)state;
 	if (pid == 0) {
 		const struct rlimit small = {256 << 10, 256 << 10};
-		char config[] = "a=((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((";
+		char config[] =
+			"a=((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((";
 		char text[160];
 		struct parse_tree t;
 
@@ -145,10 +148,14 @@ static void t34_limits_of_the_caller_count(void **state)
 		const char *text;
 		bool good;
 	} rows[] = {
-		{"a=1;b=2;c=3;", true},	      {"a=1;b=2;c=3;d=4;", false},
-		{"a=((1));", true},	      {"a=(((1)));", false},
-		{"a=\"12345\";", true},	      {"a=\"123456\";", false},
-		{"a=\"123\" \"45\";", true},  {"a=\"123\" \"456\";", false},
+		{"a=1;b=2;c=3;", true},
+		{"a=1;b=2;c=3;d=4;", false},
+		{"a=((1));", true},
+		{"a=(((1)));", false},
+		{"a=\"12345\";", true},
+		{"a=\"123456\";", false},
+		{"a=\"123\" \"45\";", true},
+		{"a=\"123\" \"456\";", false},
 		{"a=1; #4567890123456789012345678901234567", true},
 		{"a=1; #45678901234567890123456789012345678", false},
 	};
@@ -202,7 +209,8 @@ static void t36_tab_line_ends_and_utf8_are_text(void **state)
 	(void)state;
 	parse_tree_is("a = \"x\ty\r\nz\";\r\n", "a = \"x\\ty\\r\\nz\";\n");
 	parse_tree_is("a = \"\\x41\\xc3\\xa4\";", "a = \"A\xc3\xa4\";\n");
-	parse_tree_is("{\"a\":\"\\u00e4\\u20ac\\ud83d\\ude00\\/\"}", "a = \"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80/\";\n");
+	parse_tree_is("{\"a\":\"\\u00e4\\u20ac\\ud83d\\ude00\\/\"}",
+		      "a = \"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80/\";\n");
 	parse_tree_is("# Latin-1 in a comment: \xe4\na = 1;", "a = 1;\n");
 	/* an escape that libconfig does not know keeps its backslash */
 	parse_tree_is("a = \"^1\\.[0-9]\\x4\\d\\\";\"", "a = \"^1\\\\.[0-9]\\\\x4\\\\d\\\";\";\n");
@@ -222,8 +230,9 @@ static void t37_duplicate_keys_are_refused_in_both_syntaxes(void **state)
 
 	(void)state;
 	all_fail(rows, ARRAY_SIZE(rows));
-	parse_tree_is("a = 1; A = 2; ab = 3; g = { a = 4; h = { a = 5; }; }; b = 6;",
-		      "a = 1;\nA = 2;\nab = 3;\ng = {\n\ta = 4;\n\th = {\n\t\ta = 5;\n\t};\n};\nb = 6;\n");
+	parse_tree_is(
+		"a = 1; A = 2; ab = 3; g = { a = 4; h = { a = 5; }; }; b = 6;",
+		"a = 1;\nA = 2;\nab = 3;\ng = {\n\ta = 4;\n\th = {\n\t\ta = 5;\n\t};\n};\nb = 6;\n");
 }
 
 static void t38_the_first_byte_decides_the_syntax_once(void **state)
@@ -286,11 +295,13 @@ static void t39_numbers_arrive_whole_or_not_at_all(void **state)
 
 	(void)state;
 	all_fail(rows, ARRAY_SIZE(rows));
-	parse_tree_is("a = 5000000000; b = 0xFFFFFFFF; c = 0x7fffffffffffffffL; d = +7; e = 5LL; f = 0;",
-		      "a = 5000000000L;\nb = 4294967295L;\nc = 9223372036854775807L;\nd = 7;\ne = 5;\nf = 0;\n");
+	parse_tree_is(
+		"a = 5000000000; b = 0xFFFFFFFF; c = 0x7fffffffffffffffL; d = +7; e = 5LL; f = 0;",
+		"a = 5000000000L;\nb = 4294967295L;\nc = 9223372036854775807L;\nd = 7;\ne = 5;\nf = 0;\n");
 	parse_tree_is("a = 1.; b = .5; c = 1.5E+3; d = 1e-2; e = -0.25;",
 		      "a = 1.0;\nb = 0.5;\nc = 1500.0;\nd = 0.01;\ne = -0.25;\n");
-	parse_tree_is("{\"a\":-0,\"b\":1.5e3,\"c\":1e300}", "a = 0;\nb = 1500.0;\nc = 1.0000000000000001e+300;\n");
+	parse_tree_is("{\"a\":-0,\"b\":1.5e3,\"c\":1e300}",
+		      "a = 0;\nb = 1500.0;\nc = 1.0000000000000001e+300;\n");
 }
 
 static void guard_refuses_what_is_not_libconfig(void **state)
@@ -329,7 +340,8 @@ static void guard_refuses_what_is_not_libconfig(void **state)
 	(void)state;
 	all_fail(rows, ARRAY_SIZE(rows));
 	/* a comma before the end is taken by later versions of libconfig */
-	parse_tree_is("a = (1, 2,); b = [1,]; c = { d = 1, };", "a = (1, 2);\nb = (1);\nc = {\n\td = 1;\n};\n");
+	parse_tree_is("a = (1, 2,); b = [1,]; c = { d = 1, };",
+		      "a = (1, 2);\nb = (1);\nc = {\n\td = 1;\n};\n");
 	parse_tree_is("*a-b_1 = TRUE; c : False, d = tRuE e = (\"x\" \"y\" # z\n \"\")",
 		      "*a-b_1 = true;\nc = false;\nd = true;\ne = (\"xy\");\n");
 }
@@ -374,7 +386,8 @@ static void guard_refuses_what_is_not_json(void **state)
 
 static void guard_canonical_text_keeps_the_lines(void **state)
 {
-	static const char text[] = "# c\na = \"1\n2\";\n\n/* x\n*/ b = (1,\n 0x10, # y\n2.5);\nc = { d\n=\ntrue };\n";
+	static const char text[] =
+		"# c\na = \"1\n2\";\n\n/* x\n*/ b = (1,\n 0x10, # y\n2.5);\nc = { d\n=\ntrue };\n";
 	struct guarded g;
 	struct err e = {0};
 
@@ -428,7 +441,8 @@ static void t34_cut_and_flipped_texts_never_harm(void **state)
 
 static void guard_memory_used_up_is_an_error(void **state)
 {
-	static const char *const texts[] = {"a = ({ b = \"x\"; }, 1);", "{\"a\":[{\"b\":\"x\"},1]}"};
+	static const char *const texts[] = {"a = ({ b = \"x\"; }, 1);",
+					    "{\"a\":[{\"b\":\"x\"},1]}"};
 
 	(void)state;
 	if (!fail_malloc_works())
@@ -455,7 +469,8 @@ static void guard_memory_used_up_is_an_error(void **state)
 /* jansson checks its allocations; libconfig does not, so only its callers' own are failed */
 static void node_parse_survives_every_failed_allocation(void **state)
 {
-	static const char *const texts[] = {"a = ({ b = \"x\"; }, 1);", "{\"a\":[{\"b\":\"x\"},1.5,null]}"};
+	static const char *const texts[] = {"a = ({ b = \"x\"; }, 1);",
+					    "{\"a\":[{\"b\":\"x\"},1.5,null]}"};
 
 	(void)state;
 	if (!fail_malloc_works())
@@ -512,6 +527,24 @@ static void node_add_refuses_what_the_guard_did_not_see(void **state)
 	arena_free(b.arena);
 }
 
+/* no text is known that the guard takes and a library refuses: here one is made up */
+static void node_library_that_refuses_the_canonical_text_is_an_error(void **state)
+{
+	char config[] = "\n a = ;", json[] = "{\n\"a\":}";
+	const struct guarded seen[] = {{.text = config, .length = sizeof(config) - 1},
+				       {.text = json, .length = sizeof(json) - 1}};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct node_builder b = {.seen = &seen[i]};
+		struct err e = {0};
+
+		assert_int_equal((i ? node_from_json : node_from_config)(&b, &e), -EINVAL);
+		assert_int_equal(e.code, E_DESC_SYNTAX);
+		assert_string_equal(e.object, "line 2");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -534,6 +567,7 @@ int main(void)
 		cmocka_unit_test(guard_memory_used_up_is_an_error),
 		cmocka_unit_test(node_parse_survives_every_failed_allocation),
 		cmocka_unit_test(node_add_refuses_what_the_guard_did_not_see),
+		cmocka_unit_test(node_library_that_refuses_the_canonical_text_is_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

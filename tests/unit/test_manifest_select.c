@@ -33,12 +33,15 @@ static void has_files(struct parse_manifest p, const char *want)
 	manifest_free(p.m);
 }
 
-static const char tree[] =
-	"software = { version = \"0\"; files = (" FILE_("all") ");\n"
-	" b = { version = \"b\"; files = (" FILE_("board") ");\n"
-	"  s = { m = { version = \"bsm\"; files = (" FILE_("board-mode") "); }; }; };\n"
-	" s = { m = { files = (" FILE_("mode") "); }; n = { version = \"n\"; }; };\n"
-	" c = { description = \"no files here\"; }; };";
+static const char tree[] = "software = { version = \"0\"; files = (" FILE_(
+	"all") ");\n"
+	       " b = { version = \"b\"; files = (" FILE_(
+		       "board") ");\n"
+				"  s = { m = { version = \"bsm\"; files = (" FILE_(
+					"board-mode") "); }; }; };\n"
+						      " s = { m = { files = (" FILE_(
+							      "mode") "); }; n = { version = \"n\"; }; };\n"
+								      " c = { description = \"no files here\"; }; };";
 
 static void select_takes_the_first_place_that_has_the_element(void **state)
 {
@@ -85,35 +88,43 @@ static void select_that_leads_nowhere_falls_back_with_a_note(void **state)
 	assert_int_equal(p.err.code, E_SELECT);
 }
 
-static const char links[] =
-	"software = { version = \"1\"; common = (" FILE_("root") ");\n"
-	" s = { common = (" FILE_("set") ");\n"
-	"  m1 = { common = (" FILE_("m1") "); files = ({ ref = \"#./common\"; }); };\n"
-	"  m2 = { files = ({ ref = \"#../common\"; }); };\n"
-	"  m3 = { files = ({ ref = \"#../../common\"; }); };\n"
-	"  m4 = { ref = \"#./m1\"; };\n"
-	"  m5 = { ref = \"#./m4\"; };\n"
-	"  m6 = { ref = \"#../plain\"; };\n"
-	"  m7 = { files = ({ ref = \"#/software/common\"; }); };\n"
-	"  m8 = { files = ({ ref = \"#/common\"; }); };\n"
-	"  m9 = { files = ({ ref = \"#software/common\"; }); };\n"
-	"  m10 = { files = ({ ref = \"#common\"; }); };\n"
-	"  m11 = { files : { ref = \"#./common\"; }; common = (" FILE_("m11") "); };\n"
-	"  m12 = { files = (" FILE_("before") ", { ref = \"#../m2/files\"; }, " FILE_("after") "); };\n"
-	"  m13 = { files = ({ ref = \"#../m4/files\"; }); };\n"
-	"  m14 = { files = ({ ref = \"#../../one\"; }); };\n"
-	"  m15 = { files = ({ ref = \"#../../../../software/common\"; }); };\n"
-	" };\n"
-	" one = " FILE_("one") ";\n"
-	" plain = { files = (" FILE_("plain") "); }; };";
+static const char links[] = "software = { version = \"1\"; common = (" FILE_(
+	"root") ");\n"
+		" s = { common = (" FILE_(
+			"set") ");\n"
+			       "  m1 = { common = (" FILE_(
+				       "m1") "); files = ({ ref = \"#./common\"; }); };\n"
+					     "  m2 = { files = ({ ref = \"#../common\"; }); };\n"
+					     "  m3 = { files = ({ ref = \"#../../common\"; }); };\n"
+					     "  m4 = { ref = \"#./m1\"; };\n"
+					     "  m5 = { ref = \"#./m4\"; };\n"
+					     "  m6 = { ref = \"#../plain\"; };\n"
+					     "  m7 = { files = ({ ref = \"#/software/common\"; }); };\n"
+					     "  m8 = { files = ({ ref = \"#/common\"; }); };\n"
+					     "  m9 = { files = ({ ref = \"#software/common\"; }); };\n"
+					     "  m10 = { files = ({ ref = \"#common\"; }); };\n"
+					     "  m11 = { files : { ref = \"#./common\"; }; common = (" FILE_(
+						     "m11") "); };\n"
+							    "  m12 = { files = (" FILE_("before") ", { ref = \"#../m2/files\"; }, " FILE_(
+								    "after") "); };\n"
+									     "  m13 = { files = ({ ref = \"#../m4/files\"; }); };\n"
+									     "  m14 = { files = ({ ref = \"#../../one\"; }); };\n"
+									     "  m15 = { files = ({ ref = \"#../../../../software/common\"; }); };\n"
+									     " };\n"
+									     " one = " FILE_(
+										     "one") ";\n"
+											    " plain = { files = (" FILE_(
+												    "plain") "); }; };";
 
 static void select_follows_links_as_existing_bundles_have_them(void **state)
 {
 	static const char *const rows[][2] = {
-		{"m1", "m1"},	{"m2", "set"},	 {"m3", "root"}, {"m4", "m1"},
-		{"m5", "m1"},	{"m6", "plain"}, {"m7", "root"}, {"m9", "root"},
-		{"m11", "m11"}, {"m12", "before set after"},	 {"m13", "m1"},
-		{"m14", "one"},
+		{"m1", "m1"},	{"m2", "set"},
+		{"m3", "root"}, {"m4", "m1"},
+		{"m5", "m1"},	{"m6", "plain"},
+		{"m7", "root"}, {"m9", "root"},
+		{"m11", "m11"}, {"m12", "before set after"},
+		{"m13", "m1"},	{"m14", "one"},
 	};
 
 	(void)state;
@@ -168,14 +179,18 @@ static void t34_links_in_circles_are_errors(void **state)
 	link_fails(parse_body("files = { ref = \"#./a\"; }; a = { ref = \"#./b\"; };"
 			      "b = { ref = \"#./a\"; };"),
 		   "more than 10");
-	link_fails(parse_manifest("software = { ref = \"#/software\"; };", NULL), "leads to itself");
-	link_fails(parse_manifest("software = { ref = \"#/a\"; }; a = { ref = \"#/software\"; };", NULL),
+	link_fails(parse_manifest("software = { ref = \"#/software\"; };", NULL),
+		   "leads to itself");
+	link_fails(parse_manifest("software = { ref = \"#/a\"; }; a = { ref = \"#/software\"; };",
+				  NULL),
 		   "more than 10");
-	link_fails(select_in("software = { version = \"1\"; s = { m = { ref = \"#./m/x\"; }; }; };", NULL,
-			     "s", "m"),
+	link_fails(select_in("software = { version = \"1\"; s = { m = { ref = \"#./m/x\"; }; }; };",
+			     NULL, "s", "m"),
 		   "");
 	/* a link whose path goes through itself, again and again */
-	link_fails(parse_body("files = ({ ref = \"#./a/a/a/a\"; }); a = { ref = \"#./a/a/a/a/a\"; };"), "");
+	link_fails(
+		parse_body("files = ({ ref = \"#./a/a/a/a\"; }); a = { ref = \"#./a/a/a/a/a\"; };"),
+		"");
 }
 
 static void t34_ten_links_in_a_row_are_followed_and_not_eleven(void **state)
@@ -189,7 +204,8 @@ static void t34_ten_links_in_a_row_are_followed_and_not_eleven(void **state)
 		for (int i = 1; i < n; i++)
 			at += snprintf(body + at, sizeof(body) - (size_t)at,
 				       "l%d = ({ ref = \"#./l%d\"; });", i, i + 1);
-		(void)snprintf(body + at, sizeof(body) - (size_t)at, "l%d = (" FILE_("end") ");", n);
+		(void)snprintf(body + at, sizeof(body) - (size_t)at, "l%d = (" FILE_("end") ");",
+			       n);
 		if (n == 10)
 			has_files(parse_body(body), "end");
 		else
@@ -207,7 +223,8 @@ static void t34_links_that_multiply_are_bounded(void **state)
 	for (int filled = 0; filled < 2; filled++) {
 		struct parse_manifest p;
 
-		at = snprintf(text, sizeof(text), "software = { version = \"1\"; files = ({ ref = \"#./l0\"; });");
+		at = snprintf(text, sizeof(text),
+			      "software = { version = \"1\"; files = ({ ref = \"#./l0\"; });");
 		for (int i = 0; i < 8; i++) {
 			at += snprintf(text + at, sizeof(text) - (size_t)at, "l%d = (", i);
 			for (int k = 0; k < 20; k++)
@@ -231,10 +248,12 @@ static void t34_entries_of_links_are_bounded(void **state)
 
 	(void)state;
 	for (int k = 0; k < 1000; k++)
-		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s{ ref = \"#./l\"; }", k ? "," : "");
+		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s{ ref = \"#./l\"; }",
+			       k ? "," : "");
 	at += snprintf(text + at, sizeof(text) - (size_t)at, "); l = (");
 	for (int k = 0; k < 100; k++)
-		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s{ name = \"x\"; }", k ? "," : "");
+		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s{ name = \"x\"; }",
+			       k ? "," : "");
 	(void)snprintf(text + at, sizeof(text) - (size_t)at, "); };");
 	p = parse_manifest(text, NULL);
 	assert_int_equal(p.err.code, E_DESC_LIMIT);
@@ -243,10 +262,10 @@ static void t34_entries_of_links_are_bounded(void **state)
 
 static void select_link_in_vars_stays_in_vars(void **state)
 {
-	struct parse_manifest p = parse_body(
-		"files = (" FILE_("f") "); bootenv = ({ name = \"b\"; value = \"1\"; });\n"
-		"vars = ({ ref = \"#./shared\"; }, { name = \"v\"; value = \"2\"; });\n"
-		"shared = ({ name = \"s\"; value = \"3\"; });");
+	struct parse_manifest p = parse_body("files = (" FILE_(
+		"f") "); bootenv = ({ name = \"b\"; value = \"1\"; });\n"
+		     "vars = ({ ref = \"#./shared\"; }, { name = \"v\"; value = \"2\"; });\n"
+		     "shared = ({ name = \"s\"; value = \"3\"; });");
 
 	(void)state;
 	assert_int_equal(p.rc, 0);
@@ -263,7 +282,8 @@ static void select_works_alike_in_json(void **state)
 {
 	static const char text[] =
 		"{\"software\":{\"version\":\"1\",\"s\":{\"m\":{\"files\":[{\"ref\":\"#../common\"}]},"
-		"\"n\":{\"ref\":\"#./m\"},\"common\":{\"filename\":\"f\",\"sha256\":\"" H64 "\"}}}}";
+		"\"n\":{\"ref\":\"#./m\"},\"common\":{\"filename\":\"f\",\"sha256\":\"" H64
+		"\"}}}}";
 
 	(void)state;
 	has_files(select_in(text, NULL, "s", "m"), "f");
@@ -318,6 +338,42 @@ static void manifest_selections_are_the_sets_and_modes(void **state)
 	arena_free(a);
 }
 
+static void manifest_selections_fail_for_a_reason(void **state)
+{
+	static const char text[] =
+		"software = { s = { m = { files = (); }; }; b = { t = { n = { vars = (); }; }; }; };";
+	static const char *const bad[] = {
+		"software = { s = { m = { ref = \"#./no\"; }; }; };",
+		"software = { b = { s = { m = { ref = \"#./no\"; }; }; }; };",
+	};
+	bool done = false;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct arena *a = arena_new(1 << 20);
+		struct strings list;
+		struct err e = {0};
+
+		assert_int_equal(manifest_selections(bad[i], strlen(bad[i]), &list, a, &e),
+				 -EINVAL);
+		assert_int_equal(e.code, E_DESC_LINK);
+		arena_free(a);
+	}
+	for (size_t cap = 0; !done; cap += 8) {
+		struct arena *a = arena_new(cap);
+		struct strings list;
+		struct err e = {0};
+
+		done = manifest_selections(text, strlen(text), &list, a, &e) == 0;
+		if (!done)
+			assert_int_equal(e.code, E_MEMORY);
+		else
+			assert_int_equal(list.count, 2);
+		arena_free(a);
+		assert_true(cap < 1 << 16);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +391,7 @@ int main(void)
 		cmocka_unit_test(select_works_alike_in_json),
 		cmocka_unit_test(select_lists_hold_groups_only),
 		cmocka_unit_test(manifest_selections_are_the_sets_and_modes),
+		cmocka_unit_test(manifest_selections_fail_for_a_reason),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,9 @@
 static void node_tree_of_libconfig_is_as_written(void **state)
 {
 	(void)state;
-	parse_tree_is("a = 1; b : \"two\", c = { d = true e = (1, \"x\", { f = [ 1, 2 ] }) }",
-		      "a = 1;\nb = \"two\";\nc = {\n\td = true;\n\te = (1, \"x\", {\n\t\t\tf = (1, 2);\n\t\t});\n};\n");
+	parse_tree_is(
+		"a = 1; b : \"two\", c = { d = true e = (1, \"x\", { f = [ 1, 2 ] }) }",
+		"a = 1;\nb = \"two\";\nc = {\n\td = true;\n\te = (1, \"x\", {\n\t\t\tf = (1, 2);\n\t\t});\n};\n");
 	parse_tree_is("", "");
 	parse_tree_is("a = ()\nb = []\nc = {}", "a = ();\nb = ();\nc = {\n};\n");
 	parse_tree_is("a = ({ b = 1; }, { b = 2; });",
@@ -23,17 +24,17 @@ struct twin {
 static void node_a_json_text_and_its_libconfig_twin_are_equal(void **state)
 {
 	static const struct twin twins[] = {
-		{ "a = 1;", "{\"a\": 1}" },
-		{ "", "{}" },
-		{ "a = -9223372036854775808L; b = 9223372036854775807L;",
-		  "{\"a\":-9223372036854775808,\"b\":9223372036854775807}" },
-		{ "a = \"x\\n\\t\\\"\\\\\xc3\xa4\";", "{\"a\":\"x\\n\\t\\\"\\\\\\u00e4\"}" },
-		{ "a = \"\xf0\x9f\x98\x80\";", "{\"a\":\"\\ud83d\\ude00\"}" },
-		{ "a = { b = { c = (1, 2.5, true, \"s\", ({ d = 0 })) } }",
-		  "{\"a\":{\"b\":{\"c\":[1,2.5,true,\"s\",[{\"d\":0}]]}}}" },
-		{ "a = 1e30 b = 1.5e-7 c = -0.0", "{\"a\":1e30,\"b\":1.5e-7,\"c\":-0.0}" },
-		{ "z = 1; a = 2; m = 3;", "{\"z\":1,\"a\":2,\"m\":3}" },
-		{ "a = \"\";", "{\"a\":\"\"}" },
+		{"a = 1;", "{\"a\": 1}"},
+		{"", "{}"},
+		{"a = -9223372036854775808L; b = 9223372036854775807L;",
+		 "{\"a\":-9223372036854775808,\"b\":9223372036854775807}"},
+		{"a = \"x\\n\\t\\\"\\\\\xc3\xa4\";", "{\"a\":\"x\\n\\t\\\"\\\\\\u00e4\"}"},
+		{"a = \"\xf0\x9f\x98\x80\";", "{\"a\":\"\\ud83d\\ude00\"}"},
+		{"a = { b = { c = (1, 2.5, true, \"s\", ({ d = 0 })) } }",
+		 "{\"a\":{\"b\":{\"c\":[1,2.5,true,\"s\",[{\"d\":0}]]}}}"},
+		{"a = 1e30 b = 1.5e-7 c = -0.0", "{\"a\":1e30,\"b\":1.5e-7,\"c\":-0.0}"},
+		{"z = 1; a = 2; m = 3;", "{\"z\":1,\"a\":2,\"m\":3}"},
+		{"a = \"\";", "{\"a\":\"\"}"},
 	};
 	char one[4096], two[4096];
 
@@ -57,7 +58,7 @@ static void node_knows_its_line_in_both_syntaxes(void **state)
 		"# one\n\na = \"x\ny\"\n \"z\";\n/* \n */ b = (\n1,\n2 );",
 		"{\n\n\"a\":\n\n\n \"x\", \"x\":\n\"y\",\"b\":[\n1,\n2]}",
 	};
-	const unsigned a[] = { 3, 6 }, b[] = { 7, 7 };
+	const unsigned a[] = {3, 6}, b[] = {7, 7};
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
@@ -75,7 +76,8 @@ static void node_knows_its_line_in_both_syntaxes(void **state)
 static void node_paths_lead_from_the_root(void **state)
 {
 	struct parse_tree t = parse_tree("software = { images = ({}, { sha256 = \"x\"; }); };");
-	const struct node *n = node_find(node_find(t.root, "software"), "images")->child->next->child;
+	const struct node *n =
+		node_find(node_find(t.root, "software"), "images")->child->next->child;
 	char path[64];
 
 	(void)state;
@@ -104,7 +106,8 @@ static void node_find_takes_groups_only(void **state)
 
 static void node_print_says_when_it_does_not_fit(void **state)
 {
-	struct parse_tree t = parse_tree("a = { b = (\"x\", 1, true), c = ({ d = 1.5 }); }; e = 5000000000L");
+	struct parse_tree t =
+		parse_tree("a = { b = (\"x\", 1, true), c = ({ d = 1.5 }); }; e = 5000000000L");
 	char out[256];
 	int whole;
 
@@ -121,8 +124,8 @@ static void node_print_says_when_it_does_not_fit(void **state)
 
 static void node_print_refuses_what_libconfig_cannot_say(void **state)
 {
-	static const char *const texts[] = { "{\"a\":null}", "{\"a b\":1}", "{\"\":1}", "{\"1\":1}",
-					     "{\"true\":1}", "{\"False\":1}" };
+	static const char *const texts[] = {"{\"a\":null}", "{\"a b\":1}",  "{\"\":1}",
+					    "{\"1\":1}",    "{\"true\":1}", "{\"False\":1}"};
 	char out[64];
 
 	(void)state;
@@ -145,8 +148,9 @@ static void node_types_have_names(void **state)
 
 static void node_what_is_printed_reads_the_same_again(void **state)
 {
-	struct parse_tree t = parse_tree("s = { a = \"q\\\"\\\\\\r\\n\\t\xc3\xa4\"; b = -7; c = (true, 0.1, ()); };"
-					 "l = ({ x = 1; }, { });");
+	struct parse_tree t = parse_tree(
+		"s = { a = \"q\\\"\\\\\\r\\n\\t\xc3\xa4\"; b = -7; c = (true, 0.1, ()); };"
+		"l = ({ x = 1; }, { });");
 	char one[1024], two[1024];
 	struct parse_tree again;
 
@@ -162,7 +166,7 @@ static void node_what_is_printed_reads_the_same_again(void **state)
 
 static void node_memory_used_up_is_an_error(void **state)
 {
-	static const char *const texts[] = { "a = \"x\"; b = (1, 2);", "{\"a\":\"x\",\"b\":[1,2]}" };
+	static const char *const texts[] = {"a = \"x\"; b = (1, 2);", "{\"a\":\"x\",\"b\":[1,2]}"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -171,7 +175,7 @@ static void node_memory_used_up_is_an_error(void **state)
 		for (size_t cap = 0; !done && cap < 4096; cap += 8) {
 			struct arena *a = arena_new(cap);
 			const struct node *root = NULL;
-			struct err e = { 0 };
+			struct err e = {0};
 			int rc = node_parse(&root, texts[i], strlen(texts[i]), a, NULL, &e);
 
 			done = rc == 0;

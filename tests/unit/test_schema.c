@@ -42,8 +42,11 @@ static const struct attr rows[] = {
 	{.name = "items", .type = ATTR_LIST, AT(items)},
 	{.name = "elsewhere", .type = ATTR_BOOL, .where = 2, .at = offsetof(struct out, flag)},
 };
-static const struct schema table = {
-	.name = "table", .rows = rows, .count = ARRAY_SIZE(rows), .where = 1, .unknown = E_DESC_UNKNOWN};
+static const struct schema table = {.name = "table",
+				    .rows = rows,
+				    .count = ARRAY_SIZE(rows),
+				    .where = 1,
+				    .unknown = E_DESC_UNKNOWN};
 
 struct filled {
 	struct parse_tree t;
@@ -78,11 +81,12 @@ static void refused(const char *text, enum errcode code, const char *why)
 
 static void schema_stores_what_fits(void **state)
 {
-	struct filled f = fill("text = \"abc\"; flag = true; switch = \"enabled\"; integer = 10;"
-			       "size = \"4K\"; hex = \"00fFa07e\"; key = \"000102030405060708090a0b0c0d0e0f\";"
-			       "hash = \"0100\"; word = \"no\"; mixed = true; list = [ \"x\", \"y\" ];"
-			       "group = { a = 1; }; items = ({ b = 2; });",
-			       true);
+	struct filled f = fill(
+		"text = \"abc\"; flag = true; switch = \"enabled\"; integer = 10;"
+		"size = \"4K\"; hex = \"00fFa07e\"; key = \"000102030405060708090a0b0c0d0e0f\";"
+		"hash = \"0100\"; word = \"no\"; mixed = true; list = [ \"x\", \"y\" ];"
+		"group = { a = 1; }; items = ({ b = 2; });",
+		true);
 
 	(void)state;
 	assert_int_equal(f.rc, 0);
@@ -105,9 +109,10 @@ static void schema_stores_what_fits(void **state)
 
 static void schema_takes_every_spelling_of_a_type(void **state)
 {
-	struct filled f = fill("mixed = \"xz\"; switch = \"no\"; list = \"one\"; items = { x = 1; };"
-			       "size = 0x10; text = \"\xc3\xa4\";",
-			       true);
+	struct filled f =
+		fill("mixed = \"xz\"; switch = \"no\"; list = \"one\"; items = { x = 1; };"
+		     "size = 0x10; text = \"\xc3\xa4\";",
+		     true);
 
 	(void)state;
 	assert_int_equal(f.rc, 0);
@@ -118,7 +123,8 @@ static void schema_takes_every_spelling_of_a_type(void **state)
 	assert_int_equal(f.out.items->type, NODE_GROUP);
 	assert_int_equal(f.out.size, 16);
 	parse_tree_clear(&f.t);
-	f = fill("mixed = false; switch = \"disabled\"; list = (); switch2 = 1; free = \"\"", false);
+	f = fill("mixed = false; switch = \"disabled\"; list = (); switch2 = 1; free = \"\"",
+		 false);
 	assert_int_equal(f.rc, 0);
 	assert_int_equal(f.out.mixed, 0);
 	assert_int_equal(f.out.list.count, 0);
@@ -142,10 +148,10 @@ static void t35_every_type_takes_only_its_own_values(void **state)
 		const char *key;
 		unsigned takes;
 	} want[] = {
-		{"text", 1u << 2},  {"free", 1u << 2},	{"flag", 1u << 4},    {"switch", 1u << 4},
-		{"integer", 1u << 3}, {"size", 1u << 3},  {"range", 0},	      {"hex", 0},
-		{"key", 0},	    {"hash", 0},	{"word", 0},	      {"mixed", 1u << 4},
-		{"list", 1u << 2},  {"group", 1u << 0}, {"items", 3u},
+		{"text", 1u << 2},    {"free", 1u << 2},  {"flag", 1u << 4}, {"switch", 1u << 4},
+		{"integer", 1u << 3}, {"size", 1u << 3},  {"range", 0},	     {"hex", 0},
+		{"key", 0},	      {"hash", 0},	  {"word", 0},	     {"mixed", 1u << 4},
+		{"list", 1u << 2},    {"group", 1u << 0}, {"items", 3u},
 	};
 	char text[64];
 
@@ -217,7 +223,8 @@ static void schema_refuses_words_lengths_and_digits(void **state)
 	refused("\nhex = \"00ffa07g\";", E_DESC_VALUE, "8 hexadecimal digits");
 	refused("\nhex = \"0x00ffa0\";", E_DESC_VALUE, "8 hexadecimal digits");
 	refused("\nkey = \"0001\";", E_DESC_VALUE, "hexadecimal digits");
-	refused("\nkey = \"000102030405060708090a0b0c0d0e0f00\";", E_DESC_VALUE, "hexadecimal digits");
+	refused("\nkey = \"000102030405060708090a0b0c0d0e0f00\";", E_DESC_VALUE,
+		"hexadecimal digits");
 	refused("\nhash = \"0000\";", E_DESC_HASH, "zeros");
 	refused("\nhash = \"\";", E_DESC_HASH, "4 hexadecimal digits");
 }
@@ -229,7 +236,8 @@ static void schema_notes_unknown_keys_and_guesses(void **state)
 	(void)state;
 	assert_int_equal(f.rc, 0);
 	assert_int_equal(f.notes.count, 3);
-	assert_non_null(strstr(f.notes.text, "line 2: integr is not known; did you mean integer?\n"));
+	assert_non_null(
+		strstr(f.notes.text, "line 2: integr is not known; did you mean integer?\n"));
 	assert_non_null(strstr(f.notes.text, "line 3: qqqqqqqq is not known\n"));
 	assert_non_null(strstr(f.notes.text, "line 4: elsewhere is not known"));
 	parse_tree_clear(&f.t);

@@ -16,7 +16,7 @@ struct parsed {
 
 static struct parsed parse(const char *text)
 {
-	struct parsed p = { .rc = 0 };
+	struct parsed p = {.rc = 0};
 
 	assert_int_equal(settings_new(&p.s, &p.err), 0);
 	p.rc = settings_parse(p.s, text, strlen(text), parse_note, &p.notes, &p.err);
@@ -67,7 +67,6 @@ static void settings_slots_have_places_env_and_cmdline(void **state)
 	settings_free(p.s);
 }
 
-
 static struct parsed good(const char *text)
 {
 	struct parsed p = parse(text);
@@ -81,7 +80,8 @@ static void refused(const char *text, const char *why, const char *place)
 {
 	struct parsed p = parse(text);
 
-	if (p.rc >= 0 || p.err.code != E_CONFIG || !strstr(p.err.why, why) || !strstr(p.err.where, place))
+	if (p.rc >= 0 || p.err.code != E_CONFIG || !strstr(p.err.why, why) ||
+	    !strstr(p.err.where, place))
 		fail_msg("%s: rc %d, code %d, why %s, where %s", text, p.rc, p.err.code, p.err.why,
 			 p.err.where);
 	settings_free(p.s);
@@ -142,8 +142,8 @@ static void settings_every_key_of_globals_arrives(void **state)
 	assert_string_equal(s->versions_file, "/v");
 	assert_string_equal(s->hwrevision_file, "/h");
 	assert_string_equal(s->state_variable, "st");
-	assert_true(s->allow_unsigned && s->strict && s->strict_members && s->require_redundant_env &&
-		    s->verify_writes);
+	assert_true(s->allow_unsigned && s->strict && s->strict_members &&
+		    s->require_redundant_env && s->verify_writes);
 	assert_int_equal(s->direct_io, DIRECT_NO);
 	assert_int_equal(s->compare_writes, COMPARE_YES);
 	assert_int_equal(s->cpio_loose, 1);
@@ -226,30 +226,41 @@ static void settings_existing_file_works_unchanged(void **state)
 
 static void settings_of_other_programs_are_only_noted(void **state)
 {
-	struct parsed p = good("globals = { };\nsuricatta = { polldelay = \"20\"; urll = \"x\"; };\n"
-			       "download = 5;\nidentify = (1, { name = \"a\"; vale = \"b\"; });\nlogcolors = { };\n"
-			       "webserer = { };\nzzzzzzzz = 1;\nprocesses = 5;");
+	struct parsed
+		p = good(
+			"globals = { };\nsuricatta = { polldelay = \"20\"; urll = \"x\"; };\n"
+			"download = 5;\nidentify = (1, { name = \"a\"; vale = \"b\"; });\nlogcolors = { };\n"
+			"webserer = { };\nzzzzzzzz = 1;\nprocesses = 5;"),
+		q = good("globals = { }; processes = ({ name = \"a\"; }); b = { };");
 
 	(void)state;
-	assert_non_null(strstr(p.notes.text, "line 2: suricatta.polldelay must be a whole number, not a text"));
-	assert_non_null(strstr(p.notes.text, "line 2: suricatta.urll is not known; did you mean url?"));
+	assert_non_null(strstr(p.notes.text,
+			       "line 2: suricatta.polldelay must be a whole number, not a text"));
+	assert_non_null(
+		strstr(p.notes.text, "line 2: suricatta.urll is not known; did you mean url?"));
 	assert_non_null(strstr(p.notes.text, "line 3: download must be a group"));
 	assert_non_null(strstr(p.notes.text, "line 4: an item must be a group"));
 	assert_non_null(strstr(p.notes.text, "identify[1].vale is not known; did you mean value?"));
-	assert_non_null(strstr(p.notes.text, "line 6: webserer is not known; did you mean webserver?"));
+	assert_non_null(
+		strstr(p.notes.text, "line 6: webserer is not known; did you mean webserver?"));
 	assert_non_null(strstr(p.notes.text, "line 7: zzzzzzzz is not known\n"));
 	assert_non_null(strstr(p.notes.text, "line 8: processes must be a group"));
 	assert_int_equal(p.notes.count, 8);
+	assert_string_equal(q.notes.text, "line 1: b is not known\n");
 	settings_free(p.s);
+	settings_free(q.s);
 }
 
 static void settings_unknown_keys_of_globals_are_noted_with_a_guess(void **state)
 {
-	struct parsed p = good("globals = {\n allow-unsignd = true; };\nupdate-types = ({ name = \"a\"; x = 1; });");
+	struct parsed p = good(
+		"globals = {\n allow-unsignd = true; };\nupdate-types = ({ name = \"a\"; x = 1; });");
 
 	(void)state;
 	assert_int_equal(p.notes.count, 2);
-	assert_non_null(strstr(p.notes.text, "line 2: globals.allow-unsignd is not known; did you mean allow-unsigned?"));
+	assert_non_null(
+		strstr(p.notes.text,
+		       "line 2: globals.allow-unsignd is not known; did you mean allow-unsigned?"));
 	assert_non_null(strstr(p.notes.text, "line 3: update-types[0].x is not known"));
 	assert_false(p.s->allow_unsigned);
 	settings_free(p.s);
@@ -261,7 +272,8 @@ static void settings_wrong_values_name_their_line(void **state)
 	refused("", "there is no group 'globals'", "");
 	refused("globals = 5;", "there is no group 'globals'", "");
 	refused("globals = ({ });", "there is no group 'globals'", "");
-	refused("globals = {\n loglevel = \"3\"; };", "must be a whole number, not a text", "line 2");
+	refused("globals = {\n loglevel = \"3\"; };", "must be a whole number, not a text",
+		"line 2");
 	refused("globals = {\n verbose = 1; };", "globals.verbose", "line 2");
 	refused("globals = {\n reboot = \"maybe\"; };", "\"enabled\" or \"disabled\"", "line 2");
 	refused("globals = {\n direct-io = true; };", "\"auto\" \"yes\" \"no\"", "line 2");
@@ -269,16 +281,19 @@ static void settings_wrong_values_name_their_line(void **state)
 	refused("globals = {\n threads = 65; };", "allowed is 0 to 64", "line 2");
 	refused("globals = {\n lock-timeout = \"1X\"; };", "is not a size", "line 2");
 	refused("globals = {\n targets = (1); };", "must be a text", "line 2");
-	refused("globals = {\n public-key-file = [ \"a\" ]; };", "must be a text, not a list", "line 2");
+	refused("globals = {\n public-key-file = [ \"a\" ]; };", "must be a text, not a list",
+		"line 2");
 	refused("globals = { };\nupdate-types = 5;", "must be a list of groups", "line 2");
 	refused("globals = { };\nupdate-types = (5);", "must be a group", "line 2");
 	refused("globals = { };\nupdate-types = ({ });", "has no name", "line 2");
 	refused("globals = { };\nupdate-types = ({ name = 1; });", "must be a text", "line 2");
 	refused("globals = { };\nversions = 1;", "must be a list of groups", "line 2");
-	refused("globals = { };\nversions = ({ name = \"a\"; });", "needs name and version", "line 2");
-	refused("globals = { };\nversions = ({ name = 1; version = \"a\"; });", "needs name and version", "line 2");
-	refused("globals = { };\nversions = { version = \"1\"; name = \"a\"; }\nversions = 1;", "stands in line 2",
-		"line 3");
+	refused("globals = { };\nversions = ({ name = \"a\"; });", "needs name and version",
+		"line 2");
+	refused("globals = { };\nversions = ({ name = 1; version = \"a\"; });",
+		"needs name and version", "line 2");
+	refused("globals = { };\nversions = { version = \"1\"; name = \"a\"; }\nversions = 1;",
+		"stands in line 2", "line 3");
 	refused("globals = {\n\n", "'}' is expected", "line 3");
 	refused("globals = { };\n@include \"/etc/more.cfg\"", "@include", "line 2");
 }
@@ -294,21 +309,25 @@ static void settings_of_slots_that_contradict_are_refused(void **state)
 	refused(SLOTS("{ name = \"a\"; }"), "names no place", "line 2");
 	refused(SLOTS("{ name = \"a\"; rootfs = 5; }"), "must be a path", "line 2");
 	refused(SLOTS("{ name = \"a\"; rootfs = \"\"; }"), "must be a path", "line 2");
-	refused(SLOTS("{ name = \"a\"; rootfs = \"/a\"; env = \"x\"; }"), "must be a group", "line 2");
-	refused(SLOTS("{ name = \"a\"; rootfs = \"/a\"; env = { x = 1; }; }"), "must be a text", "line 2");
+	refused(SLOTS("{ name = \"a\"; rootfs = \"/a\"; env = \"x\"; }"), "must be a group",
+		"line 2");
+	refused(SLOTS("{ name = \"a\"; rootfs = \"/a\"; env = { x = 1; }; }"), "must be a text",
+		"line 2");
 	refused(SLOTS("{ name = \"a\"; rootfs = \"/a\"; },\n{ name = \"a\"; rootfs = \"/b\"; }"),
 		"the name of another slot", "line 3");
 	refused(SLOTS("{ name = \"a\"; rootfs = \"/a\"; },\n{ name = \"b\"; x = \"/y\"; kernel = \"/a\"; }"),
 		"shares a place with another slot", "line 3");
-	refused(SLOTS("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}"), "more than 16 slots", "line 1");
+	refused(SLOTS("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}"), "more than 16 slots",
+		"line 1");
 }
 
 static void settings_one_group_counts_as_a_list_of_one(void **state)
 {
-	struct parsed p = good("globals = { slots = { name = \"a\"; rootfs = \"/a\"; }; };"
-			       "versions = { name = \"x\"; version = \"1\"; }; update-types = { name = \"t\"; };"
-			       "identify = { name = \"n\"; value = \"v\"; }; processes = { name = \"p\"; exec = \"e\"; };"
-			       "p = { userid = 1; };");
+	struct parsed p = good(
+		"globals = { slots = { name = \"a\"; rootfs = \"/a\"; }; };"
+		"versions = { name = \"x\"; version = \"1\"; }; update-types = { name = \"t\"; };"
+		"identify = { name = \"n\"; value = \"v\"; }; processes = { name = \"p\"; exec = \"e\"; };"
+		"p = { userid = 1; };");
 
 	(void)state;
 	assert_int_equal(p.notes.count, 0);
@@ -332,14 +351,14 @@ static void settings_errors_name_the_file(void **state)
 	settings_free(NULL);
 }
 
-static void settings_survive_every_failed_allocation(void **state)
+/* padding moves each small request to the edge of a block of the arena */
+static void fail_each(const char *text, size_t padding)
 {
-	static const char text[] = "globals = { slots = ({ name = \"a\"; rootfs = \"/a\"; }); targets = (\"x\"); };"
-				   "update-types = ({ name = \"t\"; }); versions = ({ name = \"a\"; version = \"1\"; });";
+	static char padded[9000];
 
-	(void)state;
-	if (!fail_malloc_works())
-		skip();
+	memset(padded, 'x', sizeof(padded));
+	memcpy(padded, "a=\"", 3);
+	(void)snprintf(padded + 3 + padding, sizeof(padded) - padding - 3, "\";%s", text);
 	for (unsigned n = 1;; n++) {
 		struct settings *s = NULL;
 		struct err e = {0};
@@ -350,16 +369,29 @@ static void settings_survive_every_failed_allocation(void **state)
 		fail_malloc_ours_at(n);
 		rc = settings_new(&s, &e);
 		if (rc == 0)
-			rc = settings_parse(s, text, strlen(text), NULL, NULL, &e);
+			rc = settings_parse(s, padded, strlen(padded), NULL, NULL, &e);
 		failed = fail_malloc_off();
 		settings_free(s);
 		if (!failed) {
 			assert_int_equal(rc, 0);
-			break;
+			return;
 		}
 		assert_true(rc < 0);
 		assert_int_equal(e.code, E_MEMORY);
 	}
+}
+
+static void settings_survive_every_failed_allocation(void **state)
+{
+	static const char text[] =
+		"globals = { slots = ({ name = \"a\"; rootfs = \"/a\"; }); targets = (\"x\"); };"
+		"update-types = ({ name = \"t\"; }); versions = ({ name = \"a\"; version = \"1\"; });";
+
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	for (size_t n = 0; n < 8300; n += 40)
+		fail_each(text, n);
 }
 
 static void settings_tables_end(void **state)

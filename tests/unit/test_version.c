@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fail_malloc.h"
 #include "parser/version.h"
 
 static int sign(int d)
@@ -25,15 +26,26 @@ static void version_class_is_seen(void **state)
 		const char *v;
 		enum version_class want;
 	} rows[] = {
-		{ "1", VERSION_NUMBERS }, { "1.2.3.4", VERSION_NUMBERS },
-		{ "65535.65535.65535.65535", VERSION_NUMBERS }, { "1.2.3.4.99999", VERSION_NUMBERS },
-		{ "", VERSION_NUMBERS }, { "000000000000000000000001", VERSION_NUMBERS },
-		{ "65536", VERSION_SEMVER }, { "1.2.3-rc1", VERSION_SEMVER },
-		{ "1.2.3+build", VERSION_SEMVER }, { "1-a", VERSION_SEMVER },
-		{ "1.2.3-rc.1+b-7", VERSION_SEMVER }, { "1.2.3+", VERSION_SEMVER },
-		{ "v1", VERSION_TEXT }, { "1.2.3-", VERSION_TEXT }, { "1.2a", VERSION_TEXT },
-		{ "1.0_1", VERSION_TEXT }, { "1.0-\xc3\xa9", VERSION_TEXT }, { "-1", VERSION_TEXT },
-		{ "99999..1", VERSION_TEXT }, { "1. 2", VERSION_TEXT },
+		{"1", VERSION_NUMBERS},
+		{"1.2.3.4", VERSION_NUMBERS},
+		{"65535.65535.65535.65535", VERSION_NUMBERS},
+		{"1.2.3.4.99999", VERSION_NUMBERS},
+		{"", VERSION_NUMBERS},
+		{"000000000000000000000001", VERSION_NUMBERS},
+		{"65536", VERSION_SEMVER},
+		{"1.2.3-rc1", VERSION_SEMVER},
+		{"1.2.3+build", VERSION_SEMVER},
+		{"1-a", VERSION_SEMVER},
+		{"1.2.3-rc.1+b-7", VERSION_SEMVER},
+		{"1.2.3+", VERSION_SEMVER},
+		{"v1", VERSION_TEXT},
+		{"1.2.3-", VERSION_TEXT},
+		{"1.2a", VERSION_TEXT},
+		{"1.0_1", VERSION_TEXT},
+		{"1.0-\xc3\xa9", VERSION_TEXT},
+		{"-1", VERSION_TEXT},
+		{"99999..1", VERSION_TEXT},
+		{"1. 2", VERSION_TEXT},
 	};
 
 	(void)state;
@@ -73,7 +85,7 @@ static void version_semver_orders_prereleases(void **state)
 	ordered("01.2.9-rc1", "01.2.10-rc1", -1);
 	ordered("1.2.3", "1.2.4-rc1", -1);
 	ordered("1.0.0-alpha.9", "1.0.0-alpha.10", -1); /* equal there */
-	ordered("1.0.0-9", "1.0.0-10", -1);             /* equal there */
+	ordered("1.0.0-9", "1.0.0-10", -1);		/* equal there */
 	ordered("99999999998.0.0", "99999999999.0.0", -1);
 }
 
@@ -108,9 +120,11 @@ static void t42_numbers_of_any_length_do_not_wrap(void **state)
 /* a version made of few letters, so that equal ones and neighbours are met */
 static void any_version(char *out, size_t size)
 {
-	static const char *const tail[] = { "", "-a", "-b", "-1", "-01", "-2", "-10", "-a.1", "-a.b",
-					    "-a.", "-1.1", "-99999999999999999999", "+x", "-a+y",
-					    "v", "_", "v1", "_a" };
+	static const char *const tail[] = {"",	   "-a",   "-b",   "-1",
+					   "-01",  "-2",   "-10",  "-a.1",
+					   "-a.b", "-a.",  "-1.1", "-99999999999999999999",
+					   "+x",   "-a+y", "v",	   "_",
+					   "v1",   "_a"};
 	int n = 0;
 
 	out[0] = '\0';
@@ -153,7 +167,7 @@ static void t42_order_is_total_within_each_class(void **state)
 static struct version_list list_of(const char *text)
 {
 	struct version_list l;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	assert_int_equal(version_list_parse(&l, text, strlen(text), &e), 0);
 	return l;
@@ -194,7 +208,7 @@ static void version_list_put_replaces_or_appends(void **state)
 static void version_list_refuses_nul_and_excess(void **state)
 {
 	struct version_list l;
-	struct err e = { 0 };
+	struct err e = {0};
 	static char many[5000 * 4 + 1];
 
 	(void)state;
@@ -209,6 +223,36 @@ static void version_list_refuses_nul_and_excess(void **state)
 	assert_int_equal(e.code, E_CONFIG);
 }
 
+static void version_list_survives_every_failed_allocation(void **state)
+{
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	for (unsigned n = 1;; n++) {
+		struct version_list l;
+		struct err e = {0};
+		int rc;
+
+		fail_malloc_at(n);
+		rc = version_list_parse(&l, "a 1\nb 2\n", 8, &e);
+		if (rc == 0)
+			rc = version_list_put(&l, "a", "3");
+		if (rc == 0)
+			rc = version_list_put(&l, "c", "4");
+		if (!fail_malloc_off()) {
+			assert_int_equal(rc, 0);
+			version_list_clear(&l);
+			break;
+		}
+		assert_int_equal(rc, -ENOMEM);
+		if (l.count) /* what was there stays */
+			assert_string_equal(version_list_find(&l, "b"), "2");
+		else
+			assert_int_equal(e.code, E_MEMORY);
+		version_list_clear(&l);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +265,7 @@ int main(void)
 		cmocka_unit_test(version_list_reads_what_devices_have),
 		cmocka_unit_test(version_list_put_replaces_or_appends),
 		cmocka_unit_test(version_list_refuses_nul_and_excess),
+		cmocka_unit_test(version_list_survives_every_failed_allocation),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
