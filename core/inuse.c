@@ -16,14 +16,21 @@
 
 /* ---- folders of sysfs ---- */
 
-static DIR *open_sysfs(const char *fmt, dev_t dev)
+/* 0 and NULL where there is no such folder; every other failure is one: it must not look like
+ * "none" */
+static int open_sysfs(const char *below, dev_t dev, DIR **dir)
 {
 	char plain[128], path[512];
 
-	if (text_print(plain, sizeof(plain), "/sys/dev/block/%u:%u%s", major(dev), minor(dev), fmt) < 0 ||
-	    sys_path(plain, path, sizeof(path)) < 0)
-		return NULL;
-	return opendir(path);
+	*dir = NULL;
+	int rc = text_print(plain, sizeof(plain), "/sys/dev/block/%u:%u%s", major(dev), minor(dev),
+			    below);
+	if (rc == 0)
+		rc = sys_path(plain, path, sizeof(path));
+	if (rc < 0)
+		return rc;
+	*dir = opendir(path);
+	return *dir || errno == ENOENT ? 0 : -errno;
 }
 
 static int parse_dev(const char *text, dev_t *dev)
@@ -62,9 +69,9 @@ int inuse_name(dev_t dev, char *name, size_t n)
 
 int inuse_each_partition(dev_t disk, int (*f)(dev_t part, void *arg), void *arg)
 {
-	DIR *dir = open_sysfs("", disk);
 	struct dirent *d;
-	int rc = 0;
+	DIR *dir;
+	int rc = open_sysfs("", disk, &dir);
 
 	while (dir && rc == 0 && (d = readdir(dir))) {
 		char file[300];
@@ -83,21 +90,16 @@ int inuse_each_partition(dev_t disk, int (*f)(dev_t part, void *arg), void *arg)
 	return rc;
 }
 
-/* ---- mounts ---- */
+/* ---- lists of the kernel ---- */
 
-struct mount {
-	dev_t dev;
-	char *point, *source;
-};
-
-/* "\040" of the kernel's lists is a blank */
+/* "\040" is a blank */
 static void unescape(char *s)
 {
 	char *to = s;
 	unsigned c;
 
 	while (*s) {
-		if (*s == '\\' && sscanf(s + 1, "%3o", &c) == 1 && strlen(s) > 3) {
+		if (*s == '\\' && strlen(s) > 3 && sscanf(s + 1, "%3o", &c) == 1) {
 			*to++ = (char)c;
 			s += 4;
 		} else {
@@ -108,9 +110,9 @@ static void unescape(char *s)
 }
 
 /* id parent MAJ:MIN root POINT options [tags] - type SOURCE super-options */
-static bool parse_mount(char *line, struct mount *m)
+static bool parse_mount(char *line, struct inuse_item *m)
 {
-	char *word[5], *tail = strstr(line, " - ");
+	char *word[5], *tail = strstr(line, " - "), *source;
 
 	if (!tail)
 		return false;
@@ -121,13 +123,53 @@ static bool parse_mount(char *line, struct mount *m)
 	}
 	tail += 3;
 	strsep(&tail, " ");
-	m->source = tail ? strsep(&tail, " ") : NULL;
-	m->point = word[4];
-	if (!m->source || parse_dev(word[2], &m->dev) < 0)
+	source = tail ? strsep(&tail, " ") : NULL;
+	if (!source || parse_dev(word[2], &m->dev) < 0)
 		return false;
-	unescape(m->point);
-	unescape(m->source);
+	unescape(word[4]);
+	unescape(source);
+	m->point = word[4];
+	m->source = source;
 	return true;
+}
+
+static bool parse_swap(char *line, struct inuse_item *m)
+{
+	line[strcspn(line, " \t")] = '\0';
+	unescape(line);
+	m->source = line;
+	return *line == '/';
+}
+
+static int read_text(const char *name, char **text)
+{
+	char path[512];
+	int rc = sys_path(name, path, sizeof(path));
+
+	if (rc == 0)
+		rc = sys_read_file(AT_FDCWD, path, LIST_MAX, text, NULL);
+	if (rc != -ENOENT)
+		return rc;
+	*text = calloc(1, 1); /* a kernel without swap has no such list */
+	return *text ? 0 : -ENOMEM;
+}
+
+static int read_list(const char *name, bool (*parse)(char *, struct inuse_item *),
+		     struct inuse_list *l, struct err *e)
+{
+	size_t lines = 1;
+	int rc = read_text(name, &l->text);
+
+	if (rc < 0)
+		return err_sys(e, E_SYS, -rc, "reading %s", name);
+	for (const char *p = l->text; *p; p++)
+		lines += *p == '\n';
+	l->at = calloc(lines, sizeof(*l->at));
+	if (!l->at)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for %s", name);
+	for (char *rest = l->text; rest;)
+		l->count += parse(strsep(&rest, "\n"), &l->at[l->count]);
+	return 0;
 }
 
 /* a device name of a list, as the program sees it */
@@ -138,65 +180,41 @@ static bool stat_name(const char *name, struct stat *st)
 	return *name == '/' && sys_path(name, path, sizeof(path)) == 0 && stat(path, st) == 0;
 }
 
-/* btrfs and others show a number of their own: then the source tells */
-static bool mount_is_of(const struct mount *m, dev_t dev)
+static dev_t source_dev(const struct inuse_item *m)
 {
 	struct stat st;
 
-	if (m->dev == dev)
-		return true;
-	return stat_name(m->source, &st) && S_ISBLK(st.st_mode) && st.st_rdev == dev;
+	return stat_name(m->source, &st) && S_ISBLK(st.st_mode) ? st.st_rdev : 0;
 }
 
-/* next line of a list, copied; false at the end. The copy is freed by the caller. */
-static bool next_line(const char **at, char **line)
-{
-	size_t len = strcspn(*at, "\n");
-
-	*line = *at[0] ? strndup(*at, len) : NULL;
-	*at += len + ((*at)[len] == '\n');
-	return *line != NULL;
-}
-
+/* btrfs and others show a number of their own: then the source tells */
 static bool is_mounted(const struct inuse *u, dev_t dev, char *why, size_t n)
 {
-	const char *at = u->mounts;
-	bool found = false;
-	char *line;
+	for (size_t i = 0; i < u->mounts.count; i++) {
+		const struct inuse_item *m = &u->mounts.at[i];
+		char shown[128];
 
-	while (!found && next_line(&at, &line)) {
-		struct mount m;
-
-		if (parse_mount(line, &m) && mount_is_of(&m, dev)) {
-			char shown[128];
-
-			text_printable(m.point, strlen(m.point), shown, sizeof(shown));
-			snprintf(why, n, "is mounted on %s", shown);
-			found = true;
-		}
-		free(line);
+		if (m->dev != dev && source_dev(m) != dev)
+			continue;
+		text_printable(m->point, strlen(m->point), shown, sizeof(shown));
+		snprintf(why, n, "is mounted on %s", shown);
+		return true;
 	}
-	return found;
+	return false;
 }
 
 static bool is_swap(const struct inuse *u, const struct stat *want)
 {
-	const char *at = u->swaps;
-	bool found = false;
-	char *line;
-
-	while (!found && next_line(&at, &line)) {
+	for (size_t i = 0; i < u->swaps.count; i++) {
 		struct stat st;
 
-		line[strcspn(line, " \t")] = '\0';
-		unescape(line);
-		if (stat_name(line, &st))
-			found = S_ISBLK(want->st_mode) ?
-					S_ISBLK(st.st_mode) && st.st_rdev == want->st_rdev :
-					st.st_dev == want->st_dev && st.st_ino == want->st_ino;
-		free(line);
+		if (!stat_name(u->swaps.at[i].source, &st))
+			continue;
+		if (S_ISBLK(want->st_mode) ? S_ISBLK(st.st_mode) && st.st_rdev == want->st_rdev
+					   : st.st_dev == want->st_dev && st.st_ino == want->st_ino)
+			return true;
 	}
-	return found;
+	return false;
 }
 
 /* ---- the root device and what it is made of ---- */
@@ -207,38 +225,34 @@ static void add_root(struct inuse *u, dev_t dev)
 		u->roots[u->root_count++] = dev;
 }
 
+/* the last one covers those before */
 static void find_root(struct inuse *u)
 {
-	const char *at = u->mounts;
-	dev_t dev = 0, source = 0;
-	char *line;
+	const struct inuse_item *root = NULL;
 
-	while (next_line(&at, &line)) {
-		struct mount m;
-		struct stat st;
-
-		if (parse_mount(line, &m) && strcmp(m.point, "/") == 0) { /* the last one covers */
-			dev = m.dev;
-			source = stat_name(m.source, &st) && S_ISBLK(st.st_mode) ? st.st_rdev : 0;
-		}
-		free(line);
-	}
-	if (major(dev))
-		add_root(u, dev);
-	add_root(u, source);
+	for (size_t i = 0; i < u->mounts.count; i++)
+		if (strcmp(u->mounts.at[i].point, "/") == 0)
+			root = &u->mounts.at[i];
+	if (!root)
+		return;
+	if (major(root->dev))
+		add_root(u, root->dev);
+	add_root(u, source_dev(root));
 }
 
-static void add_slaves(struct inuse *u, dev_t dev)
+static int add_slaves(struct inuse *u, dev_t dev)
 {
-	DIR *dir = open_sysfs("/slaves", dev);
 	struct dirent *d;
 	dev_t below;
+	DIR *dir;
+	int rc = open_sysfs("/slaves", dev, &dir);
 
 	while (dir && (d = readdir(dir)))
 		if (d->d_name[0] != '.' && dev_below(dev, "slaves/", d->d_name, &below) == 0)
 			add_root(u, below);
 	if (dir)
 		closedir(dir);
+	return rc;
 }
 
 /* a loop device over another block device */
@@ -252,43 +266,36 @@ static void add_backing(struct inuse *u, dev_t dev)
 		add_root(u, st.st_rdev);
 }
 
-static int read_list(const char *name, char **text, struct err *e)
-{
-	char path[512];
-	int rc = sys_path(name, path, sizeof(path));
-
-	if (rc == 0)
-		rc = sys_read_file(AT_FDCWD, path, LIST_MAX, text, NULL);
-	if (rc == -ENOENT) { /* a kernel without swap has no such list */
-		*text = calloc(1, 1);
-		rc = *text ? 0 : -ENOMEM;
-	}
-	return rc < 0 ? err_sys(e, E_SYS, -rc, "reading %s", name) : 0;
-}
-
 int inuse_read(struct inuse *u, struct err *e)
 {
-	*u = (struct inuse){ 0 };
-	int rc = read_list("/proc/self/mountinfo", &u->mounts, e);
+	*u = (struct inuse){0};
+	int rc = read_list("/proc/self/mountinfo", parse_mount, &u->mounts, e);
 	if (rc == 0)
-		rc = read_list("/proc/swaps", &u->swaps, e);
+		rc = read_list("/proc/swaps", parse_swap, &u->swaps, e);
 	if (rc < 0) {
 		inuse_clear(u);
 		return rc;
 	}
 	find_root(u);
-	for (size_t i = 0; i < u->root_count; i++) { /* the list grows while it is walked */
-		add_slaves(u, u->roots[i]);
+	for (size_t i = 0; rc == 0 && i < u->root_count;
+	     i++) { /* the list grows while it is walked */
+		rc = add_slaves(u, u->roots[i]);
 		add_backing(u, u->roots[i]);
+	}
+	if (rc < 0) {
+		inuse_clear(u);
+		return err_sys(e, E_SYS, -rc, "finding out what the root device is made of");
 	}
 	return 0;
 }
 
 void inuse_clear(struct inuse *u)
 {
-	free(u->mounts);
-	free(u->swaps);
-	*u = (struct inuse){ 0 };
+	free(u->mounts.text);
+	free(u->mounts.at);
+	free(u->swaps.text);
+	free(u->swaps.at);
+	*u = (struct inuse){0};
 }
 
 bool inuse_is_root(const struct inuse *u, dev_t dev)
@@ -303,9 +310,12 @@ bool inuse_is_root(const struct inuse *u, dev_t dev)
 
 static bool has_holder(dev_t dev, char *why, size_t n)
 {
-	DIR *dir = open_sysfs("/holders", dev);
 	struct dirent *d;
-	bool found = false;
+	DIR *dir;
+	bool found = open_sysfs("/holders", dev, &dir) < 0;
+
+	if (found)
+		snprintf(why, n, "cannot be looked at (%s)", strerror(errno));
 
 	while (dir && !found && (d = readdir(dir))) {
 		if (d->d_name[0] == '.')
@@ -326,16 +336,17 @@ static bool is_claimed(dev_t dev)
 
 	if (inuse_name(dev, name, sizeof(name)) < 0 ||
 	    text_print(plain, sizeof(plain), "/dev/%s", name) < 0 ||
-	    sys_path(plain, path, sizeof(path)) < 0 || stat(path, &st) < 0 || !S_ISBLK(st.st_mode) ||
-	    st.st_rdev != dev)
+	    sys_path(plain, path, sizeof(path)) < 0 || stat(path, &st) < 0 ||
+	    !S_ISBLK(st.st_mode) || st.st_rdev != dev)
 		return false;
-	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC, 0);
+	AUTO_CLOSE int fd =
+		sys_openat(AT_FDCWD, path, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC, 0);
 	return fd == -EBUSY;
 }
 
 bool inuse_listed(const struct inuse *u, dev_t dev, char *why, size_t n)
 {
-	const struct stat st = { .st_mode = S_IFBLK, .st_rdev = dev };
+	const struct stat st = {.st_mode = S_IFBLK, .st_rdev = dev};
 
 	if (is_mounted(u, dev, why, n) || has_holder(dev, why, n))
 		return true;
@@ -374,43 +385,72 @@ static int partition_in_use(dev_t part, void *arg)
 
 bool inuse_partitions(const struct inuse *u, dev_t disk, char *why, size_t n)
 {
-	struct search s = { u, why, n };
+	struct search s = {u, why, n};
 
 	return inuse_each_partition(disk, partition_in_use, &s) != 0;
+}
+
+static bool is_behind(const struct stat *file, dev_t loop)
+{
+	char path[512];
+	struct stat st;
+
+	return extent_sysfs_line(loop, "loop/backing_file", path, sizeof(path)) == 0 &&
+	       stat(path, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+}
+
+static int loop_dev(const char *name, dev_t *dev)
+{
+	char plain[320], path[512], text[32] = "";
+
+	int rc = text_print(plain, sizeof(plain), "/sys/block/%s/dev", name);
+	if (rc == 0)
+		rc = sys_path(plain, path, sizeof(path));
+	AUTO_CLOSE int fd = rc < 0 ? rc : sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	rc = (int)sys_read(fd, text, sizeof(text) - 1);
+	return rc < 0 ? rc : parse_dev(text, dev);
 }
 
 static bool loop_uses(const struct inuse *u, const char *name, const struct stat *file, char *why,
 		      size_t n)
 {
-	char plain[320], path[512], inner[160];
-	AUTO_FREE char *text = NULL;
-	struct stat st;
+	char inner[160];
 	dev_t dev;
 
-	text_print(plain, sizeof(plain), "/sys/block/%s/dev", name);
-	if (sys_path(plain, path, sizeof(path)) < 0 ||
-	    sys_read_file(AT_FDCWD, path, 64, &text, NULL) < 0 || parse_dev(text, &dev) < 0 ||
-	    extent_sysfs_line(dev, "loop/backing_file", path, sizeof(path)) < 0 ||
-	    stat(path, &st) < 0 || st.st_dev != file->st_dev || st.st_ino != file->st_ino)
+	if (loop_dev(name, &dev) < 0 || !is_behind(file, dev))
 		return false;
-	if (!inuse_device(u, dev, inner, sizeof(inner)) && !inuse_partitions(u, dev, inner, sizeof(inner)))
+	if (!inuse_device(u, dev, inner, sizeof(inner)) &&
+	    !inuse_partitions(u, dev, inner, sizeof(inner)))
 		return false;
 	snprintf(why, n, "is behind %.32s, which %s", name, inner);
 	return true;
 }
 
-bool inuse_file(const struct inuse *u, const struct stat *st, char *why, size_t n)
+static bool any_loop_uses(const struct inuse *u, const struct stat *st, char *why, size_t n)
 {
 	char path[512];
 	struct dirent *d;
-	bool found = is_swap(u, st);
-
-	if (found)
-		snprintf(why, n, "is swap space");
+	bool found = false;
 	DIR *dir = sys_path("/sys/block", path, sizeof(path)) < 0 ? NULL : opendir(path);
+
+	if (!dir && errno != ENOENT) {
+		snprintf(why, n, "cannot be looked at (%s)", strerror(errno));
+		return true;
+	}
 	while (dir && !found && (d = readdir(dir)))
 		found = strncmp(d->d_name, "loop", 4) == 0 && loop_uses(u, d->d_name, st, why, n);
 	if (dir)
 		closedir(dir);
 	return found;
+}
+
+bool inuse_file(const struct inuse *u, const struct stat *st, char *why, size_t n)
+{
+	if (is_swap(u, st)) {
+		snprintf(why, n, "is swap space");
+		return true;
+	}
+	return any_loop_uses(u, st, why, n);
 }

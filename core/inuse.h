@@ -1,8 +1,8 @@
 /*
  * What the running system uses: mounts, swap, the root device and all below it, holders.
  *
- * A snapshot of /proc and /sys; the kernel's own answer (an exclusive open) comes on top of it, because
- * mounts of other namespaces are in no list.
+ * A snapshot of /proc and /sys; the kernel's own answer (an exclusive open) comes on top of it,
+ * because mounts of other namespaces are in no list.
  */
 #ifndef CORE_INUSE_H
 #define CORE_INUSE_H
@@ -15,8 +15,19 @@
 
 #define INUSE_ROOTS 32
 
+/* a line of mountinfo or swaps; point is NULL for swap */
+struct inuse_item {
+	dev_t dev;
+	const char *point, *source;
+};
+struct inuse_list {
+	char *text;
+	struct inuse_item *at;
+	size_t count;
+};
+
 struct inuse {
-	char *mounts, *swaps; /* the texts of mountinfo and swaps */
+	struct inuse_list mounts, swaps;
 	dev_t roots[INUSE_ROOTS]; /* the root device and what it is made of */
 	size_t root_count;
 };
@@ -24,8 +35,8 @@ int inuse_read(struct inuse *u, struct err *e);
 void inuse_clear(struct inuse *u);
 
 bool inuse_is_root(const struct inuse *u, dev_t dev);
-/* true and a few words ("is mounted on /data") when the device itself is in use; 'listed': without the
- * exclusive open, which fails for a disk of which any partition is in use */
+/* true and a few words ("is mounted on /data") when the device itself is in use; 'listed': without
+ * the exclusive open, which fails for a disk of which any partition is in use */
 bool inuse_listed(const struct inuse *u, dev_t dev, char *why, size_t n);
 bool inuse_device(const struct inuse *u, dev_t dev, char *why, size_t n);
 /* the same for its partitions */

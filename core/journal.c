@@ -14,15 +14,15 @@
 #include "corelib/text.h"
 
 #define JOURNAL_NAME "journal"
-#define JOURNAL_MAX (64 * 1024 * 1024)
-#define PAYLOAD_MAX (1024 * 1024)
-#define MAGIC 0x4c4a5753u /* "SWJL" */
-#define VERSION 1
-#define TXN_LEN 16
+#define JOURNAL_MAX  (64 * 1024 * 1024)
+#define PAYLOAD_MAX  (1024 * 1024)
+#define MAGIC	     0x4c4a5753u /* "SWJL" */
+#define VERSION	     1
+#define TXN_LEN	     16
 
 /*
- * On the medium, little endian; behind it the payload, a NUL and the CRC32C of all before it. This frame is
- * the same in every version, so that an older program knows a whole record of a newer one.
+ * On the medium, little endian; behind it the payload, a NUL and the CRC32C of all before it. This
+ * frame is the same in every version, so that an older program knows a whole record of a newer one.
  */
 struct head {
 	uint32_t magic;
@@ -36,8 +36,8 @@ struct journal {
 	int fd;
 	uint64_t end; /* of the last whole record */
 	char txn[TXN_LEN + 1];
-	bool open;    /* begun and not DONE */
-	bool broken;  /* what is on the medium is not known any more */
+	bool open;   /* begun and not DONE */
+	bool broken; /* what is on the medium is not known any more */
 	struct journal_record *records;
 	size_t count, room;
 };
@@ -51,7 +51,8 @@ static void drop_records(struct journal *j)
 	j->count = 0;
 }
 
-static int keep_record(struct journal *j, enum journal_type type, const char *payload, uint32_t length)
+static int keep_record(struct journal *j, enum journal_type type, const char *payload,
+		       uint32_t length)
 {
 	struct journal_record *r;
 	char *copy;
@@ -71,7 +72,7 @@ static int keep_record(struct journal *j, enum journal_type type, const char *pa
 	memcpy(copy, payload, length);
 	copy[length] = '\0';
 	r = &j->records[j->count++];
-	*r = (struct journal_record){ .type = type, .length = length, .payload = copy };
+	*r = (struct journal_record){.type = type, .length = length, .payload = copy};
 	text_copy(r->txn, sizeof(r->txn), j->txn);
 	return 0;
 }
@@ -143,7 +144,8 @@ static int take_record(struct journal *j, const struct head *h, const char *payl
 
 static int newer(struct err *e)
 {
-	int rc = err_set(e, E_JOURNAL, ENOTSUP, "it was written by a newer version of this program");
+	int rc =
+		err_set(e, E_JOURNAL, ENOTSUP, "it was written by a newer version of this program");
 
 	err_fix(e, "let the newer version end what it began (swctl recover)");
 	return rc;
@@ -158,15 +160,19 @@ static int parse(struct journal *j, const char *text, size_t n, struct err *e)
 		if (h.version > VERSION)
 			return newer(e);
 		if (!belongs(j, &h))
-			return err_set(e, E_JOURNAL, EBADMSG, "the record at byte %llu is not of its "
-				       "transaction", (unsigned long long)j->end);
+			return err_set(e, E_JOURNAL, EBADMSG,
+				       "the record at byte %llu is not of its "
+				       "transaction",
+				       (unsigned long long)j->end);
 		if (take_record(j, &h, text + j->end + sizeof(h)) < 0)
 			return no_memory(e);
 		j->end += size;
 	}
 	if (more_behind(text + j->end, n - j->end))
-		return err_set(e, E_JOURNAL, EBADMSG, "the record at byte %llu is damaged and others "
-			       "follow it", (unsigned long long)j->end);
+		return err_set(e, E_JOURNAL, EBADMSG,
+			       "the record at byte %llu is damaged and others "
+			       "follow it",
+			       (unsigned long long)j->end);
 	return 0;
 }
 
@@ -239,8 +245,10 @@ const struct journal_record *journal_at(const struct journal *j, size_t i)
 static char *make_record(const struct journal *j, enum journal_type type, const char *payload,
 			 uint32_t length)
 {
-	struct head h = { .magic = htole32(MAGIC), .version = htole16(VERSION),
-			  .type = htole16((uint16_t)type), .length = htole32(length) };
+	struct head h = {.magic = htole32(MAGIC),
+			 .version = htole16(VERSION),
+			 .type = htole16((uint16_t)type),
+			 .length = htole32(length)};
 	char *r = malloc(sizeof(h) + length + TAIL);
 	uint32_t crc;
 
@@ -334,7 +342,7 @@ int journal_add(struct journal *j, enum journal_type type, const char *payload, 
 /* on a full disk emptying the file says the same and needs no space */
 int journal_finish(struct journal *j, struct err *e)
 {
-	struct err full = { 0 };
+	struct err full = {0};
 
 	if (!j->open)
 		return 0;

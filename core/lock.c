@@ -14,8 +14,8 @@
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
-#define LOCK_NAME "lock"
-#define POLL_MS 50
+#define LOCK_NAME  "lock"
+#define POLL_MS	   50
 #define HOLDER_MAX 64
 
 struct lock {
@@ -34,7 +34,7 @@ static int open_folder(const struct settings *cfg, struct err *e)
 	}
 	if (fd >= 0 || !cfg->run_dir)
 		return fd;
-	struct err second = { 0 };
+	struct err second = {0};
 	int run = statedir_open(cfg->run_dir, &second);
 	if (run >= 0)
 		err_clear(e);
@@ -116,7 +116,8 @@ static void tell(int fd, const struct lock_watch *w, bool *told)
 	w->waits(w->arg, holder);
 }
 
-static int wait_lock(int dirfd, int *fd, uint64_t timeout, const struct lock_watch *w, struct err *e)
+static int wait_lock(int dirfd, int *fd, uint64_t timeout, const struct lock_watch *w,
+		     struct err *e)
 {
 	uint64_t until = sys_now_ms() + (timeout > UINT32_MAX ? UINT32_MAX : timeout) * 1000;
 	bool told = false;
@@ -135,7 +136,8 @@ static int wait_lock(int dirfd, int *fd, uint64_t timeout, const struct lock_wat
 	}
 }
 
-int lock_take(struct lock **l, const struct settings *cfg, const struct lock_watch *w, struct err *e)
+int lock_take(struct lock **l, const struct settings *cfg, const struct lock_watch *w,
+	      struct err *e)
 {
 	AUTO_CLOSE int fd = -1, dirfd = -1;
 
@@ -158,7 +160,8 @@ int lock_take(struct lock **l, const struct settings *cfg, const struct lock_wat
 struct lock *lock_release(struct lock *l)
 {
 	if (l) {
-		/* the description may be shared with a child that still runs: unlock, not only close */
+		/* the description may be shared with a child that still runs: unlock, not only
+		 * close */
 		sys_ftruncate(l->fd, 0);
 		flock(l->fd, LOCK_UN);
 		sys_close(&l->fd);

@@ -1,4 +1,5 @@
-/* Live or not: may these bytes of this place be written, and do they count only after activation? */
+/* Live or not: may these bytes of this place be written, and do they count only after activation?
+ */
 #include "core/place.h"
 
 #include <errno.h>
@@ -54,10 +55,10 @@ static bool is_beneath(const char *path, const char *folder)
 /* by name, and by inode: a second name of the key is the key */
 static bool is_ours(const char *path, const struct stat *st, const char *ours)
 {
-	AUTO_FREE char *real = ours && *ours ? realpath(ours, NULL) : NULL;
+	char real[PATH_MAX];
 	struct stat mine;
 
-	if (!real)
+	if (!ours || !*ours || !realpath(ours, real))
 		return false;
 	if (stat(real, &mine) == 0 && mine.st_dev == st->st_dev && mine.st_ino == st->st_ino)
 		return true;
@@ -67,10 +68,10 @@ static bool is_ours(const char *path, const struct stat *st, const char *ours)
 static int check_protected(const struct settings *c, const struct place_range *r,
 			   const struct stat *st, struct err *e)
 {
-	const char *const ours[] = { c->state_dir,     c->run_dir,  c->spool_dir,
-				     c->public_key_file, c->ca_path, c->crl_path,
-				     c->aes_key_file,  c->decryption_key_file, c->file,
-				     c->versions_file, c->hwrevision_file };
+	const char *const ours[] = {
+		c->state_dir, c->run_dir,	c->spool_dir,	   c->public_key_file,
+		c->ca_path,   c->crl_path,	c->aes_key_file,   c->decryption_key_file,
+		c->file,      c->versions_file, c->hwrevision_file};
 	char link[40], path[PATH_MAX];
 
 	text_print(link, sizeof(link), "/proc/self/fd/%d", r->fd);
@@ -103,8 +104,10 @@ static int judge_slots(const struct slots *s, const struct extent *x, struct err
 				return err_set(e, E_TARGET_ACTIVE, EBUSY,
 					       "it belongs to the running slot '%s'", slot->name);
 			if (!s->running && !s->target)
-				return err_set(e, E_SLOT, EBUSY, "it belongs to slot '%s', and which "
-					       "slot runs is not known", slot->name);
+				return err_set(e, E_SLOT, EBUSY,
+					       "it belongs to slot '%s', and which "
+					       "slot runs is not known",
+					       slot->name);
 			inside |= extent_contains(&mine, x);
 		}
 	}
@@ -116,7 +119,7 @@ static int judge_slots(const struct slots *s, const struct extent *x, struct err
 struct cover {
 	const struct inuse *u;
 	struct extent x;
-	uint64_t bytes;    /* of the range that lie in partitions */
+	uint64_t bytes; /* of the range that lie in partitions */
 	unsigned partitions;
 	char *why;
 };
@@ -150,7 +153,8 @@ static bool is_boot_partition(dev_t dev)
 	return sscanf(name, "mmcblk%*[0-9]boot%*[0-9]%n", &end) == 0 && end && !name[end];
 }
 
-/* a disk without partitions may hold a boot loader; what is made of other storage (loop, dm) does not */
+/* a disk without partitions may hold a boot loader; what is made of other storage (loop, dm) does
+ * not */
 static bool is_hardware(dev_t disk)
 {
 	char text[512];
@@ -167,7 +171,7 @@ static int judge_block(const struct inuse *u, const struct place_range *r, dev_t
 		       enum liveness *live, struct err *e)
 {
 	char why[WHY];
-	struct cover c = { .u = u, .why = why };
+	struct cover c = {.u = u, .why = why};
 
 	int rc = extent_on_disk(dev, r->off, r->len, &c.x);
 	if (rc < 0)
@@ -176,7 +180,10 @@ static int judge_block(const struct inuse *u, const struct place_range *r, dev_t
 	if (inuse_listed(u, disk, why, sizeof(why)) ||
 	    (dev != disk && inuse_device(u, dev, why, sizeof(why))))
 		return active(e, why);
-	if (inuse_each_partition(disk, cover_partition, &c) != 0)
+	rc = inuse_each_partition(disk, cover_partition, &c);
+	if (rc < 0)
+		return err_sys(e, E_TARGET, -rc, "asking the kernel about its partitions");
+	if (rc > 0)
 		return active(e, why);
 	if (!c.partitions && inuse_device(u, disk, why, sizeof(why)))
 		return active(e, why);
@@ -215,9 +222,10 @@ static int judge_file(const struct slots *s, const struct inuse *u, const struct
 
 /* ---- verdict ---- */
 
-/* a slot that is mounted or held is refused as any other place; what is no slot decides by its kind */
-static int judge(const struct slots *s, struct bootenv *env, const struct inuse *u,
-		 const struct place_range *r, enum liveness *live, struct err *e)
+/* a slot that is mounted or held is refused as any other place; what is no slot decides by its kind
+ */
+static int judge(const struct slots *s, const struct inuse *u, const struct place_range *r,
+		 enum liveness *live, struct err *e)
 {
 	struct extent x;
 	struct stat st;
@@ -240,8 +248,6 @@ static int judge(const struct slots *s, struct bootenv *env, const struct inuse 
 		if (slot)
 			*live = PLACE_IDLE;
 	}
-	if (env && bootenv_overlaps(env, r->fd, r->off, r->len))
-		*live = PLACE_LIVE;
 	return rc;
 }
 
@@ -252,8 +258,10 @@ int slots_judge(const struct slots *s, struct bootenv *env, const struct place_r
 	int rc = inuse_read(&u, e);
 
 	if (rc == 0) {
-		rc = judge(s, env, &u, r, live, e);
+		rc = judge(s, &u, r, live, e);
 		inuse_clear(&u);
 	}
+	if (env && bootenv_overlaps(env, r->fd, r->off, r->len))
+		*live = PLACE_LIVE;
 	return err_at(e, rc, "%s", r->path);
 }

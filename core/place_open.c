@@ -1,8 +1,10 @@
 /*
- * Opening what an entry names (T40): once, by a path that only root decides, and only what can be a target.
+ * Opening what an entry names (T40): once, by a path that only root decides, and only what can be a
+ * target.
  *
- * Links are normal (/dev/disk/by-partlabel), but whoever owns one chooses where it leads: it is followed
- * only when it is root's (or ours) and lies where nobody else can put another in its place.
+ * Links are normal (/dev/disk/by-partlabel), but whoever owns one chooses where it leads: it is
+ * followed only when it is root's (or ours) and lies where nobody else can put another in its
+ * place.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -108,7 +110,8 @@ static bool is_flash(dev_t dev)
 
 	if (major(dev) == MTD_MAJOR)
 		return true;
-	if (text_print(plain, sizeof(plain), "/sys/dev/char/%u:%u/subsystem", major(dev), minor(dev)) < 0 ||
+	if (text_print(plain, sizeof(plain), "/sys/dev/char/%u:%u/subsystem", major(dev),
+		       minor(dev)) < 0 ||
 	    sys_path(plain, path, sizeof(path)) < 0)
 		return false;
 	ssize_t n = readlink(path, target, sizeof(target) - 1);
@@ -121,8 +124,8 @@ static bool is_flash(dev_t dev)
 
 static int check_kind(const struct stat *st, const char *path, struct err *e)
 {
-	if (S_ISCHR(st->st_mode) ? !is_flash(st->st_rdev) :
-				   !S_ISBLK(st->st_mode) && !S_ISREG(st->st_mode))
+	if (S_ISCHR(st->st_mode) ? !is_flash(st->st_rdev)
+				 : !S_ISBLK(st->st_mode) && !S_ISREG(st->st_mode))
 		return refuse(e, path, "is neither a block device, a flash device nor a file");
 	if (!is_trusted(st->st_uid))
 		return refuse(e, path, "belongs neither to root nor to this user");
@@ -187,10 +190,11 @@ static bool is_same_place(const char *path, int fd)
 	char real[PATH_MAX];
 	struct stat a, b;
 
-	return sys_path(path, real, sizeof(real)) == 0 && stat(real, &a) == 0 && fstat(fd, &b) == 0 &&
-	       (S_ISREG(b.st_mode) ? same_file(&a, &b) :
-				     (a.st_mode & S_IFMT) == (b.st_mode & S_IFMT) &&
-				     a.st_rdev == b.st_rdev);
+	return sys_path(path, real, sizeof(real)) == 0 && stat(real, &a) == 0 &&
+	       fstat(fd, &b) == 0 &&
+	       (S_ISREG(b.st_mode)
+			? same_file(&a, &b)
+			: (a.st_mode & S_IFMT) == (b.st_mode & S_IFMT) && a.st_rdev == b.st_rdev);
 }
 
 /* slots need not be listed again */
@@ -218,7 +222,7 @@ static bool climbs(const char *path)
 
 static int open_target(const struct slots *s, const char *path, int *fd, struct err *e)
 {
-	struct walk w = { .links = 0 };
+	struct walk w = {.links = 0};
 
 	if (*path != '/' || climbs(path))
 		return refuse(e, path, "is not an absolute path without '..'");

@@ -13,9 +13,9 @@ struct progress {
 const char *job_state_name(enum job_state s)
 {
 	static const char *const names[] = {
-		[STATE_IDLE] = "idle",		 [STATE_CHECK] = "check",
-		[STATE_INSTALL] = "install",	 [STATE_ACTIVATE] = "activate",
-		[STATE_SUCCESS] = "success",	 [STATE_FAILURE] = "failure",
+		[STATE_IDLE] = "idle",	     [STATE_CHECK] = "check",
+		[STATE_INSTALL] = "install", [STATE_ACTIVATE] = "activate",
+		[STATE_SUCCESS] = "success", [STATE_FAILURE] = "failure",
 	};
 
 	return (size_t)s < sizeof(names) / sizeof(*names) ? names[s] : "unknown";

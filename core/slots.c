@@ -32,7 +32,8 @@ static bool root_is_in(const struct inuse *u, const struct extent *place)
 	for (size_t i = 0; i < u->root_count; i++) {
 		struct extent root;
 
-		if (extent_of_device(u->roots[i], 0, 0, &root) == 0 && extent_overlaps(&root, place))
+		if (extent_of_device(u->roots[i], 0, 0, &root) == 0 &&
+		    extent_overlaps(&root, place))
 			return true;
 	}
 	return false;
@@ -96,8 +97,10 @@ static int by_cmdline(const struct settings *cfg, const struct slot_setting **fo
 		if (!s->cmdline || !has_words(line, s->cmdline))
 			continue;
 		if (*found)
-			return err_set(e, E_SLOT, EINVAL, "the kernel command line has the words of "
-				       "the slots '%s' and '%s'", (*found)->name, s->name);
+			return err_set(e, E_SLOT, EINVAL,
+				       "the kernel command line has the words of "
+				       "the slots '%s' and '%s'",
+				       (*found)->name, s->name);
 		*found = s;
 	}
 	return 0;
@@ -121,7 +124,7 @@ static bool env_chooses(const struct slot_setting *slot, const struct envset *al
 
 static int find_next(struct slots *s, struct bootenv *env, struct err *e)
 {
-	struct envset all = { 0 };
+	struct envset all = {0};
 	int rc = bootenv_load(env, &all, e);
 
 	if (rc < 0)
@@ -157,7 +160,7 @@ int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *e
 {
 	struct inuse u;
 
-	*s = (struct slots){ .cfg = cfg };
+	*s = (struct slots){.cfg = cfg};
 	if (!cfg->slot_count)
 		return 0;
 	int rc = inuse_read(&u, e);
@@ -190,7 +193,8 @@ static int no_target(const struct slots *s, struct err *e)
 	if (!s->cfg->slot_count)
 		return err_set(e, E_SLOT, ENOENT, "the configuration has no list slots");
 	if (!s->running)
-		return err_set(e, E_SLOT, ENOENT, "which slot runs is not known: neither the root "
+		return err_set(e, E_SLOT, ENOENT,
+			       "which slot runs is not known: neither the root "
 			       "device nor the kernel command line belongs to one");
 	return err_set(e, E_SLOT, ENOENT, "there is no slot besides the running '%s'",
 		       s->running->name);

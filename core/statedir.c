@@ -16,8 +16,8 @@ static int flush_parent(const char *path)
 	const char *slash = strrchr(path, '/');
 	int len = slash ? (int)(slash - path) : 0;
 
-	int rc = len ? text_print(parent, sizeof(parent), "%.*s", len, path) :
-		       text_copy(parent, sizeof(parent), slash ? "/" : ".");
+	int rc = len ? text_print(parent, sizeof(parent), "%.*s", len, path)
+		     : text_copy(parent, sizeof(parent), slash ? "/" : ".");
 	if (rc < 0)
 		return rc;
 	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -49,11 +49,12 @@ int statedir_open(const char *path, struct err *e)
 		return err_set(e, E_STATE_DIR, EINVAL, "there is no state directory");
 	fd = open_or_make(path);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_at(e, err_sys(e, E_STATE_DIR, fd < 0 ? -fd : errno,
-					 "opening '%s'", path), "%s", path);
+		return err_at(e,
+			      err_sys(e, E_STATE_DIR, fd < 0 ? -fd : errno, "opening '%s'", path),
+			      "%s", path);
 	if (st.st_uid != geteuid())
-		return err_set(e, E_STATE_DIR, EPERM, "'%s' belongs to user %u, not to user %u", path,
-			       (unsigned)st.st_uid, (unsigned)geteuid());
+		return err_set(e, E_STATE_DIR, EPERM, "'%s' belongs to user %u, not to user %u",
+			       path, (unsigned)st.st_uid, (unsigned)geteuid());
 	if (st.st_mode & 022)
 		return err_set(e, E_STATE_DIR, EPERM, "'%s' can be written by others (mode %04o)",
 			       path, st.st_mode & 07777);
@@ -64,7 +65,8 @@ int statedir_open(const char *path, struct err *e)
 
 int statedir_file(int dirfd, const char *name, enum errcode code, struct err *e)
 {
-	int fd = sys_openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	int fd = sys_openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+			    0600);
 	struct stat st;
 
 	if (fd == -EROFS || fd == -EACCES || fd == -EPERM)

@@ -19,14 +19,15 @@ static const struct bootenv_backend *const backends[] = {
 };
 
 /* what exists at all, for messages: built in or not */
-static const struct known {
+struct known {
 	const char *name, *symbol;
-} known[] = {
-	{ "uboot", "CONFIG_BOOTENV_UBOOT" },
-	{ "grub", "CONFIG_BOOTENV_GRUB" },
-	{ "file", "CONFIG_BOOTENV_FILE" },
-	{ "ebg", NULL },
-	{ "cboot", NULL },
+};
+static const struct known known[] = {
+	{"uboot", "CONFIG_BOOTENV_UBOOT"},
+	{"grub", "CONFIG_BOOTENV_GRUB"},
+	{"file", "CONFIG_BOOTENV_FILE"},
+	{"ebg", NULL},
+	{"cboot", NULL},
 };
 
 /* ---- sets of changes ---- */
@@ -74,7 +75,7 @@ int envset_put(struct envset *s, const char *name, const char *value, struct err
 			return err_set(e, E_MEMORY, ENOMEM, "no memory for boot variables");
 		}
 		v = &s->vars[s->count++];
-		*v = (struct envvar){ .name = label };
+		*v = (struct envvar){.name = label};
 	}
 	free(v->value);
 	v->value = copy;
@@ -89,7 +90,7 @@ void envset_clear(struct envset *s)
 		free(s->vars[i].value);
 	}
 	free(s->vars);
-	*s = (struct envset){ 0 };
+	*s = (struct envset){0};
 }
 
 /* ---- what no boot loader can hold ---- */
@@ -156,16 +157,17 @@ static const struct bootenv_backend *find_backend(const char *kind)
 
 static int no_backend(const char *kind, struct err *e)
 {
-	const char *names[ARRAY_SIZE(known) + 1] = { "none" };
+	const char *names[ARRAY_SIZE(known) + 1] = {"none"};
 	char shown[64];
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 		names[i + 1] = known[i].name;
 		if (strcmp(known[i].name, kind) != 0)
 			continue;
-		return err_set(e, E_NOT_BUILT, ENOTSUP, known[i].symbol ?
-			       "the boot environment '%s' is not built in (%s)" :
-			       "the boot environment '%s' is not part of this release%s",
+		return err_set(e, E_NOT_BUILT, ENOTSUP,
+			       known[i].symbol
+				       ? "the boot environment '%s' is not built in (%s)"
+				       : "the boot environment '%s' is not part of this release%s",
 			       kind, known[i].symbol ? known[i].symbol : "");
 	}
 	text_printable(kind, strlen(kind), shown, sizeof(shown));
@@ -249,7 +251,7 @@ int bootenv_load(struct bootenv *b, struct envset *all, struct err *e)
 
 int bootenv_get(struct bootenv *b, const char *name, char **value, struct err *e)
 {
-	struct envset all = { 0 };
+	struct envset all = {0};
 	struct envvar *v;
 
 	*value = NULL;
@@ -310,7 +312,7 @@ bool bootenv_same(const struct envset *all, const struct envset *changes)
 int bootenv_compare(const struct envset *all, const struct envset *changes, struct err *e)
 {
 	for (size_t i = 0; i < changes->count; i++) {
-		const struct envset one = { .vars = &changes->vars[i], .count = 1 };
+		const struct envset one = {.vars = &changes->vars[i], .count = 1};
 
 		if (!bootenv_same(all, &one))
 			return err_set(e, E_ENV_WRITE, EIO,

@@ -1,6 +1,6 @@
 /*
- * file: lines name=value for boot scripts that read a text file. Comments, empty lines and the order
- * stay. A change is a new file put in place by rename.
+ * file: lines name=value for boot scripts that read a text file. Comments, empty lines and the
+ * order stay. A change is a new file put in place by rename.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -110,7 +110,8 @@ static const struct envvar *change_of(const struct envset *changes, const char *
 	return NULL;
 }
 
-/* a text in memory that was measured beforehand (a memory stream loses bytes silently without memory) */
+/* a text in memory that was measured beforehand (a memory stream loses bytes silently without
+ * memory) */
 struct out {
 	char *text;
 	size_t len;
@@ -130,7 +131,8 @@ static void out_variable(struct out *o, const struct envvar *v)
 	out_bytes(o, "\n", 1);
 }
 
-/* each changed line replaced where it stood (the first, if twice) or left out; new ones at the end */
+/* each changed line replaced where it stood (the first, if twice) or left out; new ones at the end
+ */
 static void out_lines(struct out *o, const char *text, size_t n, const struct envset *changes,
 		      bool *seen)
 {
@@ -138,8 +140,8 @@ static void out_lines(struct out *o, const char *text, size_t n, const struct en
 	size_t len;
 
 	while (next_line(&at, text + n, &line, &len)) {
-		const struct envvar *c = is_comment(line, len) ? NULL :
-								 change_of(changes, line, len);
+		const struct envvar *c =
+			is_comment(line, len) ? NULL : change_of(changes, line, len);
 
 		if (!c) {
 			out_bytes(o, line, len);
@@ -171,7 +173,7 @@ static int new_text(const struct bootenv *b, const struct envset *changes, struc
 {
 	AUTO_FREE char *text = NULL;
 	AUTO_FREE bool *seen = calloc(changes->count + 1, sizeof(*seen));
-	struct envset all = { 0 };
+	struct envset all = {0};
 	size_t n;
 
 	int rc = file_text(b, &text, &n, e);
@@ -191,7 +193,8 @@ static int new_text(const struct bootenv *b, const struct envset *changes, struc
 }
 
 /* the folder first: on FAT nothing else matters */
-static int prepare(const struct bootenv *b, const struct envset *changes, struct out *o, struct err *e)
+static int prepare(const struct bootenv *b, const struct envset *changes, struct out *o,
+		   struct err *e)
 {
 	int rc = bootenv_on_fat(b->path, e);
 
@@ -206,7 +209,7 @@ static int prepare(const struct bootenv *b, const struct envset *changes, struct
 
 static int file_check(struct bootenv *b, const struct envset *changes, struct err *e)
 {
-	struct out o = { 0 };
+	struct out o = {0};
 	int rc = prepare(b, changes, &o, e);
 
 	free(o.text);
@@ -215,8 +218,8 @@ static int file_check(struct bootenv *b, const struct envset *changes, struct er
 
 static int file_commit(struct bootenv *b, const struct envset *changes, struct err *e)
 {
-	struct envset all = { 0 };
-	struct out o = { 0 };
+	struct envset all = {0};
+	struct out o = {0};
 
 	int rc = prepare(b, changes, &o, e);
 	if (rc == 0) {

@@ -1,9 +1,11 @@
 /*
- * grub: GRUB's environment block, a file of fixed size: a header line, lines name=value, '#' to the end.
+ * grub: GRUB's environment block, a file of fixed size: a header line, lines name=value, '#' to the
+ * end.
  *
  * A backslash takes the next byte as it is, also a line end. On FAT a rename is not safe against a
- * power cut and GRUB knows the file by its clusters: there the block is written in place, and only its
- * first sector, which the medium writes whole or not at all. What decides must therefore lie in it.
+ * power cut and GRUB knows the file by its clusters: there the block is written in place, and only
+ * its first sector, which the medium writes whole or not at all. What decides must therefore lie in
+ * it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,11 +16,11 @@
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
-#define GRUB_PATH "/boot/efi/EFI/BOOT/grub/grubenv"
-#define HEADER "# GRUB Environment Block\n"
+#define GRUB_PATH  "/boot/efi/EFI/BOOT/grub/grubenv"
+#define HEADER	   "# GRUB Environment Block\n"
 #define HEADER_LEN (sizeof(HEADER) - 1)
-#define BLOCK_MIN 1024
-#define SECTOR 512
+#define BLOCK_MIN  1024
+#define SECTOR	   512
 
 struct block {
 	char *text; /* NUL behind it */
@@ -51,7 +53,7 @@ static bool next_item(const char **at, const char *end, struct item *it)
 
 	if (p >= end)
 		return false;
-	*it = (struct item){ .start = p };
+	*it = (struct item){.start = p};
 	while (p < end && *p != '\n')
 		p += *p == '\\' && p + 1 < end ? 2 : 1;
 	if (p < end)
@@ -134,12 +136,12 @@ static int read_block(const struct bootenv *b, struct block *k, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (k->size < HEADER_LEN || memcmp(k->text, HEADER, HEADER_LEN) != 0)
-		return err_set(e, E_ENV_READ, EINVAL,
-			       "'%s' does not begin with GRUB's header line", b->path);
+		return err_set(e, E_ENV_READ, EINVAL, "'%s' does not begin with GRUB's header line",
+			       b->path);
 	if (k->size < BLOCK_MIN || k->size % SECTOR != 0)
 		return err_set(e, E_ENV_READ, EINVAL,
-			       "'%s' has %zu bytes; a block has %d or a larger multiple of %d", b->path,
-			       k->size, BLOCK_MIN, SECTOR);
+			       "'%s' has %zu bytes; a block has %d or a larger multiple of %d",
+			       b->path, k->size, BLOCK_MIN, SECTOR);
 	if (memchr(k->text, '\0', k->size))
 		return err_set(e, E_ENV_READ, EINVAL, "'%s' has a zero byte", b->path);
 	return 0;
@@ -154,7 +156,7 @@ static int load_block(const struct bootenv *b, struct block *k, struct envset *a
 
 static int grub_load(struct bootenv *b, struct envset *all, struct err *e)
 {
-	struct block k = { 0 };
+	struct block k = {0};
 	int rc = load_block(b, &k, all, e);
 
 	free(k.text);
@@ -218,7 +220,8 @@ static size_t change_of(const struct envset *changes, const struct item *it)
 	return changes->count;
 }
 
-/* the lines up to 'end': changed ones replaced where they stood (the first, if twice) or left out */
+/* the lines up to 'end': changed ones replaced where they stood (the first, if twice) or left out
+ */
 static void out_items(struct out *o, const struct block *k, const char *end,
 		      const struct envset *changes, bool *seen)
 {
@@ -265,13 +268,13 @@ static int whole_block(const struct bootenv *b, const struct block *k, const str
 
 static int torn(const struct bootenv *b, struct err *e, const char *why)
 {
-	return err_set(e, E_ENV_TORN, ENOSPC, "'%s' lies on FAT and is written in place: %s", b->path,
-		       why);
+	return err_set(e, E_ENV_TORN, ENOSPC, "'%s' lies on FAT and is written in place: %s",
+		       b->path, why);
 }
 
 /*
- * How the first sector goes on into the second: 'tail' bytes of a line that crosses the border must stay
- * where they are; 'comment': the second sector begins inside or with a comment.
+ * How the first sector goes on into the second: 'tail' bytes of a line that crosses the border must
+ * stay where they are; 'comment': the second sector begins inside or with a comment.
  */
 struct border {
 	size_t tail;
@@ -284,14 +287,15 @@ static int find_border(const struct bootenv *b, const struct block *k, const str
 	const char *at = k->text + HEADER_LEN, *cut = k->text + SECTOR;
 	struct item it;
 
-	*br = (struct border){ .comment = *cut == '#' };
+	*br = (struct border){.comment = *cut == '#'};
 	while (next_item(&at, k->text + k->size, &it)) {
 		const char *end = it.start + it.len;
 
 		if (end <= cut)
 			continue;
 		if (change_of(changes, &it) < changes->count)
-			return torn(b, e, "a variable to be changed lies behind its first 512 bytes");
+			return torn(b, e,
+				    "a variable to be changed lies behind its first 512 bytes");
 		if (it.start < cut && !(is_filler(&it) && *cut == '#'))
 			br->tail = (size_t)(cut - it.start);
 	}
@@ -325,8 +329,8 @@ static bool close_gap(struct out *o, const struct border *br)
 	return true;
 }
 
-static int first_sector(const struct bootenv *b, const struct block *k, const struct envset *changes,
-			struct out *o, struct err *e)
+static int first_sector(const struct bootenv *b, const struct block *k,
+			const struct envset *changes, struct out *o, struct err *e)
 {
 	AUTO_FREE bool *seen = calloc(changes->count + 1, sizeof(*seen));
 	struct border br;
@@ -352,8 +356,8 @@ static int first_sector(const struct bootenv *b, const struct block *k, const st
 static int new_block(const struct bootenv *b, bool in_place, const struct envset *changes,
 		     struct out *o, struct err *e)
 {
-	struct envset all = { 0 };
-	struct block k = { 0 };
+	struct envset all = {0};
+	struct block k = {0};
 	int rc = load_block(b, &k, &all, e);
 
 	if (rc == 0 && bootenv_same(&all, changes)) {
@@ -380,7 +384,8 @@ static int names_ok(const struct envset *changes, struct err *e)
 	return 0;
 }
 
-static int prepare(const struct bootenv *b, const struct envset *changes, struct out *o, struct err *e)
+static int prepare(const struct bootenv *b, const struct envset *changes, struct out *o,
+		   struct err *e)
 {
 	int in_place = bootenv_on_fat(b->path, e);
 
@@ -394,7 +399,7 @@ static int prepare(const struct bootenv *b, const struct envset *changes, struct
 
 static int grub_check(struct bootenv *b, const struct envset *changes, struct err *e)
 {
-	struct out o = { 0 };
+	struct out o = {0};
 	int rc = prepare(b, changes, &o, e);
 
 	free(o.text);
@@ -411,7 +416,8 @@ static int write_sector(const struct bootenv *b, const char *text)
 	if (rc == 0)
 		rc = sys_fsync(fd);
 	if (rc == 0)
-		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* what is read back is the medium's */
+		posix_fadvise(fd, 0, 0,
+			      POSIX_FADV_DONTNEED); /* what is read back is the medium's */
 	return rc;
 }
 
@@ -431,8 +437,8 @@ static int replace_block(const struct bootenv *b, const struct out *o)
 
 static int grub_commit(struct bootenv *b, const struct envset *changes, struct err *e)
 {
-	struct envset all = { 0 };
-	struct out o = { 0 };
+	struct envset all = {0};
+	struct out o = {0};
 
 	int in_place = prepare(b, changes, &o, e);
 	if (in_place < 0) {

@@ -31,7 +31,7 @@ static int none_load(struct bootenv *b, struct envset *all, struct err *e)
 /* the new set is made beside the old one: no memory means no change */
 static int none_commit(struct bootenv *b, const struct envset *changes, struct err *e)
 {
-	struct envset *own = b->own, merged = { 0 }, next = { 0 };
+	struct envset *own = b->own, merged = {0}, next = {0};
 	int rc = put_all(&merged, own, e);
 
 	for (size_t i = 0; rc == 0 && i < changes->count; i++)

@@ -1,4 +1,5 @@
-/* The file of a GRUB block or a plain environment: where it really is and what may be done with it. */
+/* The file of a GRUB block or a plain environment: where it really is and what may be done with it.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,7 +12,7 @@
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
-#define FAT_MAGIC 0x4d44
+#define FAT_MAGIC   0x4d44
 #define EXFAT_MAGIC 0x2011bab0
 
 static void folder_of(const char *path, char *dir, size_t n)

@@ -24,13 +24,13 @@
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
-#define CONFIG_PATH "/etc/fw_env.config"
-#define DEFAULTS_PATH "/etc/u-boot-initial-env"
-#define LOCK_PATH "/var/lock/fw_printenv.lock" /* of the library: not to be chosen in 0.3.2 */
-#define SIZE_MIN 64
-#define SIZE_MAX_ENV (16 * 1024 * 1024)
-#define WORK_MS 120000 /* with the lock held: only a dying medium takes this long */
-#define REPLY_MAX (SIZE_MAX_ENV + 4096)
+#define CONFIG_PATH    "/etc/fw_env.config"
+#define DEFAULTS_PATH  "/etc/u-boot-initial-env"
+#define LOCK_PATH      "/var/lock/fw_printenv.lock" /* of the library: not to be chosen in 0.3.2 */
+#define SIZE_MIN       64
+#define FWENV_SIZE_MAX (16 * 1024 * 1024)
+#define WORK_MS	       120000 /* with the lock held: only a dying medium takes this long */
+#define REPLY_MAX      (FWENV_SIZE_MAX + 4096)
 
 enum op { OP_LOAD, OP_CHECK, OP_COMMIT };
 
@@ -42,108 +42,6 @@ struct message {
 	struct err err;
 };
 
-/* ---- fw_env.config ---- */
-
-static bool redundant(const struct bootenv *b)
-{
-	return b->place_count > 1;
-}
-
-/* what the variables may take: CRC, and the flag byte where there are two copies */
-static size_t room_of(const struct bootenv *b)
-{
-	return b->places[0].size - (redundant(b) ? 5 : 4);
-}
-
-static const char *take_word(char **rest)
-{
-	char *word = strsep(rest, " \t");
-
-	while (word && !*word)
-		word = strsep(rest, " \t");
-	return word;
-}
-
-/* as the library reads them: the offset in any base, the size in base 16 also without 0x */
-static int take_number(char **rest, int base, uint64_t *v)
-{
-	const char *word = take_word(rest);
-	char *end;
-
-	if (!word || *word == '-')
-		return -EINVAL;
-	errno = 0;
-	*v = strtoull(word, &end, base);
-	return errno || *end || *v > INT64_MAX ? -EINVAL : 0;
-}
-
-static int parse_line(const struct bootenv *b, char *line, struct bootenv_place *p, struct err *e)
-{
-	char *rest = line;
-	const char *name = take_word(&rest);
-
-	if (text_copy(p->path, DEVNAME_MAX_LENGTH, name) < 0)
-		return err_set(e, E_ENV_READ, ENAMETOOLONG, "a device of '%s' has too long a name",
-			       b->path);
-	if (take_number(&rest, 0, &p->off) < 0 || take_number(&rest, 16, &p->size) < 0)
-		return err_set(e, E_ENV_READ, EINVAL,
-			       "'%s': the line of '%s' has no usable offset and size", b->path,
-			       p->path);
-	if (p->size < SIZE_MIN || p->size > SIZE_MAX_ENV)
-		return err_set(e, E_ENV_READ, ERANGE,
-			       "'%s': an environment of %llu bytes is not possible", b->path,
-			       (unsigned long long)p->size);
-	return 0;
-}
-
-static int parse_config(struct bootenv *b, char *text, struct err *e)
-{
-	while (text && b->place_count < 2) {
-		char *line = strsep(&text, "\r\n");
-		char first = line[strspn(line, " \t")];
-
-		if (!first || first == '#')
-			continue;
-		int rc = parse_line(b, line, &b->places[b->place_count], e);
-		if (rc < 0)
-			return rc;
-		b->place_count++;
-	}
-	if (b->place_count == 0)
-		return err_set(e, E_ENV_READ, EINVAL, "'%s' names no place", b->path);
-	return 0;
-}
-
-static int check_places(const struct bootenv *b, struct err *e)
-{
-	const struct bootenv_place *p = b->places;
-
-	if (!redundant(b))
-		return 0;
-	if (p[0].size != p[1].size)
-		return err_set(e, E_ENV_READ, EINVAL, "'%s': the two copies differ in size", b->path);
-	if (strcmp(p[0].path, p[1].path) == 0 && p[0].off < p[1].off + p[1].size &&
-	    p[1].off < p[0].off + p[0].size)
-		return err_set(e, E_ENV_READ, EINVAL,
-			       "'%s': the two copies lie on each other; one would tear the other",
-			       b->path);
-	return 0;
-}
-
-static int read_config(struct bootenv *b, const char *path, struct err *e)
-{
-	AUTO_FREE char *text = NULL;
-	size_t n;
-	int rc = sys_path(path, b->path, sizeof(b->path));
-
-	if (rc == 0)
-		rc = sys_read_file(AT_FDCWD, b->path, 65536, &text, &n);
-	if (rc < 0)
-		return err_sys(e, E_ENV_READ, -rc, "reading '%s'", path);
-	rc = parse_config(b, text, e);
-	return rc < 0 ? rc : check_places(b, e);
-}
-
 static int uboot_open(struct bootenv *b, const struct bootenv_options *o, struct err *e)
 {
 	int rc = sys_path(o->defaults ? o->defaults : DEFAULTS_PATH, b->defaults,
@@ -151,10 +49,11 @@ static int uboot_open(struct bootenv *b, const struct bootenv_options *o, struct
 
 	if (rc < 0)
 		return err_sys(e, E_ENV_READ, -rc, "the file of defaults");
-	rc = read_config(b, o->config ? o->config : CONFIG_PATH, e);
-	if (rc == 0 && !redundant(b))
-		b->warning = "there is only one copy of the U-Boot environment: a power cut while it is "
-			     "written can destroy it";
+	rc = fwenv_read(b, o->config ? o->config : CONFIG_PATH, e);
+	if (rc == 0 && !fwenv_redundant(b))
+		b->warning =
+			"there is only one copy of the U-Boot environment: a power cut while it is "
+			"written can destroy it";
 	return rc;
 }
 
@@ -178,21 +77,23 @@ static int put_defaults(const struct bootenv *b, struct uboot_ctx *ctx, struct e
 	int rc = sys_read_file(AT_FDCWD, b->defaults, BOOTENV_FILE_MAX, &text, &n);
 
 	if (rc < 0) {
-		rc = err_set(e, E_ENV_READ, ENODATA,
-			     "no copy has a valid checksum, and the defaults '%s' cannot be read: %s",
-			     b->defaults, strerror(-rc));
+		rc = err_set(
+			e, E_ENV_READ, ENODATA,
+			"no copy has a valid checksum, and the defaults '%s' cannot be read: %s",
+			b->defaults, strerror(-rc));
 		err_fix(e, "write the environment once from U-Boot (saveenv), or provide '%s'",
 			b->defaults);
 		return rc;
 	}
 	for (char *rest = text; rest && rc == 0;)
 		rc = put_line(ctx, strsep(&rest, "\r\n"));
-	return rc < 0 ? err_set(e, E_ENV_READ, -rc, "the defaults '%s' cannot be used", b->defaults) : 0;
+	return rc < 0 ? err_set(e, E_ENV_READ, -rc, "the defaults '%s' cannot be used", b->defaults)
+		      : 0;
 }
 
 static void tell_locked(int out)
 {
-	const struct message m = { .kind = MESSAGE_LOCKED };
+	const struct message m = {.kind = MESSAGE_LOCKED};
 
 	sys_write(out, &m, sizeof(m));
 	/* with the lock held what is begun is ended, also when the parent dies */
@@ -215,7 +116,8 @@ static int child_open(const struct bootenv *b, struct uboot_ctx **ctx, int out, 
 		rc = put_defaults(b, *ctx, e);
 		return rc < 0 ? rc : 1;
 	}
-	return rc < 0 ? err_sys(e, E_ENV_READ, -rc, "reading the places named in '%s'", b->path) : 0;
+	return rc < 0 ? err_sys(e, E_ENV_READ, -rc, "reading the places named in '%s'", b->path)
+		      : 0;
 }
 
 static int apply(struct uboot_ctx *ctx, const struct envset *changes, struct err *e)
@@ -246,12 +148,13 @@ static size_t texts_size(struct uboot_ctx *ctx)
 /* room for the variables, the byte that ends them, and what the library writes for .flags */
 static int fits(const struct bootenv *b, struct uboot_ctx *ctx, struct err *e)
 {
-	size_t need = texts_size(ctx) + 1;
+	size_t need = texts_size(ctx) + 1 + fwenv_flags(b);
 
-	if (need <= room_of(b))
+	if (need <= fwenv_room(b))
 		return 0;
-	return err_set(e, E_ENV_BIG, ENOSPC, "the variables need %zu bytes, the environment has %zu",
-		       need, room_of(b));
+	return err_set(e, E_ENV_BIG, ENOSPC,
+		       "the variables need %zu bytes, the environment has %zu", need,
+		       fwenv_room(b));
 }
 
 static bool unchanged(struct uboot_ctx *ctx, const struct envset *changes)
@@ -266,8 +169,8 @@ static bool unchanged(struct uboot_ctx *ctx, const struct envset *changes)
 	return true;
 }
 
-static int child_change(const struct bootenv *b, struct uboot_ctx *ctx, const struct envset *changes,
-			enum op op, struct err *e)
+static int child_change(const struct bootenv *b, struct uboot_ctx *ctx,
+			const struct envset *changes, enum op op, struct err *e)
 {
 	int rc = apply(ctx, changes, e);
 	if (rc == 0)
@@ -275,7 +178,8 @@ static int child_change(const struct bootenv *b, struct uboot_ctx *ctx, const st
 	if (rc < 0 || op == OP_CHECK)
 		return rc;
 	rc = libuboot_env_store(ctx);
-	return rc < 0 ? err_sys(e, E_ENV_WRITE, rc == -1 ? EIO : -rc, "writing the environment") : 0;
+	return rc < 0 ? err_sys(e, E_ENV_WRITE, rc == -1 ? EIO : -rc, "writing the environment")
+		      : 0;
 }
 
 static void send_end(int out, struct uboot_ctx *ctx, enum op op, struct message *m)
@@ -295,7 +199,7 @@ static void send_end(int out, struct uboot_ctx *ctx, enum op op, struct message 
 static void child(const struct bootenv *b, const struct envset *changes, enum op op, int out)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	struct message m = { .kind = MESSAGE_END };
+	struct message m = {.kind = MESSAGE_END};
 	struct uboot_ctx *ctx = NULL;
 
 	/* the library prints when it is built for debugging */
@@ -359,7 +263,7 @@ static int read_by(int fd, void *buf, size_t n, uint64_t until)
 
 	while (n) {
 		uint64_t now = sys_now_ms();
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct pollfd p = {.fd = fd, .events = POLLIN};
 
 		if (now >= until)
 			return -ETIMEDOUT;
@@ -388,7 +292,8 @@ static int take_texts(const char *buf, size_t n, struct envset *all, struct err 
 
 	while (at < end) {
 		const char *value = memchr(at, '\0', (size_t)(end - at));
-		const char *stop = value ? memchr(value + 1, '\0', (size_t)(end - value - 1)) : NULL;
+		const char *stop =
+			value ? memchr(value + 1, '\0', (size_t)(end - value - 1)) : NULL;
 
 		if (!stop)
 			return err_set(e, E_ENV_READ, EPROTO, "the answer of libubootenv is cut");
@@ -406,7 +311,8 @@ static int child_silent(enum op op, struct err *e)
 		       "libubootenv ended without an answer; the environment may be damaged");
 }
 
-static int take_answer(const struct bootenv *b, int fd, enum op op, struct envset *all, struct err *e)
+static int take_answer(const struct bootenv *b, int fd, enum op op, struct envset *all,
+		       struct err *e)
 {
 	uint64_t until = sys_now_ms() + b->lock_ms;
 	AUTO_FREE char *buf = NULL;
@@ -471,8 +377,8 @@ static pid_t fork_child(const struct bootenv *b, const struct envset *changes, e
 	return pid;
 }
 
-static int run(const struct bootenv *b, const struct envset *changes, enum op op, struct envset *all,
-	       struct err *e)
+static int run(const struct bootenv *b, const struct envset *changes, enum op op,
+	       struct envset *all, struct err *e)
 {
 	int fds[2];
 
@@ -490,7 +396,7 @@ static int run(const struct bootenv *b, const struct envset *changes, enum op op
 
 static int uboot_load(struct bootenv *b, struct envset *all, struct err *e)
 {
-	return run(b, &(struct envset){ 0 }, OP_LOAD, all, e);
+	return run(b, &(struct envset){0}, OP_LOAD, all, e);
 }
 
 static int names_ok(const struct envset *changes, struct err *e)
@@ -504,11 +410,12 @@ static int names_ok(const struct envset *changes, struct err *e)
 
 static int uboot_check(struct bootenv *b, const struct envset *changes, struct err *e)
 {
-	struct envset all = { 0 };
+	struct envset all = {0};
 	int rc = names_ok(changes, e);
 
 	for (size_t i = 0; rc == 0 && i < b->place_count; i++)
-		if (access(b->places[i].path, W_OK) < 0 && errno != ENOENT) /* ubi0:name is no path */
+		if (access(b->places[i].path, W_OK) < 0 &&
+		    errno != ENOENT) /* ubi0:name is no path */
 			rc = err_sys(e, E_ENV_WRITE, errno, "'%s' cannot be written",
 				     b->places[i].path);
 	if (rc == 0)
@@ -548,7 +455,7 @@ static int flush_places(const struct bootenv *b, const int held[2], struct err *
  */
 static int read_back(struct bootenv *b, const struct envset *changes, struct err *e)
 {
-	struct envset all = { 0 };
+	struct envset all = {0};
 	int rc = uboot_load(b, &all, e);
 
 	if (rc == 0)
@@ -560,8 +467,8 @@ static int read_back(struct bootenv *b, const struct envset *changes, struct err
 static int uboot_commit(struct bootenv *b, const struct envset *changes, struct err *e)
 {
 	AUTO_CLOSE int held0 = -1, held1 = -1;
-	struct envset all = { 0 };
-	int held[2] = { -1, -1 };
+	struct envset all = {0};
+	int held[2] = {-1, -1};
 
 	int rc = names_ok(changes, e);
 	if (rc == 0)

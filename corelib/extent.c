@@ -10,29 +10,30 @@
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
-#define SYSFS_LINE 512
-#define SYSFS_SECTOR 512 /* 'start' and 'size' of sysfs count 512 bytes on every medium */
-#define MTD_CHAR_MAJOR 90
+#define SYSFS_LINE	512
+#define SYSFS_SECTOR	512 /* 'start' and 'size' of sysfs count 512 bytes on every medium */
+#define MTD_CHAR_MAJOR	90
 #define MTD_BLOCK_MAJOR 31
 
+/* without an allocation: no memory must not look like "has none" */
 int extent_sysfs_line(dev_t dev, const char *name, char *out, size_t n)
 {
-	AUTO_FREE char *text = NULL;
-	char plain[128], path[512];
-	size_t len;
+	char plain[384], path[SYSFS_LINE], text[SYSFS_LINE];
+	AUTO_CLOSE int fd = -1;
 
 	int rc = text_print(plain, sizeof(plain), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev),
 			    name);
+	if (rc == 0)
+		rc = sys_path(plain, path, sizeof(path));
 	if (rc < 0)
 		return rc;
-	rc = sys_path(plain, path, sizeof(path));
-	if (rc < 0)
-		return rc;
-	rc = sys_read_file(AT_FDCWD, path, SYSFS_LINE, &text, &len);
-	if (rc < 0)
-		return rc;
+	fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	ssize_t len = fd < 0 ? fd : sys_read(fd, text, sizeof(text) - 1);
+	if (len < 0)
+		return (int)len;
 	while (len && (text[len - 1] == '\n' || text[len - 1] == ' '))
-		text[--len] = '\0';
+		len--;
+	text[len] = '\0';
 	return text_copy(out, n, text);
 }
 
@@ -95,7 +96,7 @@ static void extent_through_loop(struct extent *x)
 
 static struct extent range(uint64_t off, uint64_t len)
 {
-	return (struct extent){ .off = off, .end = len ? add_cap(off, len) : UINT64_MAX };
+	return (struct extent){.off = off, .end = len ? add_cap(off, len) : UINT64_MAX};
 }
 
 int extent_on_disk(dev_t dev, uint64_t off, uint64_t len, struct extent *x)
@@ -104,7 +105,8 @@ int extent_on_disk(dev_t dev, uint64_t off, uint64_t len, struct extent *x)
 
 	*x = range(off, len);
 	x->kind = EXTENT_DISK;
-	if (!len && extent_sysfs_u64(dev, "size", &size) == 0 && !u64_mul(size, SYSFS_SECTOR, &size))
+	if (!len && extent_sysfs_u64(dev, "size", &size) == 0 &&
+	    !u64_mul(size, SYSFS_SECTOR, &size))
 		x->end = size;
 	int rc = extent_disk_of(dev, &x->dev);
 	if (rc < 0 || x->dev == dev)
@@ -155,7 +157,8 @@ int extent_of(int fd, uint64_t off, uint64_t len, struct extent *x)
 
 static bool same_storage(const struct extent *a, const struct extent *b)
 {
-	return a->kind == b->kind && a->dev == b->dev && (a->kind != EXTENT_FILE || a->ino == b->ino);
+	return a->kind == b->kind && a->dev == b->dev &&
+	       (a->kind != EXTENT_FILE || a->ino == b->ino);
 }
 
 bool extent_overlaps(const struct extent *a, const struct extent *b)

@@ -1,8 +1,8 @@
 /*
  * Which bytes of which storage a descriptor's range really is.
  *
- * A partition is a range of its disk, a loop device a range of its file, an MTD character device the
- * same storage as its block device. Two extents that overlap must not be written independently.
+ * A partition is a range of its disk, a loop device a range of its file, an MTD character device
+ * the same storage as its block device. Two extents that overlap must not be written independently.
  */
 #ifndef CORELIB_EXTENT_H
 #define CORELIB_EXTENT_H
@@ -13,8 +13,8 @@
 
 struct extent {
 	enum { EXTENT_FILE, EXTENT_DISK, EXTENT_CHAR } kind;
-	dev_t dev;         /* of the disk, the character device, or the file system of the file */
-	ino_t ino;         /* EXTENT_FILE */
+	dev_t dev;	   /* of the disk, the character device, or the file system of the file */
+	ino_t ino;	   /* EXTENT_FILE */
 	uint64_t off, end; /* end is behind the last byte; UINT64_MAX = not known */
 };
 

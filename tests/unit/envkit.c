@@ -13,12 +13,12 @@
 #include <unistd.h>
 
 const struct envkit_kind envkit_kinds[] = {
-	{ "uboot redundant", "uboot", "fw_setenv", .too_big = E_ENV_BIG },
-	{ "uboot single", "uboot", "fw_setenv", .single = true, .too_big = E_ENV_BIG },
-	{ "grub", "grub", "grub-editenv", .too_big = E_ENV_BIG },
-	{ "grub on FAT", "grub", "grub-editenv", .fat = true, .too_big = E_ENV_TORN },
-	{ "file", "file", NULL, .too_big = E_NONE },
-	{ "none", "none", NULL, .volatile_ = true, .too_big = E_NONE },
+	{"uboot redundant", "uboot", "fw_setenv", .too_big = E_ENV_BIG},
+	{"uboot single", "uboot", "fw_setenv", .single = true, .too_big = E_ENV_BIG},
+	{"grub", "grub", "grub-editenv", .too_big = E_ENV_BIG},
+	{"grub on FAT", "grub", "grub-editenv", .fat = true, .too_big = E_ENV_TORN},
+	{"file", "file", NULL, .too_big = E_NONE},
+	{"none", "none", NULL, .volatile_ = true, .too_big = E_NONE},
 };
 const size_t envkit_kind_count = sizeof(envkit_kinds) / sizeof(*envkit_kinds);
 
@@ -52,7 +52,7 @@ int envkit_run(const char *const *argv, char *out, size_t n)
 
 bool envkit_has(const char *program)
 {
-	static const char *const folders[] = { "/usr/bin", "/bin", "/usr/sbin", "/sbin" };
+	static const char *const folders[] = {"/usr/bin", "/bin", "/usr/sbin", "/sbin"};
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < 4; i++) {
@@ -111,7 +111,7 @@ static void make_uboot(struct envkit *k)
 	/* enough that a cut write shows */
 	n = snprintf(first, sizeof(first), "a=1\nbulk=%01500d\nkeep=me\nzero=0\n", 7);
 	envkit_write_file(defaults, first, (size_t)n);
-	envkit_run((const char *[]){ "fw_setenv", "-c", k->config, "-f", defaults, "a", "1", NULL },
+	envkit_run((const char *[]){"fw_setenv", "-c", k->config, "-f", defaults, "a", "1", NULL},
 		   text, sizeof(text));
 	k->options.config = k->config;
 	k->options.defaults = "/nonexistent/u-boot-initial-env";
@@ -121,7 +121,7 @@ bool envkit_make(struct envkit *k, const struct envkit_kind *kind)
 {
 	char out[16];
 
-	*k = (struct envkit){ .kind = kind, .dir = "/tmp/envkit-XXXXXX" };
+	*k = (struct envkit){.kind = kind, .dir = "/tmp/envkit-XXXXXX"};
 	if (kind->program && !envkit_has(kind->program))
 		return false;
 	if (!mkdtemp(k->dir))
@@ -132,9 +132,10 @@ bool envkit_make(struct envkit *k, const struct envkit_kind *kind)
 	if (strcmp(kind->backend, "uboot") == 0) {
 		make_uboot(k);
 	} else if (strcmp(kind->backend, "grub") == 0) {
-		envkit_run((const char *[]){ "grub-editenv", k->path, "create", NULL }, out, 16);
-		envkit_run((const char *[]){ "grub-editenv", k->path, "set", "a=1", "keep=me",
-					     "zero=0", NULL }, out, 16);
+		envkit_run((const char *[]){"grub-editenv", k->path, "create", NULL}, out, 16);
+		envkit_run((const char *[]){"grub-editenv", k->path, "set", "a=1", "keep=me",
+					    "zero=0", NULL},
+			   out, 16);
 		k->options.path = k->path;
 	} else if (strcmp(kind->backend, "file") == 0) {
 		envkit_write_file(k->path, "# mine\na=1\nkeep=me\n\nzero=0\n", 27);
@@ -154,10 +155,10 @@ int envkit_foreign_set(const struct envkit *k, const char *name, const char *val
 
 	snprintf(text, sizeof(text), "%s=%s", name, value);
 	if (strcmp(k->kind->backend, "uboot") == 0)
-		return envkit_run((const char *[]){ "fw_setenv", "-c", k->config, name, value, NULL },
+		return envkit_run((const char *[]){"fw_setenv", "-c", k->config, name, value, NULL},
 				  out, sizeof(out));
 	if (strcmp(k->kind->backend, "grub") == 0)
-		return envkit_run((const char *[]){ "grub-editenv", k->path, "set", text, NULL }, out,
+		return envkit_run((const char *[]){"grub-editenv", k->path, "set", text, NULL}, out,
 				  sizeof(out));
 	FILE *f = fopen(k->path, "a");
 	if (!f)
@@ -169,15 +170,15 @@ int envkit_foreign_set(const struct envkit *k, const char *name, const char *val
 int envkit_foreign_list(const struct envkit *k, char *out, size_t n)
 {
 	if (strcmp(k->kind->backend, "uboot") == 0)
-		return envkit_run((const char *[]){ "fw_printenv", "-c", k->config, NULL }, out, n);
+		return envkit_run((const char *[]){"fw_printenv", "-c", k->config, NULL}, out, n);
 	if (strcmp(k->kind->backend, "grub") == 0)
-		return envkit_run((const char *[]){ "grub-editenv", k->path, "list", NULL }, out, n);
-	return envkit_run((const char *[]){ "cat", k->path, NULL }, out, n);
+		return envkit_run((const char *[]){"grub-editenv", k->path, "list", NULL}, out, n);
+	return envkit_run((const char *[]){"cat", k->path, NULL}, out, n);
 }
 
 void envkit_save(const struct envkit *k, struct envkit_state *s)
 {
-	*s = (struct envkit_state){ 0 };
+	*s = (struct envkit_state){0};
 	for (int i = 0; i < 2 && *k->copies[i]; i++)
 		s->bytes[i] = envkit_read_file(k->copies[i], &s->size[i]);
 }

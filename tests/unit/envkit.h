@@ -10,13 +10,13 @@
 #define ENVKIT_UBOOT_SIZE 0x1000
 
 struct envkit_kind {
-	const char *label;      /* "uboot redundant" */
-	const char *backend;    /* "uboot" */
-	const char *program;    /* reads and writes it without us; NULL = a text editor will do */
-	bool fat;               /* the test pretends that the folder lies on FAT */
-	bool single;            /* a power cut may destroy it (documented) */
-	bool volatile_;         /* lives in memory */
-	enum errcode too_big;   /* of a value of 5000 bytes */
+	const char *label;    /* "uboot redundant" */
+	const char *backend;  /* "uboot" */
+	const char *program;  /* reads and writes it without us; NULL = a text editor will do */
+	bool fat;	      /* the test pretends that the folder lies on FAT */
+	bool single;	      /* a power cut may destroy it (documented) */
+	bool volatile_;	      /* lives in memory */
+	enum errcode too_big; /* of a value of 5000 bytes */
 };
 extern const struct envkit_kind envkit_kinds[];
 extern const size_t envkit_kind_count;

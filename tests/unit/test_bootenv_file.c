@@ -75,14 +75,14 @@ static struct bootenv *b;
 
 static int setup(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	snprintf(dir, sizeof(dir), "/tmp/test-envfile-XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(path, sizeof(path), "%s/env", dir);
-	options = (struct bootenv_options){ .kind = "file", .path = path };
+	options = (struct bootenv_options){.kind = "file", .path = path};
 	on_fat = false;
 	return bootenv_open(&b, &options, &e);
 }
@@ -96,7 +96,7 @@ static int teardown(void **state)
 
 static enum errcode commit(const struct envset *s)
 {
-	struct err planned = { 0 }, e = { 0 };
+	struct err planned = {0}, e = {0};
 
 	bootenv_check(b, s, &planned);
 	bootenv_commit(b, s, &e);
@@ -106,8 +106,8 @@ static enum errcode commit(const struct envset *s)
 
 static enum errcode change(const char *name, const char *value)
 {
-	struct envset s = { 0 };
-	struct err e = { 0 };
+	struct envset s = {0};
+	struct err e = {0};
 
 	assert_int_equal(envset_put(&s, name, value, &e), 0);
 	enum errcode code = commit(&s);
@@ -131,8 +131,8 @@ static void assert_text(const char *want)
 
 static enum errcode load_code(void)
 {
-	struct envset all = { 0 };
-	struct err e = { 0 };
+	struct envset all = {0};
+	struct err e = {0};
 
 	bootenv_load(b, &all, &e);
 	envset_clear(&all);
@@ -143,8 +143,8 @@ static enum errcode load_code(void)
 
 static void file_keeps_order_comments_and_empty_lines(void **state)
 {
-	struct envset s = { 0 };
-	struct err e = { 0 };
+	struct envset s = {0};
+	struct err e = {0};
 
 	(void)state;
 	put("# by hand\nslot=a\n\n  # indented\ntries=3\nlast=x");
@@ -187,7 +187,7 @@ static void file_that_is_missing_is_an_empty_environment(void **state)
 static void file_whose_folder_is_missing_is_refused(void **state)
 {
 	struct bootenv *none = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 	char far[160];
 
 	(void)state;
@@ -199,7 +199,8 @@ static void file_whose_folder_is_missing_is_refused(void **state)
 
 static void file_with_a_line_that_says_nothing_is_refused_and_kept(void **state)
 {
-	static const char *const bad[] = { "slot\n", "a=1\n=b\n", "a b=1\n", "a=1\nx\x01=1\n", "\x01" };
+	static const char *const bad[] = {"slot\n", "a=1\n=b\n", "a b=1\n", "a=1\nx\x01=1\n",
+					  "\x01"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -238,8 +239,8 @@ static void t104_file_flushes_before_and_after_the_rename(void **state)
 static void file_that_would_grow_too_large_is_refused(void **state)
 {
 	char *value = calloc(1, 65537);
-	struct envset s = { 0 };
-	struct err e = { 0 };
+	struct envset s = {0};
+	struct err e = {0};
 
 	(void)state;
 	memset(value, 'v', 65536);
@@ -258,8 +259,8 @@ static void file_that_would_grow_too_large_is_refused(void **state)
 /* T111 */
 static void t111_file_commit_without_memory_changes_nothing_or_all(void **state)
 {
-	struct envset s = { 0 };
-	struct err e = { 0 };
+	struct envset s = {0};
+	struct err e = {0};
 
 	(void)state;
 	if (!fail_malloc_works())
@@ -267,7 +268,7 @@ static void t111_file_commit_without_memory_changes_nothing_or_all(void **state)
 	put("a=1\nb=2\n");
 	assert_int_equal(envset_put(&s, "a", "2", &e), 0);
 	for (unsigned n = 1;; n++) {
-		e = (struct err){ 0 };
+		e = (struct err){0};
 		fail_malloc_at(n);
 		int rc = bootenv_commit(b, &s, &e);
 		bool failed = fail_malloc_off();

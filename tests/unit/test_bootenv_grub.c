@@ -67,7 +67,7 @@ static int setup(void **state)
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(path, sizeof(path), "%s/grubenv", dir);
-	options = (struct bootenv_options){ .kind = "grub", .path = path };
+	options = (struct bootenv_options){.kind = "grub", .path = path};
 	on_fat = false;
 	flush_error = 0;
 	renames = 0;
@@ -94,7 +94,7 @@ static void put_block(const char *lines, size_t size)
 static struct bootenv *open_ok(void)
 {
 	struct bootenv *b = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (bootenv_open(&b, &options, &e) < 0)
 		fail_msg("%s", e.why);
@@ -103,9 +103,9 @@ static struct bootenv *open_ok(void)
 
 static enum errcode load_code(void)
 {
-	struct envset all = { 0 };
+	struct envset all = {0};
 	struct bootenv *b = open_ok();
-	struct err e = { 0 };
+	struct err e = {0};
 
 	bootenv_load(b, &all, &e);
 	envset_clear(&all);
@@ -116,8 +116,8 @@ static enum errcode load_code(void)
 /* check and commit must be of one mind */
 static enum errcode change(struct bootenv *b, const char *name, const char *value)
 {
-	struct envset s = { 0 };
-	struct err planned = { 0 }, e = { 0 };
+	struct envset s = {0};
+	struct err planned = {0}, e = {0};
 
 	assert_int_equal(envset_put(&s, name, value, &e), 0);
 	bootenv_check(b, &s, &planned);
@@ -130,7 +130,7 @@ static enum errcode change(struct bootenv *b, const char *name, const char *valu
 
 static void assert_value(struct bootenv *b, const char *name, const char *want)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	char *value;
 
 	if (bootenv_get(b, name, &value, &e) < 0)
@@ -146,8 +146,9 @@ static void assert_grub_reads(const char *line, bool there)
 
 	if (!envkit_has("grub-editenv"))
 		return;
-	assert_int_equal(envkit_run((const char *[]){ "grub-editenv", path, "list", NULL }, list + 1,
-				    sizeof(list) - 1), 0);
+	assert_int_equal(envkit_run((const char *[]){"grub-editenv", path, "list", NULL}, list + 1,
+				    sizeof(list) - 1),
+			 0);
 	snprintf(want, sizeof(want), "\n%s\n", line);
 	if ((strstr(list, want) != NULL) != there)
 		fail_msg("'%s' is %sin:%s", line, there ? "not " : "", list);
@@ -290,7 +291,8 @@ static void put_crossing(const char *first, const char *crossing, size_t before)
 	char lines[2048];
 	size_t used = sizeof(HEADER) - 1 + strlen(first), pad = SECTOR - before - used;
 
-	snprintf(lines, sizeof(lines), "%spad=%0*d\n%srest=of it\n", first, (int)pad - 5, 0, crossing);
+	snprintf(lines, sizeof(lines), "%spad=%0*d\n%srest=of it\n", first, (int)pad - 5, 0,
+		 crossing);
 	put_block(lines, 1536);
 }
 
@@ -408,16 +410,19 @@ static void grub_fat_blocks_of_the_real_program_work(void **state)
 		skip();
 	}
 	on_fat = true;
-	assert_int_equal(envkit_run((const char *[]){ "grub-editenv", path, "create", NULL }, out, 64), 0);
+	assert_int_equal(
+		envkit_run((const char *[]){"grub-editenv", path, "create", NULL}, out, 64), 0);
 	struct bootenv *b = open_ok();
 	for (int i = 0; i < 30; i++) {
 		char value[64] = "";
 
 		memset(value, 'a' + i % 26, (size_t)i + 1);
 		assert_int_equal(change(b, "ours", value), E_NONE);
-		assert_int_equal(envkit_run((const char *[]){ "grub-editenv", path, "set",
-							      i % 2 ? "theirs=odd" : "theirs=e", NULL },
-					    out, 64), 0);
+		assert_int_equal(envkit_run((const char *[]){"grub-editenv", path, "set",
+							     i % 2 ? "theirs=odd" : "theirs=e",
+							     NULL},
+					    out, 64),
+				 0);
 		assert_value(b, "ours", value);
 		assert_value(b, "theirs", i % 2 ? "odd" : "e");
 	}

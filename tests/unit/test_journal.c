@@ -1,4 +1,5 @@
-/* The journal: what was begun survives a cut at every byte, and a failed call leaves no half record. */
+/* The journal: what was begun survives a cut at every byte, and a failed call leaves no half
+ * record. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@
 #include "core/journal.h"
 #include "corelib/digest.h"
 #include "envkit.h"
+#include "tests/unit/fail_malloc.h"
 
 /* ---- the N-th call that changes the medium fails ---- */
 
@@ -76,7 +78,7 @@ static int teardown(void **state)
 static struct journal *open_ok(void)
 {
 	struct journal *j = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (journal_open(&j, dir, &e) < 0)
 		fail_msg("%s", e.why);
@@ -86,7 +88,7 @@ static struct journal *open_ok(void)
 static enum errcode open_code(const char *path)
 {
 	struct journal *j = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 	int rc = journal_open(&j, path, &e);
 
 	assert_int_equal(rc < 0, e.code != E_NONE);
@@ -96,7 +98,7 @@ static enum errcode open_code(const char *path)
 
 static void begin_ok(struct journal *j, char txn[17])
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (journal_begin(j, "2.4.1", txn, &e) < 0)
 		fail_msg("%s", e.why);
@@ -104,7 +106,7 @@ static void begin_ok(struct journal *j, char txn[17])
 
 static void add_ok(struct journal *j, enum journal_type type, const char *payload)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (journal_add(j, type, payload, &e) < 0)
 		fail_msg("%s", e.why);
@@ -119,8 +121,9 @@ static size_t count(const struct journal *j)
 	return n;
 }
 
-static const char *const payloads[] = { "2.4.1", "/etc/a file=with\nanything", "", "name version" };
-static const enum journal_type types[] = { JOURNAL_BEGIN, JOURNAL_FILE, JOURNAL_STAGED, JOURNAL_AFTER };
+static const char *const payloads[] = {"2.4.1", "/etc/a file=with\nanything", "", "name version"};
+static const enum journal_type types[] = {JOURNAL_BEGIN, JOURNAL_FILE, JOURNAL_STAGED,
+					  JOURNAL_AFTER};
 
 /* four records; ends[i] = the size of the file behind the i-th */
 static void write_four(size_t ends[4])
@@ -169,7 +172,7 @@ static void journal_gives_back_an_unfinished_transaction(void **state)
 
 static void journal_has_nothing_to_tell_after_done(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t ends[4];
 
 	(void)state;
@@ -187,7 +190,7 @@ static void journal_has_nothing_to_tell_after_done(void **state)
 static void journal_starts_anew_after_done(void **state)
 {
 	char first[17], second[17];
-	struct err e = { 0 };
+	struct err e = {0};
 	struct stat st;
 
 	(void)state;
@@ -207,7 +210,7 @@ static void journal_starts_anew_after_done(void **state)
 
 static void journal_begin_refuses_to_bury_an_interrupted_transaction(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t ends[4];
 	char txn[17];
 
@@ -230,7 +233,7 @@ static void journal_cut_at_every_byte_gives_exactly_the_whole_records(void **sta
 	bytes = envkit_read_file(file, &n);
 	assert_int_equal(n, ends[3]);
 	for (size_t cut = 0; cut <= n; cut++) {
-		struct err e = { 0 };
+		struct err e = {0};
 		struct stat st;
 		size_t whole = 0;
 
@@ -290,7 +293,7 @@ static void journal_every_flipped_bit_is_noticed(void **state)
 	bytes = envkit_read_file(file, &n);
 	for (size_t bit = 0; bit < n * 8; bit++) {
 		struct journal *j = NULL;
-		struct err e = { 0 };
+		struct err e = {0};
 
 		bytes[bit / 8] ^= (char)(1 << bit % 8);
 		envkit_write_file(file, bytes, n);
@@ -366,7 +369,7 @@ static void journal_of_random_bytes_never_crashes(void **state)
 /* T108: what is told to have failed must not hide what comes later */
 static void run_failing(long at, int with)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	char txn[17];
 	size_t done = 0;
 	bool finished = false;
@@ -398,7 +401,7 @@ static void run_failing(long at, int with)
 
 static void t108_journal_failing_at_every_call_keeps_whole_records(void **state)
 {
-	static const int errors[] = { ENOSPC, EIO };
+	static const int errors[] = {ENOSPC, EIO};
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
@@ -413,7 +416,7 @@ static void t108_journal_failing_at_every_call_keeps_whole_records(void **state)
 
 static void t108_journal_finish_on_a_full_disk_empties_the_file(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	char txn[17];
 
 	(void)state;
@@ -432,7 +435,7 @@ static void t108_journal_finish_on_a_full_disk_empties_the_file(void **state)
 
 static void journal_after_a_failed_flush_takes_no_more(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	char txn[17];
 
 	(void)state;
@@ -444,10 +447,40 @@ static void journal_after_a_failed_flush_takes_no_more(void **state)
 	assert_true(journal_add(j, JOURNAL_FILE, "x", &e) < 0);
 	assert_int_equal(e.code, E_JOURNAL);
 	fail_at = -1;
-	e = (struct err){ 0 };
+	e = (struct err){0};
 	assert_true(journal_add(j, JOURNAL_FILE, "y", &e) < 0);
 	assert_int_equal(e.code, E_JOURNAL);
 	journal_close(j);
+}
+
+/* T111 */
+static void t111_journal_without_memory_keeps_whole_records(void **state)
+{
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	for (unsigned n = 1; n < 200; n++) {
+		struct journal *j = NULL;
+		struct err e = {0};
+		char txn[17];
+
+		fail_malloc_at(n);
+		int rc = journal_open(&j, dir, &e);
+		if (rc == 0 && !journal_at(j, 0))
+			rc = journal_begin(j, payloads[0], txn, &e);
+		for (size_t i = 1; rc == 0 && i < 4; i++)
+			rc = journal_add(j, types[i], payloads[i], &e);
+		bool failed = fail_malloc_off();
+		assert_int_equal(rc < 0, e.code != E_NONE);
+		journal_close(j);
+		j = open_ok();
+		assert_prefix(j, count(j));
+		e = (struct err){0};
+		assert_int_equal(journal_finish(j, &e), 0);
+		journal_close(j);
+		if (!failed)
+			break;
+	}
 }
 
 /* ---- the state directory ---- */
@@ -513,6 +546,7 @@ int main(void)
 		T(t108_journal_failing_at_every_call_keeps_whole_records),
 		T(t108_journal_finish_on_a_full_disk_empties_the_file),
 		T(journal_after_a_failed_flush_takes_no_more),
+		T(t111_journal_without_memory_keeps_whole_records),
 		T(statedir_is_made_for_its_owner_only),
 		T(statedir_that_others_can_write_is_refused),
 		T(journal_that_is_no_plain_file_is_refused_without_waiting),

@@ -28,7 +28,7 @@ static int setup(void **state)
 	snprintf(run, sizeof(run), "/tmp/test-lock-XXXXXX");
 	if (!mkdtemp(dir) || !mkdtemp(run))
 		return -1;
-	cfg = (struct settings){ .state_dir = dir, .run_dir = run, .lock_timeout = 0 };
+	cfg = (struct settings){.state_dir = dir, .run_dir = run, .lock_timeout = 0};
 	return 0;
 }
 
@@ -41,7 +41,7 @@ static int teardown(void **state)
 static struct lock *take_ok(void)
 {
 	struct lock *l = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (lock_take(&l, &cfg, NULL, &e) < 0)
 		fail_msg("%s", e.why);
@@ -57,7 +57,7 @@ static pid_t start_holder(void)
 	assert_int_equal(pipe(ready), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
-		struct err e = { 0 };
+		struct err e = {0};
 		struct lock *l;
 
 		if (lock_take(&l, &cfg, NULL, &e) < 0 || write(ready[1], "x", 1) != 1)
@@ -95,9 +95,9 @@ static void lock_is_free_again_after_release(void **state)
 
 static void t65_lock_held_by_another_is_busy_and_names_it(void **state)
 {
-	const struct lock_watch w = { .waits = note_holder };
+	const struct lock_watch w = {.waits = note_holder};
 	struct lock *l = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 	char pid_text[32];
 
 	(void)state;
@@ -140,9 +140,9 @@ static void t65_lock_waits_until_the_holder_ends(void **state)
 static void lock_wait_ends_when_cancelled(void **state)
 {
 	const volatile bool cancel = true;
-	const struct lock_watch w = { .cancel = &cancel };
+	const struct lock_watch w = {.cancel = &cancel};
 	struct lock *l = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	cfg.lock_timeout = 60;
@@ -157,7 +157,7 @@ static void lock_wait_ends_when_cancelled(void **state)
 static void lock_whose_file_was_removed_is_not_taken_twice(void **state)
 {
 	struct lock *l = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 	char path[96];
 
 	(void)state;
@@ -184,7 +184,7 @@ static void lock_falls_back_to_the_run_directory(void **state)
 static void lock_without_any_directory_names_the_state_directory(void **state)
 {
 	struct lock *l = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	cfg.state_dir = "/nonexistent/parent/state";
@@ -193,7 +193,7 @@ static void lock_without_any_directory_names_the_state_directory(void **state)
 	assert_int_equal(e.code, E_STATE_DIR);
 	assert_int_equal(chmod(dir, 0777), 0);
 	cfg.state_dir = dir;
-	e = (struct err){ 0 };
+	e = (struct err){0};
 	assert_true(lock_take(&l, &cfg, NULL, &e) < 0);
 	assert_int_equal(e.code, E_STATE_DIR);
 }
@@ -201,7 +201,7 @@ static void lock_without_any_directory_names_the_state_directory(void **state)
 static void lock_holder_text_cannot_carry_control_bytes(void **state)
 {
 	struct lock *l = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 	char path[96];
 
 	(void)state;

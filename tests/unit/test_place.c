@@ -1,6 +1,6 @@
 /*
- * Live or not (T2, DESIGN 5): loop devices and files of this machine, with lists of /proc and /sys made by the
- * test where the machine must not be touched.
+ * Live or not (T2, DESIGN 5): loop devices and files of this machine, with lists of /proc and /sys
+ * made by the test where the machine must not be touched.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +21,7 @@
 #include "core/slots.h"
 #include "corelib/sys.h"
 #include "envkit.h"
+#include "tests/unit/fail_malloc.h"
 #include "tests/unit/loopdev.h"
 
 #define MIB (1024 * 1024)
@@ -51,9 +52,9 @@ static int setup(void **state)
 	envkit_write_file(other, "data", 4);
 	if (truncate(image, 8 * MIB) < 0)
 		return -1;
-	loop = (struct loopdev){ .fd = -1 };
-	cfg = (struct settings){ .slots = two };
-	s = (struct slots){ .cfg = &cfg };
+	loop = (struct loopdev){.fd = -1};
+	cfg = (struct settings){.slots = two};
+	s = (struct slots){.cfg = &cfg};
 	return 0;
 }
 
@@ -80,10 +81,10 @@ static void need_loop(bool partition)
 
 static void use_slots(const char *a, const char *b, const struct slot_setting *running)
 {
-	place_a = (struct slot_place){ "rootfs", a };
-	place_b = (struct slot_place){ "rootfs", b };
-	two[0] = (struct slot_setting){ "a", NULL, NULL, &place_a, 1 };
-	two[1] = (struct slot_setting){ "b", NULL, NULL, &place_b, 1 };
+	place_a = (struct slot_place){"rootfs", a};
+	place_b = (struct slot_place){"rootfs", b};
+	two[0] = (struct slot_setting){"a", NULL, NULL, &place_a, 1};
+	two[1] = (struct slot_setting){"b", NULL, NULL, &place_b, 1};
 	cfg.slot_count = 2;
 	s.running = running;
 	s.target = running == &two[0] ? &two[1] : running ? &two[0] : NULL;
@@ -93,9 +94,9 @@ static void use_slots(const char *a, const char *b, const struct slot_setting *r
 static int judge_env(const char *path, uint64_t off, uint64_t len, struct bootenv *env)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	const struct place_range r = { fd, path, off, len };
+	const struct place_range r = {fd, path, off, len};
 	enum liveness live = (enum liveness)77;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	assert_true(fd >= 0);
 	int rc = slots_judge(&s, env, &r, &live, &e);
@@ -135,11 +136,11 @@ static void place_file_of_a_slot_is_refused_while_nobody_knows_what_runs(void **
 /* L1: nobody knows who reads such a file just now */
 static void place_file_of_no_slot_is_live_unless_listed(void **state)
 {
-	const char *listed[] = { other };
+	const char *listed[] = {other};
 
 	(void)state;
 	assert_int_equal(judge(other, 0, 0), 'l');
-	cfg.targets = (struct strings){ listed, 1 };
+	cfg.targets = (struct strings){listed, 1};
 	assert_int_equal(judge(other, 0, 0), 'i');
 	assert_int_equal(judge(image, 0, 0), 'l');
 }
@@ -167,9 +168,9 @@ static void t40_place_of_the_installer_itself_is_protected(void **state)
 
 static void place_of_the_boot_environment_is_live(void **state)
 {
-	struct bootenv_options o = { .kind = "file", .path = other };
+	struct bootenv_options o = {.kind = "file", .path = other};
 	struct bootenv *env = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	envkit_write_file(other, "a=1\n", 4);
@@ -218,7 +219,7 @@ static void t2_place_that_is_mounted_is_active_also_as_inactive_slot(void **stat
 	(void)state;
 	need_loop(false);
 	if (!envkit_has("mkfs.ext2") ||
-	    envkit_run((const char *[]){ "mkfs.ext2", "-q", "-F", loop.path, NULL }, out, 256) != 0) {
+	    envkit_run((const char *[]){"mkfs.ext2", "-q", "-F", loop.path, NULL}, out, 256) != 0) {
 		print_message("SKIP: no mkfs.ext2\n");
 		skip();
 	}
@@ -241,8 +242,8 @@ static void place_partition_is_idle_and_the_rest_of_its_disk_is_live(void **stat
 	need_loop(true);
 	assert_int_equal(judge(loop.part, 0, 0), 'i');
 	assert_int_equal(judge(loop.path, 0, 0), 'l');
-	assert_int_equal(judge(loop.path, 0, MIB), 'l');           /* where boot loaders live */
-	assert_int_equal(judge(loop.path, MIB, 2 * MIB), 'i');     /* exactly the partition */
+	assert_int_equal(judge(loop.path, 0, MIB), 'l');       /* where boot loaders live */
+	assert_int_equal(judge(loop.path, MIB, 2 * MIB), 'i'); /* exactly the partition */
 	assert_int_equal(judge(loop.path, MIB, 2 * MIB + 1), 'l');
 	assert_int_equal(judge(loop.path, MIB - 1, 10), 'l');
 	assert_int_equal(judge(loop.path, 3 * MIB, MIB), 'l');
@@ -298,8 +299,8 @@ static void put_sys(const char *name, const char *text)
 	struct stat st;
 
 	assert_int_equal(fstat(loop.fd, &st), 0);
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(st.st_rdev), minor(st.st_rdev),
-		 name);
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(st.st_rdev),
+		 minor(st.st_rdev), name);
 	put(path, text);
 }
 
@@ -372,7 +373,8 @@ static void t2_place_used_as_swap_is_active(void **state)
 		print_message("SKIP: device nodes cannot be made here\n");
 		skip();
 	}
-	snprintf(text, sizeof(text), "Filename\tType\tSize\tUsed\tPriority\n"
+	snprintf(text, sizeof(text),
+		 "Filename\tType\tSize\tUsed\tPriority\n"
 		 "/dev/my\\040swap partition\t8188\t0\t-2\n");
 	put("/proc/swaps", text);
 	assert_int_equal(judge(loop.path, 0, 0), E_TARGET_ACTIVE);
@@ -395,6 +397,33 @@ static void place_that_is_no_storage_is_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(judge(dir, 0, 0), E_TARGET);
+}
+
+/* T111: a verdict without memory is the true one or a refusal */
+static void t111_place_without_memory_is_never_judged_milder(void **state)
+{
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	need_loop(true);
+	use_slots(other, image, &two[0]);
+	int held = open(loop.part, O_RDONLY | O_EXCL | O_CLOEXEC);
+	for (unsigned n = 1; n < 1000; n++) {
+		fail_malloc_at(n);
+		int verdict = judge(loop.path, 2 * MIB, 10);
+		if (!fail_malloc_off())
+			break;
+		assert_true(verdict != 'i' && verdict != 'l');
+	}
+	close(held);
+	s.target = &two[1];
+	for (unsigned n = 1; n < 1000; n++) {
+		fail_malloc_at(n);
+		int verdict = judge(other, 0, 0);
+		if (!fail_malloc_off())
+			break;
+		assert_true(verdict != 'i' && verdict != 'l');
+	}
 }
 
 int main(void)
@@ -420,6 +449,7 @@ int main(void)
 		T(t2_place_used_as_swap_is_active),
 		T(t2_place_swap_file_is_active),
 		T(place_that_is_no_storage_is_refused),
+		T(t111_place_without_memory_is_never_judged_milder),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

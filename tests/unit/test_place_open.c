@@ -24,7 +24,7 @@ static char dir[64], file[96], link_path[96], inner[96];
 static struct slot_place place;
 static struct slot_setting one;
 static struct settings cfg;
-static const struct slots s = { .cfg = &cfg };
+static const struct slots s = {.cfg = &cfg};
 
 static int setup(void **state)
 {
@@ -37,7 +37,7 @@ static int setup(void **state)
 	snprintf(inner, sizeof(inner), "%s/inner", dir);
 	envkit_write_file(file, "data", 4);
 	chmod(file, 0644);
-	cfg = (struct settings){ .slots = &one };
+	cfg = (struct settings){.slots = &one};
 	return 0;
 }
 
@@ -49,7 +49,7 @@ static int teardown(void **state)
 
 static enum errcode open_code(const char *path)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	int fd = 77;
 	int rc = slots_open_target(&s, path, &fd, &e);
 
@@ -186,7 +186,7 @@ static void t40_open_refuses_files_of_others(void **state)
 
 static void t40_open_takes_a_block_device(void **state)
 {
-	struct loopdev l = { .fd = -1 };
+	struct loopdev l = {.fd = -1};
 	const char *why = loopdev_attach(&l, file, 512, false);
 
 	(void)state;
@@ -204,19 +204,19 @@ static void t40_open_takes_a_block_device(void **state)
 static void t40_open_keeps_to_the_list_and_the_slots(void **state)
 {
 	char listed[96], slot[96];
-	const char *list[] = { listed };
+	const char *list[] = {listed};
 
 	(void)state;
 	snprintf(listed, sizeof(listed), "%s/listed", dir);
 	snprintf(slot, sizeof(slot), "%s/of-a-slot", dir);
 	envkit_write_file(listed, "x", 1);
 	envkit_write_file(slot, "x", 1);
-	cfg.targets = (struct strings){ list, 1 };
+	cfg.targets = (struct strings){list, 1};
 	assert_int_equal(open_code(file), E_TARGET);
 	assert_int_equal(open_code(listed), E_NONE);
 	assert_int_equal(open_code(slot), E_TARGET);
-	place = (struct slot_place){ "rootfs", slot };
-	one = (struct slot_setting){ "a", NULL, NULL, &place, 1 };
+	place = (struct slot_place){"rootfs", slot};
+	one = (struct slot_setting){"a", NULL, NULL, &place, 1};
 	cfg.slot_count = 1;
 	assert_int_equal(open_code(slot), E_NONE);
 	/* the same file under another name is the same file */

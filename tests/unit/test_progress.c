@@ -13,7 +13,7 @@
 
 static void put(struct progress *p, enum event_type type, unsigned step, unsigned percent)
 {
-	const struct event ev = { .type = type, .step = step, .percent = percent };
+	const struct event ev = {.type = type, .step = step, .percent = percent};
 
 	progress_put(p, &ev);
 }
@@ -100,7 +100,7 @@ static void progress_reader_in_another_thread_sees_whole_events(void **state)
 {
 	struct progress *p = progress_new(16);
 	uint64_t cursor = 0, lost = 0, seen = 0;
-	struct event ev = { 0 };
+	struct event ev = {0};
 	pthread_t writer;
 
 	(void)state;

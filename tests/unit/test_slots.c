@@ -1,4 +1,5 @@
-/* Which slot runs, which boots next, which is the target. /proc, /sys and /dev are folders of the test. */
+/* Which slot runs, which boots next, which is the target. /proc, /sys and /dev are folders of the
+ * test. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,15 +18,16 @@
 #include "corelib/sys.h"
 #include "envkit.h"
 #include "parser/node.h"
+#include "tests/unit/fail_malloc.h"
 
 /* ---- two slots ---- */
 
-static const struct node env_a = { .type = NODE_STRING, .name = "slot", .string = "a" };
-static const struct node env_b2 = { .type = NODE_STRING, .name = "second", .string = "yes" };
-static const struct node env_b = { .type = NODE_STRING, .name = "slot", .string = "b",
-				   .next = &env_b2 };
-static const struct node group_a = { .type = NODE_GROUP, .child = &env_a, .count = 1 };
-static const struct node group_b = { .type = NODE_GROUP, .child = &env_b, .count = 2 };
+static const struct node env_a = {.type = NODE_STRING, .name = "slot", .string = "a"};
+static const struct node env_b2 = {.type = NODE_STRING, .name = "second", .string = "yes"};
+static const struct node env_b = {
+	.type = NODE_STRING, .name = "slot", .string = "b", .next = &env_b2};
+static const struct node group_a = {.type = NODE_GROUP, .child = &env_a, .count = 1};
+static const struct node group_b = {.type = NODE_GROUP, .child = &env_b, .count = 2};
 
 static struct slot_place places_a[2], places_b[2];
 static struct slot_setting two[2];
@@ -63,20 +65,20 @@ static void make_device(const char *path, unsigned ma, unsigned mi)
 
 static int setup(void **state)
 {
-	const struct bootenv_options o = { .kind = "none" };
-	struct err e = { 0 };
+	const struct bootenv_options o = {.kind = "none"};
+	struct err e = {0};
 
 	(void)state;
 	snprintf(root, sizeof(root), "/tmp/test-slots-XXXXXX");
 	if (!mkdtemp(root) || bootenv_open(&env, &o, &e) < 0)
 		return -1;
 	sys_set_root(root);
-	places_a[0] = (struct slot_place){ "rootfs", "/dev/sda1" };
-	places_b[0] = (struct slot_place){ "rootfs", "/dev/sda2" };
-	places_b[1] = (struct slot_place){ "kernel", "/dev/sda4" };
-	two[0] = (struct slot_setting){ "a", "root=PARTLABEL=a rauc", &group_a, places_a, 1 };
-	two[1] = (struct slot_setting){ "b", "root=PARTLABEL=b", &group_b, places_b, 2 };
-	cfg = (struct settings){ .slots = two, .slot_count = 2 };
+	places_a[0] = (struct slot_place){"rootfs", "/dev/sda1"};
+	places_b[0] = (struct slot_place){"rootfs", "/dev/sda2"};
+	places_b[1] = (struct slot_place){"kernel", "/dev/sda4"};
+	two[0] = (struct slot_setting){"a", "root=PARTLABEL=a rauc", &group_a, places_a, 1};
+	two[1] = (struct slot_setting){"b", "root=PARTLABEL=b", &group_b, places_b, 2};
+	cfg = (struct settings){.slots = two, .slot_count = 2};
 	make("/proc/cmdline", "console=ttyS0 quiet\n");
 	make("/proc/self/mountinfo", "1 0 0:1 / / rw - rootfs rootfs rw\n");
 	return 0;
@@ -92,8 +94,8 @@ static int teardown(void **state)
 
 static void set_env(const char *name, const char *value)
 {
-	struct envset set = { 0 };
-	struct err e = { 0 };
+	struct envset set = {0};
+	struct err e = {0};
 
 	assert_int_equal(envset_put(&set, name, value, &e), 0);
 	assert_int_equal(bootenv_commit(env, &set, &e), 0);
@@ -102,7 +104,7 @@ static void set_env(const char *name, const char *value)
 
 static void observe(void)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (slots_observe(&s, &cfg, env, &e) < 0)
 		fail_msg("%s", e.why);
@@ -116,9 +118,9 @@ static void make_two_devices(void)
 	make("/sys/dev/block/8:2/size", "2048\n");
 }
 
-#define ROOT_IS(dev, source) \
-	"1 0 0:1 / / rw - rootfs rootfs rw\n" \
-	"22 1 " dev " / / rw,relatime shared:1 - ext4 " source " rw\n" \
+#define ROOT_IS(dev, source)                                                                       \
+	"1 0 0:1 / / rw - rootfs rootfs rw\n"                                                      \
+	"22 1 " dev " / / rw,relatime shared:1 - ext4 " source " rw\n"                             \
 	"23 22 0:5 / /proc rw - proc proc rw\n"
 
 /* ---- running ---- */
@@ -174,7 +176,7 @@ static void slots_running_is_found_by_words_of_the_command_line(void **state)
 
 static void slots_command_line_of_two_slots_is_an_error(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	make_two_devices();
@@ -186,7 +188,7 @@ static void slots_command_line_of_two_slots_is_an_error(void **state)
 static void slots_without_a_known_running_slot_have_no_target(void **state)
 {
 	const char *path;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	make_two_devices();
@@ -215,7 +217,8 @@ static void slots_next_is_the_one_whose_variables_are_all_set(void **state)
 	set_env("second", "yes");
 	observe();
 	assert_ptr_equal(s.next, &two[1]);
-	assert_ptr_equal(s.target, &two[1]); /* the pending one is written again, never the running one */
+	assert_ptr_equal(s.target,
+			 &two[1]); /* the pending one is written again, never the running one */
 	assert_true(slots_pending(&s));
 	set_env("slot", "a");
 	observe();
@@ -248,7 +251,7 @@ static void slots_of_plain_files_run_what_boots_next(void **state)
 
 static void slots_place_gives_roles_of_the_target_only(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	const char *path = NULL;
 
 	(void)state;
@@ -264,7 +267,7 @@ static void slots_place_gives_roles_of_the_target_only(void **state)
 
 static void slots_without_configuration_have_no_place(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	const char *path;
 
 	(void)state;
@@ -276,7 +279,7 @@ static void slots_without_configuration_have_no_place(void **state)
 
 static void slots_with_one_slot_have_no_target(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	const char *path;
 
 	(void)state;
@@ -291,8 +294,8 @@ static void slots_with_one_slot_have_no_target(void **state)
 
 static void slots_env_lists_what_chooses_a_slot(void **state)
 {
-	struct envset set = { 0 };
-	struct err e = { 0 };
+	struct envset set = {0};
+	struct err e = {0};
 
 	(void)state;
 	assert_int_equal(slots_env(&two[1], &set, &e), 0);
@@ -307,8 +310,15 @@ static void slots_env_lists_what_chooses_a_slot(void **state)
 static void slots_survive_strange_lists_of_the_kernel(void **state)
 {
 	static const char *const lists[] = {
-		"", "\n\n", "1", "1 0 8:1 / /", "1 0 x:y / / rw - ext4 /dev/sda1 rw\n", " - ", " -  - \n",
-		"1 0 8:1 / / rw - ext4", "1 0 8:1 / \\040\\ rw - ext4 \\0 rw\n",
+		"",
+		"\n\n",
+		"1",
+		"1 0 8:1 / /",
+		"1 0 x:y / / rw - ext4 /dev/sda1 rw\n",
+		" - ",
+		" -  - \n",
+		"1 0 8:1 / / rw - ext4",
+		"1 0 8:1 / \\040\\ rw - ext4 \\0 rw\n",
 	};
 
 	(void)state;
@@ -318,6 +328,30 @@ static void slots_survive_strange_lists_of_the_kernel(void **state)
 		make("/proc/swaps", lists[i]);
 		observe();
 		assert_null(s.running);
+	}
+}
+
+/* T111 */
+static void t111_slots_without_memory_say_so(void **state)
+{
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	make_two_devices();
+	make("/proc/self/mountinfo", ROOT_IS("8:1", "/dev/root"));
+	set_env("slot", "a");
+	for (unsigned n = 1; n < 1000; n++) {
+		struct err e = {0};
+
+		fail_malloc_at(n);
+		int rc = slots_observe(&s, &cfg, env, &e);
+		if (!fail_malloc_off())
+			break;
+		assert_int_equal(rc < 0, e.code != E_NONE);
+		if (rc == 0) {
+			assert_ptr_equal(s.running, &two[0]);
+			assert_ptr_equal(s.next, &two[0]);
+		}
 	}
 }
 
@@ -338,6 +372,7 @@ int main(void)
 		T(slots_with_one_slot_have_no_target),
 		T(slots_env_lists_what_chooses_a_slot),
 		T(slots_survive_strange_lists_of_the_kernel),
+		T(t111_slots_without_memory_say_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
