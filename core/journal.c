@@ -299,10 +299,13 @@ static int append(struct journal *j, enum journal_type type, const char *payload
 	return err_sys(e, E_JOURNAL, -rc, "writing a record of %zu bytes", length);
 }
 
+/* durable before anything is written: else a cut may leave the new first record before old ones */
 static int start_anew(struct journal *j)
 {
-	int rc = sys_ftruncate(j->fd, 0);
+	int rc = j->end ? sys_ftruncate(j->fd, 0) : 0;
 
+	if (rc == 0 && j->end)
+		rc = sys_fdatasync(j->fd);
 	if (rc == 0) {
 		j->end = 0;
 		drop_records(j);
@@ -349,8 +352,6 @@ int journal_finish(struct journal *j, struct err *e)
 	int rc = append(j, JOURNAL_DONE, "", &full);
 	if (rc < 0 && !j->broken) {
 		rc = start_anew(j);
-		if (rc == 0)
-			rc = sys_fdatasync(j->fd);
 		if (rc < 0)
 			j->broken = true;
 	}
