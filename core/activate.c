@@ -165,15 +165,25 @@ static void name_files(struct activation *a)
 	}
 }
 
+/* nothing has happened yet: as if it had not begun */
+static int not_begun(struct activation *a, int rc)
+{
+	struct err ignored = { 0 };
+
+	if (a->journal)
+		journal_finish(a->journal, &ignored);
+	return rc;
+}
+
 int activate_begin(struct activation *a, struct err *e)
 {
-	int rc = take_back(a, e);
+	int rc = new_txn(a, e);
 
 	if (rc < 0)
 		return rc;
-	rc = new_txn(a, e);
+	rc = take_back(a, e);
 	if (rc < 0)
-		return rc;
+		return not_begun(a, rc);
 	a->began = true;
 	name_files(a);
 	rc = mark(a, "in_progress", e);
@@ -301,6 +311,17 @@ static int switch_over(struct activation *a, struct err *e)
 	return err_while(e, rc, "switching the boot environment to the new system");
 }
 
+/* once more before it is left to recovery */
+static int drop_old(struct staged *f, struct err *e)
+{
+	int rc = staged_drop(f, e);
+
+	if (rc == 0)
+		return 0;
+	err_clear(e);
+	return staged_drop(f, e);
+}
+
 /* after the commit point nothing fails the update any more; recovery does it again if need be */
 static void tidy(struct activation *a, const char *lines)
 {
@@ -311,7 +332,7 @@ static void tidy(struct activation *a, const char *lines)
 		struct err e = { 0 };
 		struct plan_step *ps = &p->steps[i];
 
-		if (ps->step.file && ps->started && staged_drop(ps->step.file, &e) < 0) {
+		if (ps->step.file && ps->started && drop_old(ps->step.file, &e) < 0) {
 			tell_err(a, "the old version of a file could not be removed", &e);
 			complete = false;
 		}

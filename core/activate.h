@@ -1,7 +1,7 @@
 /*
  * From the first mark to the switch: what makes an update old or new, never half (L3, DESIGN 5b).
  *
- * begin:  take back a pending switch, journal, commit 1 (recovery_status=in_progress).
+ * begin:  journal, take back a pending switch, commit 1 (recovery_status=in_progress).
  * commit: flush every held target, journal, handlers' commits, then ONE commit of the boot environment
  *         with everything that decides: the last write that matters. Without a boot switch the
  *         journal's own record takes its place. Afterwards only tidying, which never fails an update.
