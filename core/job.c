@@ -53,7 +53,7 @@ struct progress *job_progress(struct job *j)
 
 void job_cancel(struct job *j)
 {
-	j->cancel = true;
+	__atomic_store_n(&j->cancel, true, __ATOMIC_RELAXED); /* read by flag_is_set() in any thread */
 }
 
 bool job_wants_reboot(const struct job *j)
