@@ -195,6 +195,7 @@ static const int calls_free[] = {
 	SCMP_SYS(poll),		 SCMP_SYS(ppoll),
 	SCMP_SYS(ppoll_time64),	 SCMP_SYS(restart_syscall),
 	SCMP_SYS(exit),		 SCMP_SYS(exit_group),
+	SCMP_SYS(futex_time64),
 };
 
 static const int calls_of_sanitizers[] = {
@@ -233,6 +234,8 @@ static int allow_memory(scmp_filter_ctx c)
 	};
 	int rc = seccomp_rule_add_array(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, anonymous);
 
+	if (rc == 0) /* what 32-bit systems have in its place */
+		rc = seccomp_rule_add_array(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap2), 2, anonymous);
 	if (rc == 0)
 		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
 				      SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
