@@ -160,7 +160,8 @@ class Bench:
 
     def pair(self, ident, what, goal, a, b, memory=True, reset=None):
         """A B A B …; medians and their ratios"""
-        env = dict(os.environ, TMPDIR=self.src)
+        os.makedirs(f"{self.src}/tmp", exist_ok=True)  # the peer removes payloads by name from its TMPDIR
+        env = dict(os.environ, TMPDIR=f"{self.src}/tmp")
         rows_a, rows_b = [], []
         for i in range(self.a.runs + 1):
             for argv, rows in ((a, rows_a), (b, rows_b)):
