@@ -1,0 +1,96 @@
+#!/usr/bin/env bats
+# Slots on block devices and U-Boot's environment, as on a real board: loop devices, fw_setenv, fw_printenv.
+# The slot that runs is told by a word of this machine's own kernel command line.
+
+load device
+
+setup_file() { make_bundle; }
+
+setup() {
+	[ "$(id -u)" -eq 0 ] || skip 'only root makes loop devices'
+	for p in losetup fw_setenv fw_printenv; do
+		command -v "$p" >/dev/null || skip "$p is not installed"
+	done
+	word=$(tr ' ' '\n' </proc/cmdline | grep -m1 '^[a-z.]*=[a-z0-9]*$') || skip 'no word on the kernel command line'
+	make_device
+	loop_a=$(losetup -f --show slot-a.img) && loop_b=$(losetup -f --show slot-b.img) || skip 'no loop devices here'
+	echo 'bootslot=a' >first
+	head -c 16384 /dev/zero | tee copy0 >copy1
+	printf '%s 0x0 0x4000\n' "$PWD/copy0" "$PWD/copy1" >fw_env.config
+	fw_setenv -c fw_env.config -f first bootslot a 2>/dev/null
+	cat >device.cfg <<-CFG
+	globals : {
+		public-key-file = "$BATS_FILE_TMPDIR/keys/test.cert.pem";
+		bootloader = "uboot";
+		fwenv-config-location = "$PWD/fw_env.config";
+		state-dir = "$PWD/state";
+		slots = (
+			{ name = "a"; rootfs = "$loop_a"; cmdline = "$word"; env = { bootslot = "a"; }; },
+			{ name = "b"; rootfs = "$loop_b"; cmdline = "no-such-word"; env = { bootslot = "b"; }; }
+		);
+	};
+	CFG
+}
+
+teardown() {
+	[ -z "$loop_a" ] || losetup -d "$loop_a"
+	[ -z "$loop_b" ] || losetup -d "$loop_b"
+}
+
+boots() { [ "$(fw_printenv -c fw_env.config -n bootslot)" = "$1" ]; }
+
+@test 'a bundle goes into the slot that does not run, and U-Boot is told' {
+	run swinstall -f device.cfg "$good"
+	[ "$status" -eq 0 ]
+	boots b
+	[ "$(release_of "$loop_b")" = 'release 2.0' ]
+	[ "$(release_of "$loop_a")" = 'release 1.0' ]
+	[ -z "$(fw_printenv -c fw_env.config -n recovery_status 2>/dev/null)" ]
+}
+
+@test 'a second install before the reboot writes the same slot again' {
+	swinstall -f device.cfg "$good"
+	run swinstall -f device.cfg "$good"
+	[ "$status" -eq 0 ]
+	boots b
+	[ "$(release_of "$loop_a")" = 'release 1.0' ]
+}
+
+@test 'T57: a damaged bundle leaves the switch where it was' {
+	run swinstall -f device.cfg "$bad"
+	[ "$status" -eq 1 ]
+	boots a
+	[ "$(release_of "$loop_a")" = 'release 1.0' ]
+}
+
+@test 'T2: a target slot that is mounted is refused before a byte is written' {
+	mkfs.ext2 -q -F "$loop_b" || skip 'no mkfs.ext2'
+	mkdir mnt
+	mount "$loop_b" mnt || skip 'nothing can be mounted here'
+	sum=$(sha256sum <slot-b.img)
+	run swinstall -f device.cfg "$good"
+	umount mnt
+	[ "$status" -eq 1 ]
+	[[ "$output" == *E_TARGET_ACTIVE* ]]
+	boots a
+}
+
+@test 'without a known running slot nothing is written' {
+	sed -i 's/cmdline = "[^"]*"/cmdline = "no-such-word"/' device.cfg
+	run swinstall -f device.cfg "$good"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *E_SLOT* ]]
+	boots a
+	cmp -s -n 2097152 "$loop_b" /dev/zero
+}
+
+@test 'T65: another program holds the lock of the environment' {
+	exec 8>/var/lock/fw_printenv.lock
+	flock 8
+	timeout 60 swinstall -f device.cfg "$good" >out 2>&1 8>&- &
+	pid=$!
+	sleep 1
+	flock -u 8
+	wait $pid
+	boots b
+}
