@@ -61,3 +61,8 @@ is_new() {
 # the last line that a program wrote: bats keeps them in lines[]
 # shellcheck disable=SC2154 # bats sets lines
 last_line() { printf '%s\n' "${lines[${#lines[@]} - 1]}"; }
+
+# fails, and shows the lines, when a file has any that match
+no_line() {
+	if grep -E "$1" "$2"; then return 1; fi
+}

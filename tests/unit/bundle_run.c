@@ -109,13 +109,14 @@ struct br_result br_install(const void *bytes, size_t n, const struct br_want *w
 	AUTO_STREAM struct stream *src = NULL;
 	struct br_result r = {0};
 	struct err e = {0};
-	int rc;
+	int rc = 0;
 
 	if (chunk)
 		src = make_pipe_stream(bytes, n, chunk);
 	else
-		assert_int_equal(stream_mem_open(&src, bytes, n, &e), 0);
-	rc = br_run(&src, w, &r, &e);
+		rc = stream_mem_open(&src, bytes, n, &e);
+	if (rc == 0)
+		rc = br_run(&src, w, &r, &e);
 	r.code = rc < 0 ? e.code : E_NONE;
 	if (rc < 0)
 		assert_int_not_equal(e.code, E_NONE);

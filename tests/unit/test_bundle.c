@@ -8,6 +8,7 @@
 
 #include "corelib/text.h"
 #include "tests/unit/bundle_run.h"
+#include "tests/unit/fail_malloc.h"
 static void bundle_gives_description_signature_and_payloads(void **state)
 {
 	struct br_want w = br_want_names("b", "a");
@@ -252,6 +253,104 @@ static void hash_lists_are_wanted_too(void **state)
 	br_expect(&mb, &w, E_MEMBER_MISSING);
 }
 
+/* every allocation of opening, binding and reading is checked, and nothing leaks */
+static void a_bundle_survives_memory_running_out_anywhere(void **state)
+{
+	struct make_bundle mb = {0};
+	struct br_want w = br_want_names("a", "b");
+
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	br_good_bundle(&mb);
+	for (size_t i = 0; i < BR_CHUNKS; i++)
+		for (unsigned n = 1;; n++) {
+			long live = fail_malloc_live();
+			AUTO_STREAM struct stream *src =
+				br_chunks[i] ? make_pipe_stream(mb.bytes, mb.n, br_chunks[i])
+					     : NULL;
+			struct br_result r = {0};
+			struct err e = {0};
+			bool failed;
+			int rc = 0;
+
+			fail_malloc_at(n);
+			if (!src)
+				rc = stream_mem_open(&src, mb.bytes, mb.n, &e);
+			if (rc == 0)
+				rc = br_run(&src, &w, &r, &e);
+			failed = fail_malloc_off();
+			src = stream_close(src);
+			assert_int_equal(fail_malloc_live(), live);
+			if (!failed)
+				break;
+			assert_true(rc < 0);
+			assert_int_equal(e.code, E_MEMORY);
+		}
+	make_bundle_free(&mb);
+}
+
+static void entries_may_share_a_member(void **state)
+{
+	struct make_bundle mb = {0};
+	struct br_want w = br_want_names("a", "a");
+
+	(void)state;
+	br_good_bundle(&mb);
+	assert_string_equal(br_install(mb.bytes, mb.n, &w, 0).got[1], "alpha");
+	br_expect(&mb, &w, E_NONE);
+}
+
+static void names_of_parts_must_fit_with_their_number(void **state)
+{
+	struct make_bundle mb = {0};
+	char name[253];
+	struct br_want w;
+
+	(void)state;
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	w = br_want_names(name, NULL);
+	w.entries[0].parts = 2;
+	br_good_bundle(&mb);
+	br_expect(&mb, &w, E_CPIO_NAME);
+	name[251] = '\0'; /* with ".001" it has 255 bytes */
+	br_good_bundle(&mb);
+	br_expect(&mb, &w, E_MEMBER_MISSING);
+}
+
+static void calls_in_the_wrong_order_are_told(void **state)
+{
+	struct make_bundle mb = {0};
+	struct br_want w = br_want_names("a", NULL);
+	struct manifest m = {.entries = w.entries, .entry_count = 1};
+	const struct payload *p;
+	struct stream *s = NULL;
+	struct bundle *b;
+	struct err e = {0};
+	char c;
+
+	(void)state;
+	br_good_bundle(&mb);
+	b = br_open_bound(&mb, &w, 0);
+	assert_true(bundle_bind(b, &m, &e) < 0);
+	assert_int_equal(e.code, E_INTERNAL);
+	err_clear(&e);
+	assert_true(bundle_next(b, &p, &e) < 0);
+	assert_int_equal(e.code, E_INTERNAL);
+	bundle_close(b);
+	/* a payload that outlives its bundle says so instead of reading freed memory */
+	err_clear(&e);
+	b = br_open_bound(&mb, &w, 16);
+	assert_int_equal(bundle_next(b, &p, &e), 1);
+	assert_int_equal(bundle_payload(b, p, &s, &e), 0);
+	bundle_close(b);
+	assert_true(stream_read(s, &c, 1, &e) < 0);
+	assert_int_equal(e.code, E_INTERNAL);
+	stream_close(s);
+	make_bundle_free(&mb);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +368,10 @@ int main(void)
 		cmocka_unit_test(members_up_to_the_limit_are_read),
 		cmocka_unit_test(missing_members_are_named),
 		cmocka_unit_test(hash_lists_are_wanted_too),
+		cmocka_unit_test(a_bundle_survives_memory_running_out_anywhere),
+		cmocka_unit_test(entries_may_share_a_member),
+		cmocka_unit_test(names_of_parts_must_fit_with_their_number),
+		cmocka_unit_test(calls_in_the_wrong_order_are_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
