@@ -132,9 +132,12 @@ static int wanted_block(const struct template_entry *t, uint64_t *block, struct 
 
 static struct payload_file *find_file(struct build *b, const char *path, enum codec codec)
 {
-	for (size_t i = 0; i < b->count; i++)
-		if (strcmp(b->files[i].path, path) == 0 && b->files[i].codec == codec)
-			return &b->files[i];
+	for (size_t i = 0; i < b->count; i++) {
+		struct payload_file *p = &b->files[i];
+
+		if (p->path && p->codec == codec && strcmp(p->path, path) == 0)
+			return p;
+	}
 	return NULL;
 }
 

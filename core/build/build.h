@@ -27,8 +27,9 @@ struct build_options {
 	bool hash_lists;		  /* for each image of 1 MiB or more */
 	uint64_t part_size;		  /* split payloads that are larger; 0 = at 4 GiB */
 	bool has_epoch;
-	int64_t epoch;				   /* SOURCE_DATE_EPOCH */
-	void (*note)(void *arg, const char *text); /* what the reader of the device remarks; may be NULL */
+	int64_t epoch; /* SOURCE_DATE_EPOCH */
+	void (*note)(void *arg,
+		     const char *text); /* what the reader of the device remarks; may be NULL */
 	void *arg;
 };
 

@@ -55,7 +55,7 @@ static int find(struct payload_file *p, const struct payload_dirs *dirs, struct 
 static int compress(struct payload_file *p, const struct output *scratch, struct err *e)
 {
 	int out, rc = compress_is_done(p->fd, p->codec, e);
-	struct stat st;
+	struct stat st = {0};
 
 	if (rc != 0)
 		return rc < 0 ? rc : 0;

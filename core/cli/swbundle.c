@@ -112,6 +112,16 @@ static int read_epoch(struct build_options *o, struct err *e)
 	return 0;
 }
 
+static void print_built(const struct swbundle_cli *c, uint64_t size)
+{
+	const char *scheme = c->scheme ? c->scheme : "cms";
+
+	if (!c->key)
+		log_warn("the bundle is not signed: devices refuse it");
+	printf("%s: %" PRIu64 " bytes, %s%s\n", c->output, size,
+	       c->key ? "signed by " : "not signed", c->key ? scheme : "");
+}
+
 static int run_build(const struct swbundle_cli *c, struct err *e)
 {
 	const char *dirs[FOLDERS_MAX];
@@ -128,7 +138,7 @@ static int run_build(const struct swbundle_cli *c, struct err *e)
 		.hash_lists = c->hash_list,
 		.note = warn,
 	};
-	uint64_t size;
+	uint64_t size = 0;
 	int rc = c->output ? check_signing(c, e) : usage_error(e, "name the bundle with -o");
 
 	if (rc == 0)
@@ -140,16 +150,9 @@ static int run_build(const struct swbundle_cli *c, struct err *e)
 		rc = usage_error(e, "--part-size must be a size below 4 GiB");
 	if (rc == 0)
 		rc = build_bundle(&o, &size, e);
-	if (rc < 0)
-		return rc;
-	if (!c->key)
-		log_warn("the bundle is not signed: devices refuse it");
-	printf("%s: %" PRIu64 " bytes, %s%s\n", c->output, size,
-	       c->key ? "signed by " : "not signed",
-	       !c->key	   ? ""
-	       : c->scheme ? c->scheme
-			   : "cms");
-	return 0;
+	if (rc == 0)
+		print_built(c, size);
+	return rc;
 }
 
 /* ---- verify ----------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
-/* Keys, certificates and signatures made by the openssl program (sig_fixtures.sh), for several tests. */
+/* Keys, certificates and signatures made by the openssl program (sig_fixtures.sh), for several
+ * tests. */
 #ifndef TESTS_SIG_FIXTURES_H
 #define TESTS_SIG_FIXTURES_H
 
@@ -15,6 +16,7 @@ struct sig_blob {
 
 int sig_fixtures_make(struct sig_fixtures *f); /* 0, or what the script ended with */
 void sig_fixtures_remove(struct sig_fixtures *f);
-struct sig_blob sig_fixture(const struct sig_fixtures *f, const char *name); /* aborts when absent */
+struct sig_blob sig_fixture(const struct sig_fixtures *f,
+			    const char *name); /* aborts when absent */
 
 #endif

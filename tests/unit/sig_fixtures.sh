@@ -102,6 +102,7 @@ for c in rsa mail code both tls crypt plain odd direct p521 rsa1024; do sign "$c
 sign noattr mail -noattr
 sign embedded mail -nodetach
 sign typed mail -econtent_type 1.2.840.113549.1.9.16.1.4
+sign digested mail -econtent_type 1.2.840.113549.1.7.5
 sign sha1 mail -md sha1
 sign sha512 mail -md sha512
 sign nocerts mail -nocerts

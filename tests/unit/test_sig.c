@@ -265,6 +265,23 @@ static void t11_cms_must_be_detached_with_signed_attributes(void **state)
 	assert_code(E_SIG_FORMAT, .key = "mail.pem", .sig = "pem.cms");
 }
 
+/* the outer type is changed to plain data afterwards; the signed one still says what was signed */
+static void t11_the_signed_content_type_counts(void **state)
+{
+	static const uint8_t digested[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x05};
+	struct sig_blob b = sig_fixture(&fx, "digested.cms");
+	uint8_t *outer = memmem(b.at, b.n, digested, sizeof(digested));
+	struct err e;
+
+	(void)state;
+	err_clear(&e);
+	assert_non_null(outer);
+	outer[sizeof(digested) - 1] = 1;
+	assert_true(ask(&(struct question){.key = "mail.pem"}, &b, &e) < 0);
+	assert_int_equal(e.code, E_SIG_FORMAT);
+	assert_non_null(strstr(e.why, "content type"));
+}
+
 static void t8_cms_digests_and_salts_have_a_floor(void **state)
 {
 	(void)state;
@@ -299,7 +316,9 @@ static void t12_every_signer_must_pass(void **state)
 {
 	(void)state;
 	accepts(.key = "mail.pem", .sig = "mail.cms");
+	/* whichever of the two signers stands first, the other one spoils it */
 	assert_code(E_CERT_CHAIN, .key = "mail.pem", .sig = "twice.cms");
+	assert_code(E_CERT_CHAIN, .key = "release.pem", .sig = "twice.cms");
 	assert_code(E_CERT_CHAIN, .key = "root.pem", .sig = "guestfirst.cms");
 	for (int i = 0; i < 2; i++) {
 		enum errcode c =
@@ -477,6 +496,7 @@ int main(void)
 		cmocka_unit_test(sig_cut_anywhere_or_with_bytes_behind_is_refused),
 		cmocka_unit_test(cms_with_any_byte_changed_vouches_for_nothing_else),
 		cmocka_unit_test(t11_cms_must_be_detached_with_signed_attributes),
+		cmocka_unit_test(t11_the_signed_content_type_counts),
 		cmocka_unit_test(t8_cms_digests_and_salts_have_a_floor),
 		cmocka_unit_test(cms_signer_may_be_known_to_the_device_only),
 		cmocka_unit_test(cms_chain_leads_to_an_anchor),
