@@ -262,7 +262,7 @@ static int lex_word(struct lexer *l, struct err *e)
 		l->token = TOKEN_BOOL;
 		l->integer = 0;
 	} else if (l->json) {
-		if (strcmp(l->text, "null"))
+		if (strcmp(l->text, "null") != 0)
 			return LINE_ERROR(l->token_line, E_DESC_SYNTAX, e,
 					  "'%.60s' is not JSON: texts stand in quotes", l->text);
 		l->token = TOKEN_NULL;
@@ -357,7 +357,7 @@ static int classify_number(struct lexer *l, const char *s, struct err *e)
 			return hexadecimal(l, s, n, e);
 		return bad_number(l, s, e);
 	}
-	/* libconfig 1.5 reads 010 as ten, later ones as eight: nobody may guess */
+	/* libconfig 1.5 reads 010 as ten, C and most people as eight: nobody may guess */
 	if (digits > 1 && s[sign] == '0')
 		return LINE_ERROR(l->token_line, E_DESC_NUMBER, e,
 				  "the number %.60s begins with 0: some read it as octal", s);
@@ -371,7 +371,7 @@ static int classify_number(struct lexer *l, const char *s, struct err *e)
 
 static int lex_number(struct lexer *l, struct err *e)
 {
-	char s[80];
+	char s[80] = "";
 	size_t n = 0;
 
 	while (l->at < l->end && (is_digit(*l->at) || is_alpha(*l->at) || strchr("+-.", *l->at))) {

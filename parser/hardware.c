@@ -157,7 +157,7 @@ int hardware_matches(const char *pattern, const char *revision, struct err *e)
 		return err_set(e, E_HARDWARE, EINVAL,
 			       "a hardware revision or its pattern is longer than %d bytes",
 			       LENGTH_MAX);
-	if (strncmp(pattern, PREFIX, strlen(PREFIX)))
+	if (strncmp(pattern, PREFIX, strlen(PREFIX)) != 0)
 		return !strcmp(pattern, revision);
 	return match(pattern + strlen(PREFIX), revision, e);
 }

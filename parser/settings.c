@@ -306,7 +306,7 @@ static void check_other_groups(const struct reading *r)
 	node_for_each(n, r->root) {
 		const struct known *k = known, *end = known + ARRAY_SIZE(known);
 
-		while (k < end && strcmp(k->name, n->name))
+		while (k < end && strcmp(k->name, n->name) != 0)
 			k++;
 		if (k == end && is_process(r->root, n->name))
 			check_section(r, n, GROUP_PROCESS);

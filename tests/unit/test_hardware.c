@@ -103,6 +103,8 @@ static void t44_pattern_that_grows_is_refused(void **state)
 	char deep[200] = "#RE:";
 
 	(void)state;
+	/* first one that ends even where the bound is lost */
+	refused("#RE:((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+", "a", "unfolds");
 	memset(deep + 4, '(', 40);
 	deep[44] = 'a';
 	for (int i = 0; i < 40; i++)
