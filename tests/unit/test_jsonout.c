@@ -319,6 +319,28 @@ static void a_reader_that_sleeps_costs_no_time_and_no_torn_line(void **state)
 	}
 }
 
+/* L4: what others wait for goes before progress, which the next line overtakes anyway */
+static void progress_waits_for_nothing_and_is_left_out_first(void **state)
+{
+	struct event ev = {.type = EVENT_LOG, .level = 3}, progress = progress_event(500);
+	struct pair t;
+	size_t n;
+
+	(void)state;
+	open_pair(&t, false);
+	while (t.j.n == 0)
+		jsonout_event(&t.j, &ev, 5000);
+	n = t.j.n;
+	jsonout_event(&t.j, &progress, 6000);
+	assert_int_equal(t.j.n, n);
+	take(&t);
+	jsonout_tick(&t.j, 7000); /* room again: now it is told */
+	take(&t);
+	assert_non_null(strstr(t.text, "\"progress\""));
+	check_lines(&t);
+	close_pair(&t);
+}
+
 static void a_reader_that_is_gone_is_forgotten(void **state)
 {
 	struct event ev = {.type = EVENT_LOG, .level = 3};
@@ -364,6 +386,7 @@ int main(void)
 		cmocka_unit_test(the_longest_error_is_one_line),
 		cmocka_unit_test(progress_is_told_ten_times_a_second_at_most),
 		cmocka_unit_test(a_reader_that_sleeps_costs_no_time_and_no_torn_line),
+		cmocka_unit_test(progress_waits_for_nothing_and_is_left_out_first),
 		cmocka_unit_test(a_reader_that_is_gone_is_forgotten),
 		cmocka_unit_test(events_lost_before_they_came_here_are_told),
 	};
