@@ -30,7 +30,7 @@ KCONFIG_SRC := Kconfig handlers/Kconfig
 # kconfig-frontends reads and writes in its working directory; srctree leads 'source' back here
 kconf = $(Q)mkdir -p $(O)/include/config $(O)/include/generated && cd $(O) && \
 	srctree='$(CURDIR)' CONFIG_=CONFIG_ $(1) '$(CURDIR)/Kconfig'
-no_config_goals := %config clean distclean lint% fuzz-clean
+no_config_goals := %config clean distclean
 ifneq ($(filter-out $(no_config_goals),$(or $(MAKECMDGOALS),all)),)
 -include $(AUTO)
 endif
