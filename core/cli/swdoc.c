@@ -36,7 +36,7 @@ static void print_errors(void)
 	for (size_t i = 0; err_row(i); i++) {
 		const struct errinfo *row = err_row(i);
 
-		while (g < ARRAY_SIZE(groups) && row->code >= groups[g].from)
+		while (g < ARRAY_SIZE(groups) && (int)row->code >= groups[g].from)
 			printf("\n## %s\n", groups[g++].title);
 		print_error(row);
 	}
