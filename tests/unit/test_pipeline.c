@@ -14,6 +14,7 @@
 #include "core/pipeline.h"
 #include "corelib/digest.h"
 #include "corelib/text.h"
+#include "tests/unit/fake_blkdev.h"
 #include "tests/unit/fake_stream.h"
 
 enum { SIZE = 700 * 1000 };
@@ -383,6 +384,41 @@ static void a_dry_run_reads_everything_and_calls_no_handler(void **state)
 	assert_true(install(b) < 0);
 }
 
+/* a medium that does not keep what it took */
+static int lie(struct step *st, struct stream *in, struct err *e)
+{
+	struct fakedev *f = st->state;
+	int rc = blkdev_fill(st->dev, in, &(struct fill){ .compare = COMPARE_NO }, e);
+
+	if (f->fail_errno)
+		f->mem[SIZE / 2] ^= 1;
+	return rc;
+}
+
+static const struct handler liar = { .name = "liar", .kind = HANDLER_TARGET, .install = lie };
+
+static void verify_writes_reads_the_medium_back(void **state)
+{
+	struct bench *b = *state;
+	struct fakedev f;
+
+	assert_int_equal(fakedev_init(&f, 1 << 20, 0), 0);
+	b->ps.step.dev = &f.d;
+	b->ps.step.handler = &liar;
+	b->ps.step.state = &f;
+	b->cfg.verify_writes = true;
+	assert_int_equal(install(b), 0);
+	b->fake.closed = 0;
+	f.fail_errno = 1;
+	assert_true(install(b) < 0);
+	assert_int_equal(b->e.code, E_VERIFY_WRITES);
+	b->cfg.verify_writes = false;
+	b->fake.closed = 0;
+	err_clear(&b->e);
+	assert_int_equal(install(b), 0); /* off: nobody looks */
+	fakedev_clear(&f);
+}
+
 static void threads_of_the_configuration_win(void **state)
 {
 	struct bench *b = *state;
@@ -419,6 +455,7 @@ int main(void)
 		T(cancel_ends_the_stream_with_its_own_error),
 		T(progress_counts_the_bytes_of_the_bundle),
 		T(a_dry_run_reads_everything_and_calls_no_handler),
+		T(verify_writes_reads_the_medium_back),
 		T(threads_of_the_configuration_win),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

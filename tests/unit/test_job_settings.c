@@ -1,0 +1,352 @@
+/* Whole updates where the configuration or the description asks for more than one plain image. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/spool.h"
+#include "corelib/digest.h"
+#include "tests/unit/envkit.h"
+#include "tests/unit/fake_stream.h"
+#include "tests/unit/jobkit.h"
+
+enum { BLOCK = 65536, IMAGE = 2 * BLOCK + 333, BLOCKS = 3 };
+static uint8_t image[IMAGE], list[BLOCKS * 32], sealed[IMAGE + 16];
+static size_t sealed_len;
+
+#define KEY "000102030405060708090a0b0c0d0e0f"
+#define IV  "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"
+
+static const struct jobkit_part parts[] = { { "rootfs.img", image, IMAGE }, { "rootfs.hl", list, sizeof(list) } };
+
+#define SOFTWARE(x)   "software = {\nversion = \"2.0\";\n" x "};\n"
+#define ROOTFS(more)                                                                                \
+	"images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; sha256 = \"@rootfs.img@\"; " more " } );\n"
+#define APP(more) "files: ( { filename = \"rootfs.img\"; path = \"%DIR%/app/x\"; sha256 = \"@rootfs.img@\"; " more " } );\n"
+
+static void seal(void)
+{
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	uint8_t key[16], iv[16];
+	int n = 0, last = 0;
+
+	for (int i = 0; i < 16; i++) {
+		key[i] = (uint8_t)i;
+		iv[i] = (uint8_t)(0xf0 + i);
+	}
+	assert_int_equal(EVP_EncryptInit_ex(c, EVP_aes_128_cbc(), NULL, key, iv), 1);
+	assert_int_equal(EVP_EncryptUpdate(c, sealed, &n, image, IMAGE), 1);
+	assert_int_equal(EVP_EncryptFinal_ex(c, sealed + n, &last), 1);
+	sealed_len = (size_t)(n + last);
+	EVP_CIPHER_CTX_free(c);
+}
+
+static int setup(void **state)
+{
+	struct jobkit *k = calloc(1, sizeof(*k));
+	struct err e = { 0 };
+
+	fake_bytes(image, sizeof(image), 11);
+	for (size_t i = 0; i < BLOCKS; i++)
+		sha256_once(image + i * BLOCK, i + 1 < BLOCKS ? BLOCK : IMAGE % BLOCK, list + 32 * i, &e);
+	seal();
+	jobkit_make(k, "grub");
+	*state = k;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	jobkit_remove(*state);
+	free(*state);
+	return 0;
+}
+
+static void installs(struct jobkit *k)
+{
+	if (jobkit_install(k, JOB_INSTALL) < 0)
+		print_message("%s: %s (%s)\n", err_info(k->e.code)->name, k->e.why, k->e.where);
+	assert_int_equal(k->e.code, E_NONE);
+}
+
+static void refuses(struct jobkit *k, enum errcode code)
+{
+	uint32_t before = jobkit_sum(k);
+
+	assert_true(jobkit_install(k, JOB_INSTALL) < 0);
+	if (k->e.code != code)
+		print_message("%s: %s\n", err_info(k->e.code)->name, k->e.why);
+	assert_int_equal(k->e.code, code);
+	assert_int_equal(jobkit_sum(k), before);
+}
+
+#define LISTED "hash-block = 65536; hash-list = \"rootfs.hl\"; hash-list-sha256 = \"@rootfs.hl@\";"
+
+static void an_image_with_block_hashes_flows_from_file_and_pipe(void **state)
+{
+	struct jobkit *k = *state;
+	const struct jobkit_part order[] = { parts[1], parts[0] };
+
+	jobkit_bundle(k, SOFTWARE(ROOTFS(LISTED)), order, 2);
+	installs(k);
+	assert_true(jobkit_holds(k->slot[1], image, IMAGE));
+	assert_int_equal(jobkit_install_pipe(k, JOB_INSTALL), 0);
+	assert_true(jobkit_holds(k->slot[0], image, IMAGE));
+}
+
+static void a_file_with_block_hashes_is_staged_all_the_same(void **state)
+{
+	struct jobkit *k = *state;
+	char path[256];
+
+	jobkit_bundle(k, SOFTWARE(APP(LISTED)), parts, 2);
+	installs(k);
+	snprintf(path, sizeof(path), "%s/x", k->app);
+	assert_true(jobkit_holds(path, image, IMAGE));
+	assert_int_equal(jobkit_leftovers(k), 0);
+}
+
+static void t1_a_wrong_block_in_a_file_never_becomes_live(void **state)
+{
+	struct jobkit *k = *state;
+	char path[256];
+
+	jobkit_bundle(k, SOFTWARE(APP(LISTED)), parts, 2);
+	jobkit_flip(k, jobkit_find(k, "TRAILER") - 200 - sizeof(list) - 110);
+	assert_true(jobkit_install(k, JOB_INSTALL) < 0);
+	assert_int_equal(k->e.code, E_BLOCK_HASH);
+	snprintf(path, sizeof(path), "%s/x", k->app);
+	assert_int_not_equal(access(path, F_OK), 0);
+	assert_int_equal(jobkit_leftovers(k), 0);
+}
+
+static void what_was_written_is_read_back_when_asked(void **state)
+{
+	struct jobkit *k = *state;
+
+	k->cfg->verify_writes = true;
+	jobkit_bundle(k, SOFTWARE(ROOTFS("installed-directly = true;")), parts, 1);
+	installs(k);
+	assert_true(jobkit_holds(k->slot[1], image, IMAGE));
+}
+
+static void write_key(struct jobkit *k, const char *text)
+{
+	static char path[256];
+
+	snprintf(path, sizeof(path), "%s/aes", k->dir);
+	envkit_write_file(path, text, strlen(text));
+	assert_int_equal(chmod(path, 0600), 0);
+	k->cfg->aes_key_file = path;
+}
+
+static void an_encrypted_image_is_decrypted_with_roots_key(void **state)
+{
+	struct jobkit *k = *state;
+	const struct jobkit_part part = { "rootfs.img", sealed, sealed_len };
+
+	write_key(k, KEY " " IV "\n");
+	for (int i = 0; i < 2; i++) {
+		jobkit_bundle(k, i ? SOFTWARE(ROOTFS("encrypted = true; installed-directly = true;")) :
+				     SOFTWARE(ROOTFS("encrypted = true;")), &part, 1);
+		installs(k);
+		assert_true(jobkit_holds(k->slot[1 - i], image, IMAGE));
+	}
+}
+
+static void the_wrong_key_is_an_error_and_no_switch(void **state)
+{
+	struct jobkit *k = *state;
+	const struct jobkit_part part = { "rootfs.img", sealed, sealed_len };
+
+	write_key(k, IV " " IV "\n");
+	jobkit_bundle(k, SOFTWARE(ROOTFS("encrypted = true;")), &part, 1);
+	assert_true(jobkit_install(k, JOB_INSTALL) < 0);
+	assert_int_equal(k->e.code, E_DECRYPT);
+	assert_string_equal(jobkit_var(k, "boot_slot"), "a");
+	write_key(k, "");
+	refuses(k, E_KEY_AES);
+}
+
+static void a_key_of_another_length_than_signed_is_refused(void **state)
+{
+	struct jobkit *k = *state;
+	const struct jobkit_part part = { "rootfs.img", sealed, sealed_len };
+
+	write_key(k, KEY " " IV "\n");
+	jobkit_bundle(k, SOFTWARE(ROOTFS("encrypted = \"aes-cbc-256\";")), &part, 1);
+	refuses(k, E_KEY_AES);
+}
+
+static void the_board_is_read_from_its_file(void **state)
+{
+	struct jobkit *k = *state;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/hwrevision", k->dir);
+	envkit_write_file(path, "beagle 1.4\n", 11);
+	k->cfg->hwrevision_file = path;
+	jobkit_bundle(k, SOFTWARE("hardware-compatibility: [ \"1.4\" ];\n" ROOTFS("")), parts, 1);
+	installs(k);
+	jobkit_bundle(k, SOFTWARE("hardware-compatibility: [ \"1.5\" ];\n" ROOTFS("")), parts, 1);
+	refuses(k, E_HARDWARE);
+	assert_non_null(strstr(k->e.why, "beagle"));
+	jobkit_bundle(k, SOFTWARE("beagle = {\nhardware-compatibility: [ \"1.4\" ];\n" ROOTFS("") "};\n"), parts, 1);
+	installs(k);
+}
+
+static void a_selection_picks_its_part_of_the_description(void **state)
+{
+	struct jobkit *k = *state;
+
+	jobkit_bundle(k, SOFTWARE("stable = { main = {\n" ROOTFS("") "}; };\n"), parts, 1);
+	refuses(k, E_DESC_EMPTY);
+	k->cfg->select = "stable,main";
+	installs(k);
+	k->cfg->select = "stable";
+	refuses(k, E_SELECT);
+	k->cfg->select = "stable,main,more";
+	refuses(k, E_SELECT);
+	k->cfg->select = ",main";
+	refuses(k, E_SELECT);
+}
+
+static void a_list_of_vars_is_refused_while_planning(void **state)
+{
+	struct jobkit *k = *state;
+
+	jobkit_bundle(k, SOFTWARE(ROOTFS("") "vars: ( { name = \"a\"; value = \"b\"; } );\n"), parts, 1);
+	refuses(k, E_ENV_NAMESPACE);
+}
+
+static void boot_variables_of_the_bundle_come_with_the_switch(void **state)
+{
+	struct jobkit *k = *state;
+	static const char text[] = "# from a file\nfrom_file=yes\ngone=\n";
+	const struct jobkit_part both[] = { parts[0], { "vars.txt", text, sizeof(text) - 1 } };
+
+	jobkit_bundle(k, SOFTWARE("images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; sha256 = "
+				  "\"@rootfs.img@\"; }, { filename = \"vars.txt\"; type = \"uboot\"; sha256 = "
+				  "\"@vars.txt@\"; } );\nbootenv: ( { name = \"kernel\"; value = \"2\"; } );\n"),
+		      both, 2);
+	installs(k);
+	assert_string_equal(jobkit_var(k, "kernel"), "2");
+	assert_string_equal(jobkit_var(k, "from_file"), "yes");
+	assert_string_equal(jobkit_var(k, "boot_slot"), "b");
+}
+
+static void variables_that_do_not_fit_are_refused_before_any_write(void **state)
+{
+	struct jobkit *k = *state;
+	char text[2048] = SOFTWARE(ROOTFS("") "bootenv: ( { name = \"big\"; value = \"XXX\"; } );\n");
+	char *at = strstr(text, "XXX"), tail[64];
+
+	snprintf(tail, sizeof(tail), "%s", at + 3);
+	memset(at, 'x', 1000);
+	strcpy(at + 1000, tail);
+	jobkit_bundle(k, text, parts, 1);
+	refuses(k, E_ENV_BIG);
+}
+
+static void an_update_that_has_nothing_to_do_succeeds(void **state)
+{
+	struct jobkit *k = *state;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/sw-versions", k->dir);
+	envkit_write_file(path, "fpga 1.5\n", 9);
+	k->cfg->versions_file = path;
+	jobkit_bundle(k, SOFTWARE(ROOTFS("name = \"fpga\"; version = \"1.5\"; install-if-different = true;")), parts,
+		      1);
+	installs(k);
+	assert_false(jobkit_holds(k->slot[1], image, 100));
+	assert_string_equal(jobkit_var(k, "boot_slot"), "a"); /* nothing was written there */
+}
+
+static void the_list_of_installed_versions_is_written(void **state)
+{
+	struct jobkit *k = *state;
+	char path[256], *text;
+
+	snprintf(path, sizeof(path), "%s/sw-versions", k->dir);
+	k->cfg->gen_swversions = path;
+	jobkit_bundle(k, SOFTWARE(ROOTFS("name = \"fpga\"; version = \"1.5\";")), parts, 1);
+	installs(k);
+	text = jobkit_text(path);
+	assert_string_equal(text, "fpga\t\t1.5\n");
+	free(text);
+}
+
+static void t4_without_signature_a_hash_may_be_missing_but_never_be_wrong(void **state)
+{
+	struct jobkit *k = *state;
+
+	k->cfg->allow_unsigned = true;
+	k->no_signature = true;
+	jobkit_bundle(k, SOFTWARE("images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; } );\n"), parts, 1);
+	installs(k);
+	assert_true(jobkit_holds(k->slot[1], image, IMAGE));
+	jobkit_cut(k, jobkit_find(k, "TRAILER") - 300);
+	assert_true(jobkit_install(k, JOB_INSTALL) < 0); /* T25 */
+	assert_int_equal(k->e.code, E_TRUNCATED);
+}
+
+static void the_spool_folder_is_that_of_the_configuration_or_of_root(void **state)
+{
+	struct settings cfg = { .state_dir = "/state", .spool_dir = "/spool" };
+
+	(void)state;
+	assert_string_equal(spool_folder(&cfg), "/spool");
+	cfg.spool_dir = NULL;
+	setenv("TMPDIR", "/", 1);
+	assert_string_equal(spool_folder(&cfg), "/");
+	setenv("TMPDIR", "relative", 1);
+	assert_string_equal(spool_folder(&cfg), "/state");
+	unsetenv("TMPDIR");
+	assert_string_equal(spool_folder(&cfg), "/state");
+}
+
+static void recovery_without_anything_to_do_says_so(void **state)
+{
+	struct jobkit *k = *state;
+	char did[256];
+
+	assert_int_equal(job_recover(k->cfg, did, sizeof(did), &k->e), 0);
+	assert_string_equal(did, "nothing to do");
+	k->cfg->state_dir = "/proc/nowhere";
+	assert_true(job_recover(k->cfg, did, sizeof(did), &k->e) < 0);
+	assert_int_equal(k->e.code, E_STATE_DIR);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(an_image_with_block_hashes_flows_from_file_and_pipe),
+		T(a_file_with_block_hashes_is_staged_all_the_same),
+		T(t1_a_wrong_block_in_a_file_never_becomes_live),
+		T(what_was_written_is_read_back_when_asked),
+		T(an_encrypted_image_is_decrypted_with_roots_key),
+		T(the_wrong_key_is_an_error_and_no_switch),
+		T(a_key_of_another_length_than_signed_is_refused),
+		T(the_board_is_read_from_its_file),
+		T(a_selection_picks_its_part_of_the_description),
+		T(a_list_of_vars_is_refused_while_planning),
+		T(boot_variables_of_the_bundle_come_with_the_switch),
+		T(variables_that_do_not_fit_are_refused_before_any_write),
+		T(an_update_that_has_nothing_to_do_succeeds),
+		T(the_list_of_installed_versions_is_written),
+		T(t4_without_signature_a_hash_may_be_missing_but_never_be_wrong),
+		T(the_spool_folder_is_that_of_the_configuration_or_of_root),
+		T(recovery_without_anything_to_do_says_so),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
