@@ -28,6 +28,7 @@ struct inspect {
 	size_t member_count, member_room;
 	char signature[64], signer[256];
 	FILE *out;
+	struct err *e; /* for callbacks */
 };
 
 /* ---- reading ---------------------------------------------------------------------------- */
@@ -41,7 +42,7 @@ static int add_member(void *arg, const char *name, const struct cpio_head *h)
 	if (x->member_count == x->member_room) {
 		grown = realloc(x->members, room * sizeof(*grown));
 		if (!grown)
-			return -ENOMEM;
+			return err_set(x->e, E_MEMORY, ENOMEM, "no memory for the list of members");
 		x->members = grown;
 		x->member_room = room;
 	}
@@ -94,8 +95,11 @@ static int read_bundle(struct inspect *x, int fd, struct err *e)
 
 	if (rc == 0)
 		rc = bundle_open(&x->b, &s, &how, e);
+	x->e = e;
 	if (rc == 0)
 		rc = bundle_list(x->b, add_member, x, e);
+	if (rc == 0 && err_is_set(e)) /* a callback only stops the walk */
+		rc = -e->sys;
 	if (rc == 0)
 		read_signature(x);
 	return rc < 0 ? rc : read_manifests(x, e);

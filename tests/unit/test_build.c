@@ -669,6 +669,82 @@ static void build_without_memory_is_an_error_and_leaves_nothing(void **state)
 	}
 }
 
+static int run_verify(struct err *e)
+{
+	const struct verify_options o = {.bundle = in_dir("out.swu"), .keys = ring};
+	struct verify_result r;
+
+	return verify_bundle(&o, &r, e);
+}
+
+static int run_inspect(struct err *e)
+{
+	char *text = NULL;
+	int rc = inspect_bundle(in_dir("out.swu"), true, &text, e);
+
+	free(text);
+	return rc;
+}
+
+static int run_keygen(struct err *e)
+{
+	struct keygen_pair p;
+	int rc = keygen_make(&p, "ed25519", "x", e);
+
+	keygen_clear(&p);
+	return rc;
+}
+
+static void readers_without_memory_end_with_an_error(void **state)
+{
+	static int (*const runs[])(struct err * e) = {run_verify, run_inspect, run_keygen};
+	struct run r = {
+		.text = "software = { version = \"1\"; images: ({ filename = \"image\"; device = \"/dev/x\"; "
+			"hash-list = true; }); };"};
+
+	(void)state;
+	if (!fail_malloc_works())
+		skip();
+	put_pattern("image", 1000);
+	assert_int_equal(build(&r), E_NONE);
+	for (size_t i = 0; i < ARRAY_SIZE(runs); i++) {
+		for (unsigned n = 1;; n++) {
+			struct err e;
+			int rc;
+
+			err_clear(&e);
+			fail_malloc_ours_at(n);
+			rc = runs[i](&e);
+			if (!fail_malloc_off()) {
+				assert_int_equal(rc, 0);
+				break;
+			}
+			if (e.code != E_MEMORY)
+				fail_msg("run %zu, allocation %u: rc %d, %s", i, n, rc, e.why);
+		}
+	}
+}
+
+static void build_into_a_place_that_is_none_is_told(void **state)
+{
+	static const struct {
+		const char *out;
+		enum errcode want;
+	} rows[] = {{"no-such-folder/x.swu", E_BUILD},
+		    {"sub/", E_USAGE},
+		    {"image/x.swu", E_BUILD},
+		    {"sub", E_BUILD}};
+
+	(void)state;
+	(void)mkdir(in_dir("sub"), 0700);
+	put_pattern("image", 10);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct run r = {.text = description, .out = rows[i].out};
+
+		assert_int_equal(build(&r), rows[i].want);
+	}
+}
+
 /* ---- */
 
 static void make_key(const char *type, const char *name)
@@ -734,6 +810,8 @@ int main(void)
 		cmocka_unit_test(inspect_tells_what_is_inside),
 		cmocka_unit_test(keygen_never_overwrites),
 		cmocka_unit_test(keygen_certificate_signs_and_lasts),
+		cmocka_unit_test(build_into_a_place_that_is_none_is_told),
+		cmocka_unit_test(readers_without_memory_end_with_an_error),
 		cmocka_unit_test(build_without_memory_is_an_error_and_leaves_nothing),
 	};
 	return cmocka_run_group_tests(tests, make, clean);
