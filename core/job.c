@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/command.h"
 #include "core/job_private.h"
 #include "core/status.h"
 #include "corelib/sys.h"
@@ -75,12 +77,41 @@ static void watch(void *arg, enum install_event what, const struct plan_step *ps
 	tell_step(r->job, what, ps, size);
 }
 
+static void output(void *arg, const char *text)
+{
+	tell_line(arg, LOG_LEVEL_INFO, "%s", text);
+}
+
+static int run_command(struct run *r, const char *name, size_t at, struct err *e)
+{
+	const struct update_policy *own = r->type, *all = &r->cfg.policy;
+	struct command c = {
+		.name = name, .cancel = &r->job->cancel, .told = output, .arg = r->job
+	};
+
+	if (own)
+		c.line = *(const char *const *)((const char *)own + at);
+	if (!c.line)
+		c.line = *(const char *const *)((const char *)all + at);
+	return command_run(&c, e);
+}
+
 static int begin(void *arg, struct err *e)
 {
 	struct run *r = arg;
+	int rc = run_command(r, "preupdatecmd", offsetof(struct update_policy, preupdatecmd), e);
 
 	tell_state(r->job, STATE_INSTALL);
-	return activate_begin(&r->act, e);
+	return rc < 0 ? rc : activate_begin(&r->act, e);
+}
+
+/* the update is done and stays done, whatever this says */
+static void finish(struct run *r)
+{
+	struct err e = { 0 };
+
+	if (run_command(r, "postupdatecmd", offsetof(struct update_policy, postupdatecmd), &e) < 0)
+		tell_line(r->job, LOG_LEVEL_WARN, "%s: %s", e.where, e.why);
 }
 
 static void note(void *arg, const char *text)
@@ -171,6 +202,8 @@ static int update(struct run *r, struct err *e)
 		rc = activate(r, e);
 	if (rc < 0 && r->request->mode == JOB_INSTALL)
 		activate_abort(&r->act);
+	if (rc == 0 && r->request->mode == JOB_INSTALL)
+		finish(r);
 	return rc;
 }
 
@@ -178,14 +211,17 @@ static void keep_result(struct run *r, int rc)
 {
 	struct job *j = r->job;
 	const struct manifest *m = r->manifest;
+	const struct update_policy *p = &r->cfg.policy;
 
 	if (rc < 0 || !m)
 		return;
+	if (r->type && r->type->has_reboot)
+		p = r->type;
 	text_printable(m->version, strlen(m->version), j->version, sizeof(j->version));
 	if (m->has_reboot)
 		j->wants_reboot = m->reboot;
 	else
-		j->wants_reboot = !r->cfg.policy.has_reboot || r->cfg.policy.reboot;
+		j->wants_reboot = !p->has_reboot || p->reboot;
 }
 
 static void write_status(const struct run *r, int rc, const struct err *e)

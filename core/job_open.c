@@ -151,7 +151,9 @@ static int read_description(struct run *r, struct err *e)
 	if (rc < 0)
 		return err_at(e, rc, "sw-description");
 	tell_line(r->job, LOG_LEVEL_INFO, "release %s", r->manifest->version);
-	return policy_check(&p, &r->cfg, r->manifest, e);
+	rc = policy_check(&p, &r->cfg, r->manifest, e);
+	r->type = p.type;
+	return rc;
 }
 
 /* ---- plan ---- */

@@ -46,6 +46,7 @@ struct run {
 	struct bundle *bundle;
 	struct trust trust;
 	struct manifest *manifest;
+	const struct update_policy *type; /* of its update-type; NULL: globals */
 	struct slots slots;
 	struct plan *plan;
 	struct activation act;
