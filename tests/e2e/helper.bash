@@ -63,3 +63,59 @@ description() {
 bundle() {
 	swbundle build sw-description --key demo.key.pem --cert demo.cert.pem -o demo.swu "$@"
 }
+
+# slots [LINES]: a device of files: slot a runs, slot b is the target, a boot environment, device.cfg with more LINES in
+# globals. RUNNING="a" gives that slot a word of this kernel's command line, as a device with a boot loader has it
+slots() {
+	local n word
+	read -r word _ </proc/cmdline
+	mkdir -m 700 state
+	{ echo 'release 1.0'; head -c 524276 /dev/zero; } >slot-a
+	head -c 524288 /dev/zero | tr '\0' o >slot-b
+	echo 'bootslot=a' >bootenv
+	{
+		echo "globals : { public-key-file = \"$T/demo.cert.pem\"; bootloader = \"file\"; bootenv-path = \"$T/bootenv\"; state-dir = \"$T/state\";"
+		printf '%s\n' "${1-}" 'slots = ('
+		for n in a b; do
+			echo "{ name = \"$n\"; rootfs = \"$T/slot-$n\"; env = { bootslot = \"$n\"; };"
+			[ "${RUNNING-}" != "$n" ] || echo "cmdline = \"$word\";"
+			[ "$n" = a ] && echo '},' || echo '}'
+		done
+		echo '); };'
+	} >device.cfg
+}
+
+# release VERSION [ATTRIBUTES]: rootfs.img and sw-description of a release for the free slot
+release() {
+	payload rootfs.img 300017
+	printf 'release %s\n' "$1" | dd of=rootfs.img conv=notrunc status=none
+	cat >sw-description <<-D
+		software = {
+			version = "$1";
+			images: ({ filename = "rootfs.img"; slot = "rootfs"; ${2-} });
+		};
+	D
+}
+
+# what an update may change, but for the state directory
+device_sum() { cat slot-? bootenv "$@" | sha256sum; }
+
+slot_holds() { cmp -n "$(stat -c %s "$2")" "slot-$1" "$2"; }
+
+boots() { grep -qx "bootslot=$1" bootenv; }
+
+# nothing of ours lies about in the working folder or the state directory
+tidy() {
+	local left
+	left=$(find "$T" -name '.swinstall-*' -o -name '*.tmp' -o -name '*.new')
+	[ -z "$left" ] || { echo "left behind: $left"; return 1; }
+}
+
+# by_hand MEMBER...: demo.swu from the members named, with a signature made by the openssl program
+by_hand() {
+	local m
+	openssl cms -sign -in sw-description -out sw-description.sig -signer demo.cert.pem -inkey demo.key.pem -outform DER -nosmimecap -binary
+	{ echo sw-description; echo sw-description.sig; for m in "$@"; do echo "$m"; done; } | cpio -o -H "${FORMAT:-newc}" --quiet >demo.swu
+}
+
+sha() { sha256sum "$1" | cut -d' ' -f1; }
