@@ -83,10 +83,11 @@ static int open_source(struct install *in, struct plan_step *ps, struct stream *
 
 	if (!from)
 		return stream_mem_open(s, "", 0, e);
-	if (from->spool < 0)
+	if (!from->spooled)
 		return bundle_payload(in->bundle, from->payload, s, e);
+	o.start = from->spool_at;
 	o.size = from->size;
-	return stream_fd_open(s, from->spool, &o, e);
+	return stream_fd_open(s, in->plan->spool.fd, &o, e);
 }
 
 static int pull(struct install *in, struct plan_step *ps, struct err *e)
@@ -296,20 +297,23 @@ static int flow(struct install *in, struct intake *t, struct err *e)
 
 static int store(struct install *in, struct intake *t, struct err *e)
 {
+	struct spool *spool = &in->plan->spool;
 	struct stream *s = NULL;
+	bool first = spool->fd < 0;
 	int rc;
 
-	rc = spool_open(in->cfg, t->size, &t->spool, e);
+	rc = spool_reserve(spool, in->cfg, t->size, &t->spool_at, e);
 	if (rc < 0)
 		return rc;
-	if (spool_in_memory(t->spool) && in->note)
+	if (first && spool_in_memory(spool->fd) && in->note)
 		in->note(in->arg, "the spool directory lies in memory: a large payload may use it up");
 	t->notes = notes_new(t->size, e);
 	if (!t->notes)
 		return -e->sys;
 	rc = bundle_payload(in->bundle, t->payload, &s, e);
 	if (rc == 0)
-		rc = prove(in, t, s, t->spool, e);
+		rc = prove(in, t, s, spool->fd, e);
+	t->spooled = rc == 0;
 	for (size_t i = 0; i < t->count; i++)
 		t->users[i]->route = ROUTE_SPOOL;
 	return rc;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "core/policy.h"
 #include "corelib/sys.h"
@@ -205,6 +206,18 @@ static int check_vars(const struct run *r, struct err *e)
 		       space ? " for the namespace '" : "", space ? space : "", space ? "'" : "");
 }
 
+/* each place is held open to the end: a bundle of thousands of files needs more than the usual 1024 */
+static void allow_files(size_t entries)
+{
+	struct rlimit l;
+	rlim_t need = 64 + 3 * (rlim_t)entries;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= need)
+		return;
+	l.rlim_cur = need < l.rlim_max ? need : l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l); /* if it is not enough, opening tells */
+}
+
 static int make_plan(struct run *r, struct err *e)
 {
 	const struct plan_input in = {
@@ -220,6 +233,7 @@ static int make_plan(struct run *r, struct err *e)
 	int rc;
 
 	r->host.ops = &host_ops;
+	allow_files(r->manifest->entry_count);
 	rc = check_vars(r, e);
 	if (rc == 0)
 		rc = slots_observe(&r->slots, &r->cfg, r->env, e);

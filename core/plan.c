@@ -101,6 +101,7 @@ int plan_build(struct plan **out, const struct plan_input *in, struct err *e)
 		free(p);
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the plan");
 	}
+	p->spool.fd = -1;
 	p->manifest = in->manifest;
 	p->count = in->manifest->entry_count;
 	p->seekable = bundle_can_seek(in->bundle);

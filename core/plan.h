@@ -7,6 +7,7 @@
 
 #include "core/journal.h"
 #include "core/slots.h"
+#include "core/spool.h"
 #include "corelib/stages.h"
 #include "handlers/handler.h"
 #include "parser/bundle.h"
@@ -28,8 +29,9 @@ struct intake {
 	struct plan_step **users;       /* in the order of the steps, skipped ones left out */
 	size_t count;
 	struct notes *notes;            /* of the first pass */
-	int spool;                      /* -1, or the unnamed file */
-	uint64_t size;                  /* of what is in it */
+	uint64_t size;
+	bool spooled;                   /* it is in the plan's spool, at: */
+	uint64_t spool_at;
 };
 
 struct plan_step {
@@ -51,6 +53,7 @@ struct plan {
 	struct intake *intakes;  /* sorted by name */
 	size_t intake_count;
 	struct plan_step **users; /* memory of all intakes' users */
+	struct spool spool;      /* payloads of a pipe that wait */
 	struct envset variables; /* of the bundle: part of commit 2 */
 	bool seekable;
 	bool wants_undo;         /* some step stages files: needs a writable state directory */

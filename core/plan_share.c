@@ -43,7 +43,6 @@ static void group(struct plan *p, size_t n)
 			in = &p->intakes[p->intake_count++];
 			in->name = name_of(ps);
 			in->users = &p->users[i];
-			in->spool = -1;
 		}
 		in->count++;
 		ps->intake = in;
@@ -76,6 +75,7 @@ int plan_share(struct plan *p, struct err *e)
 {
 	size_t n;
 
+	p->spool.fd = -1;
 	p->users = calloc(p->count + 1, sizeof(struct plan_step *));
 	p->intakes = calloc(p->count + 1, sizeof(*p->intakes));
 	if (!p->users || !p->intakes)
@@ -111,10 +111,9 @@ struct intake *plan_intake(const struct plan *p, const char *name)
 
 void plan_share_free(struct plan *p)
 {
-	for (size_t i = 0; i < p->intake_count; i++) {
+	for (size_t i = 0; i < p->intake_count; i++)
 		notes_free(p->intakes[i].notes);
-		cleanup_close(&p->intakes[i].spool);
-	}
+	cleanup_close(&p->spool.fd);
 	free(p->intakes);
 	free(p->users);
 }

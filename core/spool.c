@@ -7,9 +7,12 @@
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <linux/magic.h>
+#include <unistd.h>
 
 #include "corelib/sys.h"
 #include "corelib/text.h"
+
+#define SPOOL_ALIGN 4096u
 
 const char *spool_folder(const struct settings *cfg)
 {
@@ -41,42 +44,57 @@ static int open_and_unlink(const char *folder)
 	return fd;
 }
 
-static int check_space(int fd, const char *folder, uint64_t size, struct err *e)
+static int open_folder_file(const char *folder, struct err *e)
 {
-	struct statvfs st;
-	uint64_t free_bytes;
-	int rc;
+	int fd = sys_openat(AT_FDCWD, folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
-	if (fstatvfs(fd, &st) == 0 && !u64_mul(st.f_bavail, st.f_frsize, &free_bytes) &&
-	    free_bytes < size)
-		return err_set(e, E_NO_SPACE, ENOSPC, "the payload has %" PRIu64 " bytes; the spool "
-			       "directory %s has %" PRIu64 " free", size, folder, free_bytes);
-	rc = sys_fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size);
-	if (rc == -ENOSPC)
-		return err_set(e, E_NO_SPACE, ENOSPC, "the spool directory %s has no room for %" PRIu64
-			       " bytes", folder, size);
-	return 0; /* without reservation a later write tells */
-}
-
-int spool_open(const struct settings *cfg, uint64_t size, int *out, struct err *e)
-{
-	const char *folder = spool_folder(cfg);
-	AUTO_CLOSE int fd = -1;
-	int rc;
-
-	if (!folder)
-		return err_set(e, E_SPOOL, ENOENT, "there is no spool directory: set spool-dir");
-	fd = sys_openat(AT_FDCWD, folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd == -EOPNOTSUPP || fd == -EISDIR)
 		fd = open_and_unlink(folder);
 	if (fd < 0)
 		return err_sys(e, fd == -ENOSPC ? E_NO_SPACE : E_SPOOL, -fd,
 			       "making a file in the spool directory %s", folder);
-	rc = size ? check_space(fd, folder, size, e) : 0;
+	return fd;
+}
+
+static int no_room(const char *folder, uint64_t size, uint64_t free_bytes, struct err *e)
+{
+	return err_set(e, E_NO_SPACE, ENOSPC, "the payload has %" PRIu64 " bytes; the spool directory "
+		       "%s has %" PRIu64 " free", size, folder, free_bytes);
+}
+
+static int check_space(const struct spool *s, const char *folder, uint64_t size, struct err *e)
+{
+	struct statvfs st;
+	uint64_t free_bytes = 0;
+	bool known = fstatvfs(s->fd, &st) == 0 && !u64_mul(st.f_bavail, st.f_frsize, &free_bytes);
+
+	if (size == 0)
+		return 0;
+	if (known && free_bytes < size)
+		return no_room(folder, size, free_bytes, e);
+	if (sys_fallocate(s->fd, FALLOC_FL_KEEP_SIZE, s->end, size) == -ENOSPC)
+		return no_room(folder, size, free_bytes, e);
+	return 0; /* without reservation a later write tells */
+}
+
+int spool_reserve(struct spool *s, const struct settings *cfg, uint64_t size, uint64_t *at, struct err *e)
+{
+	const char *folder = spool_folder(cfg);
+	int rc;
+
+	if (!folder)
+		return err_set(e, E_SPOOL, ENOENT, "there is no spool directory: set spool-dir");
+	if (s->fd < 0)
+		s->fd = open_folder_file(folder, e);
+	if (s->fd < 0)
+		return s->fd;
+	rc = check_space(s, folder, size, e);
 	if (rc < 0)
 		return rc;
-	*out = fd;
-	fd = -1;
+	if (lseek(s->fd, (off_t)s->end, SEEK_SET) < 0)
+		return err_sys(e, E_SPOOL, errno, "using the file in the spool directory %s", folder);
+	*at = s->end;
+	s->end += (size + SPOOL_ALIGN - 1) / SPOOL_ALIGN * SPOOL_ALIGN;
 	return 0;
 }
 

@@ -398,24 +398,30 @@ static void a_spool_directory_that_is_not_there_is_named(void **state)
 static void t108_space_is_asked_for_before_the_first_byte(void **state)
 {
 	struct bench *b = *state;
-	int fd = -1;
+	struct spool s = { .fd = -1 };
+	uint64_t at;
 
-	assert_true(spool_open(&b->cfg, (uint64_t)1 << 60, &fd, &b->e) < 0);
+	assert_true(spool_reserve(&s, &b->cfg, (uint64_t)1 << 60, &at, &b->e) < 0);
 	assert_int_equal(b->e.code, E_NO_SPACE);
-	assert_int_equal(fd, -1);
+	assert_int_equal(s.end, 0);
+	close(s.fd);
 }
 
 static void t57_a_spooled_payload_has_no_name(void **state)
 {
 	struct bench *b = *state;
 	char link[64], name[256] = "";
-	int fd = -1;
+	struct spool s = { .fd = -1 };
+	uint64_t at;
 
-	assert_int_equal(spool_open(&b->cfg, 4096, &fd, &b->e), 0);
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	assert_int_equal(spool_reserve(&s, &b->cfg, 4097, &at, &b->e), 0);
+	assert_int_equal(at, 0);
+	assert_int_equal(spool_reserve(&s, &b->cfg, 1, &at, &b->e), 0);
+	assert_int_equal(at, 8192);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", s.fd);
 	assert_true(readlink(link, name, sizeof(name) - 1) > 0);
 	assert_non_null(strstr(name, "(deleted)"));
-	close(fd);
+	close(s.fd);
 }
 
 static void a_step_that_fails_stops_the_rest_and_the_started_ones_are_undone_in_reverse(void **state)

@@ -18,6 +18,7 @@
 #include "core/status.h"
 #include "core/trust.h"
 #include "tests/unit/envkit.h"
+#include "tests/unit/make_bundle.h"
 
 struct bench {
 	struct settings cfg;
@@ -156,6 +157,34 @@ static void digest_providers_name_the_kind_of_signature(void **state)
 	}
 	assert_true(trust_scheme("GPG", &s, &e) < 0);
 	assert_int_equal(e.code, E_CONFIG);
+}
+
+/* the reader of bundles refuses them too; this is the second lock of the same door */
+static void t6_trust_itself_refuses_what_is_not_signed(void **state)
+{
+	const struct bundle_options o = { 0 };
+	struct settings cfg = { .public_key_file = "/nowhere" };
+	struct make_bundle mb = { 0 };
+	struct bundle *b = NULL;
+	struct stream *s = NULL;
+	struct trust t;
+	struct err e = { 0 };
+
+	(void)state;
+	make_bundle_add(&mb, "sw-description", "x", 1);
+	make_bundle_trailer(&mb);
+	assert_int_equal(stream_mem_open(&s, mb.bytes, mb.n, &e), 0);
+	assert_int_equal(bundle_open(&b, &s, &o, &e), 0);
+	assert_true(trust_verify(&t, &cfg, b, &e) < 0);
+	assert_int_equal(e.code, E_SIG_MISSING);
+	assert_false(t.vouched);
+	err_clear(&e);
+	cfg.allow_unsigned = true;
+	assert_int_equal(trust_verify(&t, &cfg, b, &e), 0);
+	assert_false(t.vouched);
+	assert_non_null(strstr(t.warning, "nobody vouches"));
+	bundle_close(b);
+	make_bundle_free(&mb);
 }
 
 #define KEY16 "000102030405060708090a0b0c0d0e0f"
@@ -317,6 +346,7 @@ int main(void)
 		cmocka_unit_test(t42_versions_of_different_classes_are_noted),
 		cmocka_unit_test(update_types_pick_their_own_limits_and_never_lift_the_global_ones),
 		cmocka_unit_test(digest_providers_name_the_kind_of_signature),
+		cmocka_unit_test(t6_trust_itself_refuses_what_is_not_signed),
 		cmocka_unit_test(a_key_file_is_key_and_iv_and_nothing_else),
 		cmocka_unit_test(a_key_file_that_others_can_read_is_refused),
 		cmocka_unit_test(the_signed_entry_may_bring_its_own_key),
