@@ -194,10 +194,12 @@ static void out_variable(struct out *o, const struct envvar *v, bool longer)
 	out_bytes(o, "\n", 1);
 }
 
-/* a line as it was, without backslashes that mean nothing: one of them may have closed a gap */
+/* a line as it was, without backslashes that mean nothing in a value: one of them may have closed a
+ * gap */
 static void out_item(struct out *o, const struct item *it)
 {
-	for (size_t i = 0; i < it->len; i++) {
+	out_bytes(o, it->start, it->name_len);
+	for (size_t i = it->name_len; i < it->len; i++) {
 		const char *c = it->start + i;
 
 		if (*c == '\\' && it->name_len && i + 1 < it->len) {

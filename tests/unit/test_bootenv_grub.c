@@ -156,6 +156,20 @@ static void assert_grub_reads(const char *line, bool there)
 
 /* ---- format ---- */
 
+static void grub_a_name_with_a_backslash_stays_as_it_is(void **state)
+{
+	(void)state;
+	put_block("\\odd=1\na=1\nend\\=x\n", 1024);
+	struct bootenv *b = open_ok();
+	assert_int_equal(change(b, "a", "2"), E_NONE);
+	assert_value(b, "\\odd", "1");
+	assert_value(b, "end\\", "x");
+	assert_value(b, "a", "2");
+	bootenv_close(b);
+	assert_grub_reads("\\odd=1", true);
+	assert_grub_reads("end\\=x", true);
+}
+
 static void grub_damaged_block_is_refused(void **state)
 {
 	(void)state;
@@ -434,6 +448,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(grub_damaged_block_is_refused),
+		T(grub_a_name_with_a_backslash_stays_as_it_is),
 		T(grub_larger_blocks_keep_their_size),
 		T(grub_escapes_are_read_and_written_as_grub_does),
 		T(grub_variable_that_stands_twice_is_changed_once),
