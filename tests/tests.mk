@@ -9,13 +9,14 @@ unit-threads: all $(THREAD_UNIT)
 # tests/fuzz/fuzz_x.c is one target; tests/fuzz/corpus/x/ its seeds. SAN=fuzz CC=clang
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(FUZZ_SRC))
-FUZZ_HELP := $(patsubst %.c,$(O)/%.o,$(filter-out $(FUZZ_SRC) tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)))
+FUZZ_HELP := $(patsubst %.c,$(O)/%.o,$(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)) \
+	tests/unit/make_bundle.c tests/unit/envkit.c)
 $(O)/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_HELP) $(O)/libswbuild.a $(O)/libswinstall.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS)
 .PHONY: fuzz-build fuzz-check fuzz
-fuzz-build: all $(FUZZ)
+fuzz-build: all $(FUZZ) $(O)/libexec/swinstall/swinstall-unpack
 # corpora replayed, then FUZZ_SECONDS of search each
 FUZZ_SECONDS ?= 15
 fuzz-check: fuzz-build

@@ -1,56 +1,21 @@
-/* The bundle reader: any bytes, in any chunking, from memory that can seek and from one that cannot. */
+/* The bundle reader: any bytes, in any chunking, from memory that can seek and from one that
+ * cannot. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "parser/bundle.h"
+#include "tests/unit/make_bundle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-/* a source that lends a few bytes at a time and cannot seek, as a pipe does */
-struct dribble {
-	struct stream s;
-	const uint8_t *at, *end;
-	size_t most;
-};
-
-static ssize_t dribble_next(struct stream *s, const uint8_t **buf, struct err *e)
-{
-	struct dribble *d = (struct dribble *)s;
-	size_t n = (size_t)(d->end - d->at);
-
-	(void)e;
-	if (n > d->most)
-		n = d->most;
-	*buf = d->at;
-	d->at += n;
-	return (ssize_t)n;
-}
-
-static void dribble_close(struct stream *s)
-{
-	free(s);
-}
-
-static const struct stream_ops dribble_ops = {.name = "dribble", .next = dribble_next, .close = dribble_close};
-
-static struct stream *dribble(const uint8_t *data, size_t n, size_t most)
-{
-	struct dribble *d = calloc(1, sizeof(*d));
-
-	if (!d)
-		abort();
-	stream_init(&d->s, &dribble_ops, NULL);
-	d->at = data;
-	d->end = data + n;
-	d->most = most;
-	return &d->s;
-}
 
 /* two images and a payload in parts, as a description would name them */
 static const struct entry entries[] = {
 	{.section = SECTION_IMAGES, .filename = "a", .type = "raw"},
-	{.section = SECTION_IMAGES, .filename = "b.bin", .type = "raw", .hashes = {.name = "b.bin.hl", .block = 65536}},
+	{.section = SECTION_IMAGES,
+	 .filename = "b.bin",
+	 .type = "raw",
+	 .hashes = {.name = "b.bin.hl", .block = 65536}},
 	{.section = SECTION_IMAGES, .filename = "big", .type = "raw", .parts = 2},
 };
 
@@ -101,9 +66,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (n > 65536)
 		return 0;
-	first = walk(dribble(data, n, chunks[0]), n);
+	first = walk(make_pipe_stream(data, n, chunks[0]), n);
 	for (size_t i = 1; i < 4; i++)
-		if (walk(dribble(data, n, chunks[i]), n) != first)
+		if (walk(make_pipe_stream(data, n, chunks[i]), n) != first)
 			abort(); /* the chunking changed the meaning */
 	if (stream_mem_open(&s, data, n, &e) == 0)
 		walk(s, n);

@@ -1,6 +1,6 @@
 /*
- * Both syntaxes of the description: no crash, bounded memory, and printing what was read and reading it again
- * gives the same tree. The first byte chooses set, mode and strictness.
+ * Both syntaxes of the description: no crash, bounded memory, and printing what was read and
+ * reading it again gives the same tree. The first byte chooses set, mode and strictness.
  */
 #include <stdint.h>
 #include <stdlib.h>

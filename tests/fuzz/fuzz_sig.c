@@ -1,6 +1,7 @@
 /*
- * Signature blobs of every kind against keys of every kind: nothing but the one good blob is accepted.
- * The keys and their good signatures are made anew at the start; the input is mixed into a good blob or taken as it is.
+ * Signature blobs of every kind against keys of every kind: nothing but the one good blob is
+ * accepted. The keys and their good signatures are made anew at the start; the input is mixed into
+ * a good blob or taken as it is.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -30,13 +31,14 @@ static void prepare(void)
 		struct keygen_pair p = {0};
 		struct sig_signer s = {0};
 
-		if (keygen_make(&p, strcmp(kinds[i].type, "cms") == 0 ? NULL : kinds[i].type, "fuzz", &e) < 0)
+		if (keygen_make(&p, strcmp(kinds[i].type, "cms") == 0 ? NULL : kinds[i].type,
+				"fuzz", &e) < 0)
 			abort();
 		s.key_pem = p.key_pem;
 		s.cert_pem = p.cert_pem;
 		if (sig_sign(&s, text, sizeof(text) - 1, &kinds[i].good, &kinds[i].len, &e) < 0 ||
-		    keyring_parse(&kinds[i].ring, p.cert_pem ? p.cert_pem : p.pub_pem, strlen(p.cert_pem ? p.cert_pem : p.pub_pem),
-				  NULL, 0, &o, &e) < 0)
+		    keyring_parse(&kinds[i].ring, p.cert_pem ? p.cert_pem : p.pub_pem,
+				  strlen(p.cert_pem ? p.cert_pem : p.pub_pem), NULL, 0, &o, &e) < 0)
 			abort();
 		keygen_clear(&p);
 	}
@@ -55,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		return 0;
 	k = &kinds[data[0] % ARRAY_SIZE(kinds)];
 	if (data[1] & 1) { /* a good blob with some bytes replaced */
-		size_t at = (data[2] | (size_t)data[3] << 8) % k->len, len = n - 4 < k->len - at ? n - 4 : k->len - at;
+		size_t at = (data[2] | (size_t)data[3] << 8) % k->len,
+		       len = n - 4 < k->len - at ? n - 4 : k->len - at;
 
 		if (k->len > sizeof(blob))
 			return 0;
@@ -68,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	}
 	if (sig_verify(k->ring, text, sizeof(text) - 1, blob, n, &info, &e) == 0 &&
 	    (n != k->len || memcmp(blob, k->good, n) != 0) && strcmp(k->type, "cms") != 0)
-		abort(); /* CMS has bytes that no signature covers: unsigned attributes, the certificate's own encoding */
+		abort(); /* CMS has bytes that no signature covers: unsigned attributes, the
+			    certificate's own encoding */
 	return 0;
 }
