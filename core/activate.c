@@ -66,7 +66,8 @@ static int put_all(struct envset *to, const struct envset *from, struct err *e)
 	return rc;
 }
 
-/* commit 2: what the bundle says first, so that nothing of it can override what decides the switch */
+/* commit 2: what the bundle says first, so that nothing of it can override what decides the switch
+ */
 static int final_set(const struct activation *a, struct envset *s, struct err *e)
 {
 	int rc = put_all(s, &a->plan->variables, e);
@@ -86,7 +87,7 @@ static int final_set(const struct activation *a, struct envset *s, struct err *e
 
 static int mark(const struct activation *a, const char *value, struct err *e)
 {
-	struct envset s = { 0 };
+	struct envset s = {0};
 	int rc;
 
 	if (!bootenv_is_switch(a->env) || !activate_marks(a->cfg, a->plan->manifest))
@@ -100,7 +101,7 @@ static int mark(const struct activation *a, const char *value, struct err *e)
 
 int activate_check(const struct activation *a, struct err *e)
 {
-	struct envset s = { 0 };
+	struct envset s = {0};
 	struct activation trial = *a;
 	int rc;
 
@@ -111,7 +112,8 @@ int activate_check(const struct activation *a, struct err *e)
 	if (rc == 0 && bootenv_is_switch(a->env))
 		rc = bootenv_check(a->env, &s, e);
 	else if (rc == 0 && (a->plan->variables.count || a->plan->takes_slot))
-		tell(a, "bootloader is 'none': boot variables and the choice of the slot are not stored");
+		tell(a,
+		     "bootloader is 'none': boot variables and the choice of the slot are not stored");
 	envset_clear(&s);
 	return err_while(e, rc, "checking the boot variables of the bundle");
 }
@@ -122,8 +124,8 @@ int activate_check(const struct activation *a, struct err *e)
 static int take_back(const struct activation *a, struct err *e)
 {
 	const struct slots *s = a->slots;
-	struct envset back = { 0 };
-	struct err cause = { 0 };
+	struct envset back = {0};
+	struct err cause = {0};
 	int rc;
 
 	if (!a->plan->takes_slot || !s->running || !s->next || s->running == s->next)
@@ -133,12 +135,15 @@ static int take_back(const struct activation *a, struct err *e)
 		rc = bootenv_commit(a->env, &back, &cause);
 	envset_clear(&back);
 	if (rc == 0) {
-		tell(a, "an earlier update was waiting for its reboot: taken back, the running slot "
-			"boots until this one is complete");
+		tell(a,
+		     "an earlier update was waiting for its reboot: taken back, the running slot "
+		     "boots until this one is complete");
 		return 0;
 	}
-	return err_set(e, E_SLOT_PENDING, -rc, "slot '%s' boots next and is to be written; making "
-		       "'%s' boot again failed: %s", s->next->name, s->running->name, cause.why);
+	return err_set(e, E_SLOT_PENDING, -rc,
+		       "slot '%s' boots next and is to be written; making "
+		       "'%s' boot again failed: %s",
+		       s->next->name, s->running->name, cause.why);
 }
 
 static int new_txn(struct activation *a, struct err *e)
@@ -168,7 +173,7 @@ static void name_files(struct activation *a)
 /* nothing has happened yet: as if it had not begun */
 static int not_begun(struct activation *a, int rc)
 {
-	struct err ignored = { 0 };
+	struct err ignored = {0};
 
 	if (a->journal)
 		journal_finish(a->journal, &ignored);
@@ -276,12 +281,12 @@ static int old_values(const struct activation *a, const struct envset *now, stru
 }
 
 /*
- * The commit of the switch failed: nobody knows what the medium holds. Only a good commit of the old
- * values makes it old again; else the journal stays open and the next start looks.
+ * The commit of the switch failed: nobody knows what the medium holds. Only a good commit of the
+ * old values makes it old again; else the journal stays open and the next start looks.
  */
 static void take_back_switch(struct activation *a, struct envset *old)
 {
-	struct err ignored = { 0 };
+	struct err ignored = {0};
 	int rc = 0;
 
 	if (activate_marks(a->cfg, a->plan->manifest))
@@ -293,7 +298,7 @@ static void take_back_switch(struct activation *a, struct envset *old)
 
 static int switch_over(struct activation *a, struct err *e)
 {
-	struct envset now = { 0 }, old = { 0 };
+	struct envset now = {0}, old = {0};
 	int rc;
 
 	if (!bootenv_is_switch(a->env))
@@ -329,7 +334,7 @@ static void tidy(struct activation *a, const char *lines)
 	bool complete = true;
 
 	for (size_t i = 0; i < p->count; i++) {
-		struct err e = { 0 };
+		struct err e = {0};
 		struct plan_step *ps = &p->steps[i];
 
 		if (ps->step.file && ps->started && drop_old(ps->step.file, &e) < 0) {
@@ -339,7 +344,7 @@ static void tidy(struct activation *a, const char *lines)
 		ps->started = false;
 	}
 	if (lines && *lines) {
-		struct err e = { 0 };
+		struct err e = {0};
 
 		if (installed_write(a->cfg->gen_swversions, lines, &e) < 0) {
 			tell_err(a, "the list of installed versions could not be written", &e);
@@ -347,7 +352,7 @@ static void tidy(struct activation *a, const char *lines)
 		}
 	}
 	if (a->journal && complete) {
-		struct err e = { 0 };
+		struct err e = {0};
 
 		if (journal_finish(a->journal, &e) < 0)
 			tell_err(a, "the journal could not be finished", &e);
@@ -390,7 +395,7 @@ int activate_commit(struct activation *a, struct err *e)
 static void run_postfailure(struct plan *p)
 {
 	for (size_t i = 0; i < p->count; i++) {
-		struct err ignored = { 0 };
+		struct err ignored = {0};
 		struct plan_step *ps = &p->steps[i];
 
 		if (ps->started && ps->step.handler->kind == HANDLER_ACTION)
@@ -403,7 +408,7 @@ static bool anything_left(const struct plan *p)
 {
 	for (size_t i = 0; i < p->count; i++) {
 		struct staged *left = NULL;
-		struct err ignored = { 0 };
+		struct err ignored = {0};
 
 		if (!p->steps[i].step.file)
 			continue;
@@ -417,13 +422,14 @@ static bool anything_left(const struct plan *p)
 
 void activate_abort(struct activation *a)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (a->switched)
 		return;
 	if (a->unknown) {
-		tell(a, "the boot environment may or may not have been switched: nothing is undone; "
-			"the next start looks and finishes or undoes (swctl recover)");
+		tell(a,
+		     "the boot environment may or may not have been switched: nothing is undone; "
+		     "the next start looks and finishes or undoes (swctl recover)");
 		return;
 	}
 	run_postfailure(a->plan);

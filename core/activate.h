@@ -2,10 +2,10 @@
  * From the first mark to the switch: what makes an update old or new, never half (L3, DESIGN 5b).
  *
  * begin:  journal, take back a pending switch, commit 1 (recovery_status=in_progress).
- * commit: flush every held target, journal, handlers' commits, then ONE commit of the boot environment
- *         with everything that decides: the last write that matters. Without a boot switch the
- *         journal's own record takes its place. Afterwards only tidying, which never fails an update.
- * abort:  undo, one commit of recovery_status=failed. Never after the switch.
+ * commit: flush every held target, journal, handlers' commits, then ONE commit of the boot
+ * environment with everything that decides: the last write that matters. Without a boot switch the
+ *         journal's own record takes its place. Afterwards only tidying, which never fails an
+ * update. abort:  undo, one commit of recovery_status=failed. Never after the switch.
  */
 #ifndef CORE_ACTIVATE_H
 #define CORE_ACTIVATE_H
@@ -13,23 +13,23 @@
 #include "core/plan.h"
 
 #define RECOVERY_STATUS "recovery_status"
-#define TXN_VARIABLE    "swinstall_txn"
+#define TXN_VARIABLE	"swinstall_txn"
 
 struct activation {
 	const struct settings *cfg;
 	struct plan *plan;
 	const struct slots *slots;
 	struct bootenv *env;
-	struct journal *journal;       /* NULL: the state directory cannot be written */
-	const struct envset *extra;    /* what handlers asked for */
+	struct journal *journal;    /* NULL: the state directory cannot be written */
+	const struct envset *extra; /* what handlers asked for */
 	const volatile bool *cancel;
 	void (*note)(void *arg, const char *text);
 	void *arg;
 	/* kept here */
 	char txn[17];
 	bool began;
-	bool switched;   /* the commit point is behind us */
-	bool unknown;    /* the switch failed and could not be taken back: recovery decides */
+	bool switched; /* the commit point is behind us */
+	bool unknown;  /* the switch failed and could not be taken back: recovery decides */
 };
 
 int activate_env(const struct settings *cfg, struct bootenv **env, struct err *e);

@@ -11,8 +11,7 @@
 static struct feed feed_for(const struct install *in)
 {
 	return (struct feed){
-		.cfg = in->cfg, .meter = in->meter, .threads = in->threads, .discard = in->dry
-	};
+		.cfg = in->cfg, .meter = in->meter, .threads = in->threads, .discard = in->dry};
 }
 
 static void watch(struct install *in, enum install_event what, const struct plan_step *ps,
@@ -79,7 +78,7 @@ static int note_file(const struct install *in, const struct plan_step *ps, struc
 static int open_source(struct install *in, struct plan_step *ps, struct stream **s, struct err *e)
 {
 	struct intake *from = ps->intake;
-	struct stream_fd_options o = { .cancel = in->meter ? in->meter->cancel : NULL };
+	struct stream_fd_options o = {.cancel = in->meter ? in->meter->cancel : NULL};
 
 	if (!from)
 		return stream_mem_open(s, "", 0, e);
@@ -98,7 +97,7 @@ static int pull(struct install *in, struct plan_step *ps, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	if (ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL)
+	if (ps->intake && (ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL))
 		f.notes = ps->intake->notes;
 	return pipeline_install(ps, s, &f, e);
 }
@@ -306,7 +305,8 @@ static int store(struct install *in, struct intake *t, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (first && spool_in_memory(spool->fd) && in->note)
-		in->note(in->arg, "the spool directory lies in memory: a large payload may use it up");
+		in->note(in->arg,
+			 "the spool directory lies in memory: a large payload may use it up");
 	t->notes = notes_new(t->size, e);
 	if (!t->notes)
 		return -e->sys;
@@ -320,15 +320,18 @@ static int store(struct install *in, struct intake *t, struct err *e)
 }
 
 /* the sizes that the header tells; of several parts only the description knows the sum */
-static int learn_size(struct install *in, struct intake *t, const struct payload *load, struct err *e)
+static int learn_size(struct install *in, struct intake *t, const struct payload *load,
+		      struct err *e)
 {
 	const struct entry *first = t->users[0]->step.entry;
 
 	t->payload = load;
 	t->size = load->has_size ? load->size : first->size;
 	if (!load->has_size && !first->has_size)
-		return err_set(e, E_PARTS, EINVAL, "'%s' comes in parts: from a pipe the description "
-			       "has to say its size", t->name);
+		return err_set(e, E_PARTS, EINVAL,
+			       "'%s' comes in parts: from a pipe the description "
+			       "has to say its size",
+			       t->name);
 	for (size_t i = 0; i < t->count; i++) {
 		int rc = plan_entry_size(t->users[i], t->size, e);
 
@@ -338,8 +341,8 @@ static int learn_size(struct install *in, struct intake *t, const struct payload
 	return 0;
 }
 
-static int take_payload(struct install *in, struct intake *t, const struct payload *load, bool check,
-			struct err *e)
+static int take_payload(struct install *in, struct intake *t, const struct payload *load,
+			bool check, struct err *e)
 {
 	int rc = learn_size(in, t, load, e);
 

@@ -1,5 +1,6 @@
 /*
- * The steps of a plan, one after the other: first all that has to be proven beforehand, then the bytes.
+ * The steps of a plan, one after the other: first all that has to be proven beforehand, then the
+ * bytes.
  *
  * begin() is called once, before the first byte goes to a target; on a pipe that is when the first
  * payload flows, else when everything that was stored is proven. What was started stays to be
@@ -19,10 +20,11 @@ struct install {
 	struct bundle *bundle;
 	struct journal *journal; /* NULL only where no step stages files */
 	struct meter *meter;
-	bool dry;                /* read everything through its stages, write nothing */
+	bool dry; /* read everything through its stages, write nothing */
 	int (*begin)(void *arg, struct err *e); /* NULL: nothing to begin */
 	/* a step begins to be checked, stored, written; may be NULL */
-	void (*watch)(void *arg, enum install_event what, const struct plan_step *ps, uint64_t size);
+	void (*watch)(void *arg, enum install_event what, const struct plan_step *ps,
+		      uint64_t size);
 	void (*note)(void *arg, const char *text);
 	void *arg;
 	/* kept here */

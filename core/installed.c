@@ -18,8 +18,10 @@ static int from_config(struct version_list *l, const struct node *list, struct e
 		const struct node *version = node_find(item, "version");
 
 		if (!name || !version || name->type != NODE_STRING || version->type != NODE_STRING)
-			return err_set(e, E_CONFIG, EINVAL, "line %u: an item of 'versions' needs "
-				       "the texts name and version", item->line);
+			return err_set(e, E_CONFIG, EINVAL,
+				       "line %u: an item of 'versions' needs "
+				       "the texts name and version",
+				       item->line);
 		if (version_list_put(l, name->string, version->string) < 0)
 			return err_set(e, E_MEMORY, ENOMEM, "no memory for the installed versions");
 	}
@@ -67,7 +69,7 @@ bool installed_skips(const struct version_list *l, const struct entry *t)
 
 static int merge(struct version_list *l, const char *lines, struct err *e)
 {
-	struct version_list add = { 0 };
+	struct version_list add = {0};
 	int rc = version_list_parse(&add, lines, strlen(lines), e);
 
 	for (size_t i = 0; rc == 0 && i < add.count; i++)
@@ -97,7 +99,7 @@ static int write_list(const char *path, const struct version_list *l, struct err
 
 int installed_write(const char *path, const char *lines, struct err *e)
 {
-	struct version_list l = { 0 };
+	struct version_list l = {0};
 	int rc = from_file(&l, path, e);
 
 	if (rc == 0)

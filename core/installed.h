@@ -1,4 +1,5 @@
-/* What is installed: /etc/sw-versions (or the configuration's own list) read, compared, and written after the commit. */
+/* What is installed: /etc/sw-versions (or the configuration's own list) read, compared, and written
+ * after the commit. */
 #ifndef CORE_INSTALLED_H
 #define CORE_INSTALLED_H
 
@@ -10,7 +11,8 @@ int installed_load(struct version_list *l, const struct settings *cfg, struct er
 /* does install-if-different / install-if-higher say that there is nothing to do? */
 bool installed_skips(const struct version_list *l, const struct entry *t);
 
-/* lines "name<TAB><TAB>version" put over what the file has, in one replacement; running it again changes nothing */
+/* lines "name<TAB><TAB>version" put over what the file has, in one replacement; running it again
+ * changes nothing */
 int installed_write(const char *path, const char *lines, struct err *e);
 
 #endif

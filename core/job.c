@@ -55,7 +55,8 @@ struct progress *job_progress(struct job *j)
 
 void job_cancel(struct job *j)
 {
-	__atomic_store_n(&j->cancel, true, __ATOMIC_RELAXED); /* read by flag_is_set() in any thread */
+	__atomic_store_n(&j->cancel, true,
+			 __ATOMIC_RELAXED); /* read by flag_is_set() in any thread */
 }
 
 bool job_wants_reboot(const struct job *j)
@@ -85,9 +86,7 @@ static void output(void *arg, const char *text)
 static int run_command(struct run *r, const char *name, size_t at, struct err *e)
 {
 	const struct update_policy *own = r->type, *all = &r->cfg.policy;
-	struct command c = {
-		.name = name, .cancel = &r->job->cancel, .told = output, .arg = r->job
-	};
+	struct command c = {.name = name, .cancel = &r->job->cancel, .told = output, .arg = r->job};
 
 	if (own)
 		c.line = *(const char *const *)((const char *)own + at);
@@ -108,7 +107,7 @@ static int begin(void *arg, struct err *e)
 /* the update is done and stays done, whatever this says */
 static void finish(struct run *r)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 
 	if (run_command(r, "postupdatecmd", offsetof(struct update_policy, postupdatecmd), &e) < 0)
 		tell_line(r->job, LOG_LEVEL_WARN, "%s: %s", e.where, e.why);
@@ -179,8 +178,10 @@ static void tell_oddities(const struct run *r)
 	uint64_t n = r->bundle ? bundle_skipped(r->bundle) : 0;
 
 	if (n)
-		tell_line(r->job, LOG_LEVEL_INFO, "%" PRIu64 " files of the bundle are not named by the "
-			  "description: passed over", n);
+		tell_line(r->job, LOG_LEVEL_INFO,
+			  "%" PRIu64 " files of the bundle are not named by the "
+			  "description: passed over",
+			  n);
 	if (r->bundle && bundle_has_tail(r->bundle))
 		tell_note(r->job, "bytes follow the end of the bundle: ignored");
 }
@@ -226,7 +227,7 @@ static void keep_result(struct run *r, int rc)
 
 static void write_status(const struct run *r, int rc, const struct err *e)
 {
-	struct status s = { .time = sys_now_real() };
+	struct status s = {.time = sys_now_real()};
 
 	if (r->request->mode != JOB_INSTALL || !r->lock)
 		return;
@@ -235,7 +236,8 @@ static void write_status(const struct run *r, int rc, const struct err *e)
 		text_printable(r->manifest->version, strlen(r->manifest->version), s.version,
 			       sizeof(s.version));
 	if (r->request->name)
-		text_printable(r->request->name, strlen(r->request->name), s.bundle, sizeof(s.bundle));
+		text_printable(r->request->name, strlen(r->request->name), s.bundle,
+			       sizeof(s.bundle));
 	if (rc < 0)
 		s.err = *e;
 	status_write(r->cfg.state_dir, &s); /* that it fails never fails an install */
@@ -267,7 +269,7 @@ int job_submit(struct job *j, const struct job_request *request, struct err *e)
 
 static int recover(struct run *r, char *did, size_t n, struct err *e)
 {
-	struct recovery rec = { .cfg = &r->cfg };
+	struct recovery rec = {.cfg = &r->cfg};
 	int rc = run_lock(r, e);
 
 	if (rc == 0)

@@ -1,9 +1,9 @@
 /*
  * One update from arrival to verdict: the only API for doors (command line, sockets, web, servers).
  *
- * job_submit() runs the whole update in the calling process and returns its verdict. job_cancel() may be
- * called from a signal handler. Subscribers are told that there is something in the ring; they read at
- * their own speed and must not block in the call.
+ * job_submit() runs the whole update in the calling process and returns its verdict. job_cancel()
+ * may be called from a signal handler. Subscribers are told that there is something in the ring;
+ * they read at their own speed and must not block in the call.
  */
 #ifndef CORE_JOB_H
 #define CORE_JOB_H
@@ -19,11 +19,12 @@ struct job;
 enum job_mode {
 	JOB_INSTALL,
 	JOB_CHECK,   /* everything before the first write, payload hashes included */
-	JOB_DRY_RUN, /* the same, and every payload is read through its stages into the dummy handler */
+	JOB_DRY_RUN, /* the same, and every payload is read through its stages into the dummy
+			handler */
 };
 
 struct job_request {
-	int fd;           /* the bundle: file or pipe; lent */
+	int fd;		  /* the bundle: file or pipe; lent */
 	const char *name; /* for messages: "bundle.swu", "standard input" */
 	enum job_mode mode;
 };
@@ -39,8 +40,9 @@ void job_cancel(struct job *j);
 bool job_wants_reboot(const struct job *j);
 const char *job_version(const struct job *j);
 
-/* tidy up after an interrupted install: undo what lies before the commit point, finish what lies after.
- * *did says in a sentence what was done ("nothing to do"). Runs at every start and by `swctl recover`. */
+/* tidy up after an interrupted install: undo what lies before the commit point, finish what lies
+ * after. *did says in a sentence what was done ("nothing to do"). Runs at every start and by `swctl
+ * recover`. */
 int job_recover(const struct settings *cfg, char *did, size_t n, struct err *e);
 
 #endif

@@ -19,7 +19,7 @@ enum { HWREVISION_MAX = 4096 };
 static int read_hardware(struct run *r, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
-	struct version_list l = { 0 };
+	struct version_list l = {0};
 	size_t n;
 	int rc;
 
@@ -31,8 +31,7 @@ static int read_hardware(struct run *r, struct err *e)
 	if (rc < 0)
 		return err_sys(e, E_SYS, -rc, "reading %s", r->cfg.hwrevision_file);
 	rc = version_list_parse(&l, text, n, e);
-	if (rc == 0 && l.count &&
-	    text_copy(r->board, sizeof(r->board), l.items[0].name) == 0 &&
+	if (rc == 0 && l.count && text_copy(r->board, sizeof(r->board), l.items[0].name) == 0 &&
 	    text_copy(r->revision, sizeof(r->revision), l.items[0].version) == 0) {
 		r->cfg.board = r->board;
 		r->cfg.revision = r->revision;
@@ -50,14 +49,14 @@ static void waits(void *arg, const char *holder)
 
 int run_lock(struct run *r, struct err *e)
 {
-	const struct lock_watch w = { .cancel = &r->job->cancel, .waits = waits, .arg = r->job };
+	const struct lock_watch w = {.cancel = &r->job->cancel, .waits = waits, .arg = r->job};
 
 	return lock_take(&r->lock, &r->cfg, &w, e);
 }
 
 static int open_state(struct run *r, struct err *e)
 {
-	struct recovery rec = { .cfg = &r->cfg };
+	struct recovery rec = {.cfg = &r->cfg};
 	int rc = run_lock(r, e);
 
 	if (rc == 0)
@@ -81,15 +80,17 @@ static void warn_state(struct run *r)
 	if (w)
 		tell_note(r->job, w);
 	if (!r->journal)
-		tell_line(r->job, LOG_LEVEL_WARN, "there is no journal (%s): only updates that need "
-			  "no undo are installed", r->journal_err.why);
+		tell_line(r->job, LOG_LEVEL_WARN,
+			  "there is no journal (%s): only updates that need "
+			  "no undo are installed",
+			  r->journal_err.why);
 }
 
 /* ---- bundle ---- */
 
 static int open_bundle(struct run *r, struct err *e)
 {
-	const struct stream_fd_options so = { .size = UINT64_MAX, .cancel = &r->job->cancel };
+	const struct stream_fd_options so = {.size = UINT64_MAX, .cancel = &r->job->cancel};
 	const struct bundle_options bo = {
 		.max_members = r->cfg.max_members,
 		.max_description = r->cfg.has_description_max ? r->cfg.description_max : 0,
@@ -115,16 +116,18 @@ static int open_bundle(struct run *r, struct err *e)
 }
 
 /* "set,mode" */
-static int split_selection(struct run *r, char *text, size_t n, struct selection *sel, struct err *e)
+static int split_selection(struct run *r, char *text, size_t n, struct selection *sel,
+			   struct err *e)
 {
 	char *comma;
 
 	sel->board = r->cfg.board;
 	if (!r->cfg.select)
 		return 0;
-	if (text_copy(text, n, r->cfg.select) < 0 || !(comma = strchr(text, ',')) || comma == text ||
-	    !comma[1] || strchr(comma + 1, ','))
-		return err_set(e, E_SELECT, EINVAL, "'%s' is not of the form SET,MODE", r->cfg.select);
+	if (text_copy(text, n, r->cfg.select) < 0 || !(comma = strchr(text, ',')) ||
+	    comma == text || !comma[1] || strchr(comma + 1, ','))
+		return err_set(e, E_SELECT, EINVAL, "'%s' is not of the form SET,MODE",
+			       r->cfg.select);
 	*comma = '\0';
 	sel->set = text;
 	sel->mode = comma + 1;
@@ -139,7 +142,7 @@ static int read_description(struct run *r, struct err *e)
 		.note = tell_note,
 		.arg = r->job,
 	};
-	struct policy p = { .note = tell_note, .arg = r->job };
+	struct policy p = {.note = tell_note, .arg = r->job};
 	char selection[512];
 	const void *text;
 	size_t n;
@@ -181,8 +184,7 @@ static void host_tell(struct host *h, const char *text)
 }
 
 static const struct host_ops host_ops = {
-	.set_variable = set_variable, .has_variable = has_variable, .tell = host_tell
-};
+	.set_variable = set_variable, .has_variable = has_variable, .tell = host_tell};
 
 static int check_undo(const struct run *r, struct err *e)
 {
@@ -190,11 +192,14 @@ static int check_undo(const struct run *r, struct err *e)
 		return 0;
 	err_fix(e, "make the state directory %s writable, or set state-dir",
 		r->cfg.state_dir ? r->cfg.state_dir : "");
-	return err_set(e, E_STATE_DIR, EROFS, "the bundle has files, which need a journal to be undone "
-		       "after a power cut, and there is none: %s", r->journal_err.why);
+	return err_set(e, E_STATE_DIR, EROFS,
+		       "the bundle has files, which need a journal to be undone "
+		       "after a power cut, and there is none: %s",
+		       r->journal_err.why);
 }
 
-/* the list 'vars' wants a namespace of the boot environment: not possible with the libraries of today */
+/* the list 'vars' wants a namespace of the boot environment: not possible with the libraries of
+ * today */
 static int check_vars(const struct run *r, struct err *e)
 {
 	const char *space = r->manifest->namespace_for_vars;
@@ -206,7 +211,8 @@ static int check_vars(const struct run *r, struct err *e)
 		       space ? " for the namespace '" : "", space ? space : "", space ? "'" : "");
 }
 
-/* each place is held open to the end: a bundle of thousands of files needs more than the usual 1024 */
+/* each place is held open to the end: a bundle of thousands of files needs more than the usual 1024
+ */
 static void allow_files(size_t entries)
 {
 	struct rlimit l;

@@ -19,7 +19,8 @@ struct job {
 	void (*wake)(void *arg);
 	void *wake_arg;
 	volatile bool cancel;
-	pthread_mutex_t tell; /* stages in other threads report progress too; the ring has one writer */
+	pthread_mutex_t
+		tell; /* stages in other threads report progress too; the ring has one writer */
 	struct meter meter;
 	/* what the events say */
 	enum job_state state;

@@ -10,7 +10,7 @@
 
 static struct event event_of(struct job *j, enum event_type type)
 {
-	struct event ev = { .type = type };
+	struct event ev = {.type = type};
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
@@ -45,7 +45,7 @@ void tell_state(struct job *j, enum job_state s)
 
 void tell_step(struct job *j, enum install_event what, const struct plan_step *ps, uint64_t size)
 {
-	static const char *const words[] = { "checking", "storing", "writing", "running" };
+	static const char *const words[] = {"checking", "storing", "writing", "running"};
 	const struct entry *t = ps->step.entry;
 	const char *name = t->filename ? t->filename : t->name ? t->name : t->type;
 	struct event ev;

@@ -15,7 +15,8 @@ enum { KEY_FILE_MAX = 4096 };
 static int bad_key(struct err *e)
 {
 	/* never a word of the content */
-	return err_set(e, E_KEY_AES, EINVAL, "a key file has one line: the key as 32, 48 or 64 "
+	return err_set(e, E_KEY_AES, EINVAL,
+		       "a key file has one line: the key as 32, 48 or 64 "
 		       "hexadecimal digits, a blank, the IV as 32");
 }
 
@@ -45,9 +46,12 @@ static int check_owner(int fd, const char *path, struct err *e)
 
 	if (fstat(fd, &st) < 0)
 		return err_sys(e, E_KEY_AES, errno, "looking at the key file %s", path);
-	if (!S_ISREG(st.st_mode) || (st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 077))
-		return err_set(e, E_KEY_AES, EPERM, "%s must be a file that only its owner, root, "
-			       "can read (chmod 600)", path);
+	if (!S_ISREG(st.st_mode) || (st.st_uid != 0 && st.st_uid != geteuid()) ||
+	    (st.st_mode & 077))
+		return err_set(e, E_KEY_AES, EPERM,
+			       "%s must be a file that only its owner, root, "
+			       "can read (chmod 600)",
+			       path);
 	return 0;
 }
 
@@ -75,11 +79,14 @@ static int read_key(struct aes_key *k, const char *path, struct err *e)
 static int check_bits(const struct aes_key *k, const struct cipher_row *row, struct err *e)
 {
 	if (k->bits == 0)
-		return err_set(e, E_KEY_AES, ENOKEY, "the payload is encrypted and no key is known: "
+		return err_set(e, E_KEY_AES, ENOKEY,
+			       "the payload is encrypted and no key is known: "
 			       "set aes-key-file or use -K");
 	if (row->bits && row->bits != k->bits)
-		return err_set(e, E_KEY_AES, EINVAL, "the payload is encrypted with %s; the key has %u "
-			       "bits", row->name, k->bits);
+		return err_set(e, E_KEY_AES, EINVAL,
+			       "the payload is encrypted with %s; the key has %u "
+			       "bits",
+			       row->name, k->bits);
 	return 0;
 }
 
@@ -106,12 +113,14 @@ static int fill(struct aes_key *k, const struct settings *cfg, const struct entr
 	if (rc < 0)
 		return rc;
 	if (!t->has_ivt && !cfg->aes_key_file)
-		return err_set(e, E_KEY_AES, ENOKEY, "the payload is encrypted with a key of its own "
+		return err_set(e, E_KEY_AES, ENOKEY,
+			       "the payload is encrypted with a key of its own "
 			       "but has no ivt");
 	return 0;
 }
 
-int keys_find(struct aes_key **out, const struct settings *cfg, const struct entry *t, struct err *e)
+int keys_find(struct aes_key **out, const struct settings *cfg, const struct entry *t,
+	      struct err *e)
 {
 	struct aes_key *k = calloc(1, sizeof(*k));
 	int rc;

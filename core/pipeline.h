@@ -1,11 +1,13 @@
 /*
- * How the bytes of one step travel: stages over a payload, pulled to their proven end by the handler.
+ * How the bytes of one step travel: stages over a payload, pulled to their proven end by the
+ * handler.
  *
- *   payload -> count -> verify | blocks | proven -> decrypt -> decompress -> cap -> [ahead] -> handler
+ *   payload -> count -> verify | blocks | proven -> decrypt -> decompress -> cap -> [ahead] ->
+ * handler
  *
  * What arrives is decompressed in this process only when each byte is proven before it is lent;
- * otherwise in the child without rights. Where the cores allow, reading and hashing, decompressing and
- * writing run beside each other. Both functions take 'raw' and close it.
+ * otherwise in the child without rights. Where the cores allow, reading and hashing, decompressing
+ * and writing run beside each other. Both functions take 'raw' and close it.
  */
 #ifndef CORE_PIPELINE_H
 #define CORE_PIPELINE_H
@@ -16,16 +18,17 @@
 
 struct feed {
 	const struct settings *cfg;
-	struct meter *meter;       /* progress and cancel; may be NULL */
-	unsigned threads;          /* how many may run; at least 1 */
+	struct meter *meter;	   /* progress and cancel; may be NULL */
+	unsigned threads;	   /* how many may run; at least 1 */
 	const struct notes *notes; /* of the first pass: each block must be the same again */
-	bool discard;              /* dry run: read to the proven end, no handler */
+	bool discard;		   /* dry run: read to the proven end, no handler */
 };
 
 unsigned pipeline_threads(const struct settings *cfg);
 
 /*
- * First pass: 0 when the payload is what was signed. Notes it into 'n' (may be NULL), copies it to 'fd'
+ * First pass: 0 when the payload is what was signed. Notes it into 'n' (may be NULL), copies it to
+ * 'fd'
  * (-1: nowhere).
  */
 int pipeline_prove(const struct plan_step *ps, struct stream *raw, const struct feed *f,

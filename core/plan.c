@@ -10,7 +10,7 @@
 
 const char *route_name(enum route r)
 {
-	static const char *const names[] = { "flow", "blocks", "twice", "spool", "none" };
+	static const char *const names[] = {"flow", "blocks", "twice", "spool", "none"};
 
 	return names[r];
 }
@@ -62,7 +62,7 @@ static int bind_step(struct plan *p, struct plan_step *ps, const struct version_
 
 static int bind_all(struct plan *p, const struct plan_input *in, struct err *e)
 {
-	struct version_list have = { 0 };
+	struct version_list have = {0};
 	int rc = installed_load(&have, in->cfg, e);
 
 	for (size_t i = 0; rc == 0 && i < p->count; i++) {

@@ -1,6 +1,6 @@
 /*
- * The ordered steps of one update. Everything that can be refused is refused here, before any write:
- * handlers and sections, properties, places and their size, boot variables, space.
+ * The ordered steps of one update. Everything that can be refused is refused here, before any
+ * write: handlers and sections, properties, places and their size, boot variables, space.
  */
 #ifndef CORE_PLAN_H
 #define CORE_PLAN_H
@@ -25,24 +25,24 @@ const char *route_name(enum route r);
 /* one payload and the steps that name it: they are the same bytes */
 struct intake {
 	const char *name;
-	const struct payload *payload;  /* NULL on a pipe until it arrives */
-	struct plan_step **users;       /* in the order of the steps, skipped ones left out */
+	const struct payload *payload; /* NULL on a pipe until it arrives */
+	struct plan_step **users;      /* in the order of the steps, skipped ones left out */
 	size_t count;
-	struct notes *notes;            /* of the first pass */
+	struct notes *notes; /* of the first pass */
 	uint64_t size;
-	bool spooled;                   /* it is in the plan's spool, at: */
+	bool spooled; /* it is in the plan's spool, at: */
 	uint64_t spool_at;
 };
 
 struct plan_step {
 	struct step step;
-	struct intake *intake;         /* NULL without payload */
+	struct intake *intake; /* NULL without payload */
 	enum route route;
-	uint64_t room;                 /* bytes that may reach the handler; UINT64_MAX = not bounded */
-	struct block_hashes blocks;    /* digests NULL: no list, or not yet arrived */
-	uint8_t *list;                 /* their memory */
-	struct aes_key *key;           /* NULL: not encrypted */
-	bool skipped;                  /* install-if-*: nothing to do */
+	uint64_t room;		    /* bytes that may reach the handler; UINT64_MAX = not bounded */
+	struct block_hashes blocks; /* digests NULL: no list, or not yet arrived */
+	uint8_t *list;		    /* their memory */
+	struct aes_key *key;	    /* NULL: not encrypted */
+	bool skipped;		    /* install-if-*: nothing to do */
 	bool started, done;
 };
 
@@ -50,14 +50,14 @@ struct plan {
 	const struct manifest *manifest;
 	struct plan_step *steps;
 	size_t count;
-	struct intake *intakes;  /* sorted by name */
+	struct intake *intakes; /* sorted by name */
 	size_t intake_count;
 	struct plan_step **users; /* memory of all intakes' users */
-	struct spool spool;      /* payloads of a pipe that wait */
-	struct envset variables; /* of the bundle: part of commit 2 */
+	struct spool spool;	  /* payloads of a pipe that wait */
+	struct envset variables;  /* of the bundle: part of commit 2 */
 	bool seekable;
-	bool wants_undo;         /* some step stages files: needs a writable state directory */
-	bool takes_slot;         /* writes into the target slot: its variables join commit 2 */
+	bool wants_undo; /* some step stages files: needs a writable state directory */
+	bool takes_slot; /* writes into the target slot: its variables join commit 2 */
 };
 
 struct plan_input {
@@ -74,15 +74,20 @@ int plan_build(struct plan **p, const struct plan_input *in, struct err *e);
 void plan_free(struct plan *p); /* closes places; does not discard */
 
 /* bind one entry: in core/plan_entry.c */
-int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e);
+int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		    struct err *e);
 /* the place it writes to, opened once; live or not. In core/plan_place.c */
-int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e);
-int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e);
-/* no two steps write the same bytes: E_RANGE. A step of unknown length gets the room up to the next one. */
+int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		    struct err *e);
+int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		     struct err *e);
+/* no two steps write the same bytes: E_RANGE. A step of unknown length gets the room up to the next
+ * one. */
 int plan_place_overlaps(struct plan *p, struct err *e);
 /* the payload's size is known now: E_MEMBER_SIZE, E_TARGET_SMALL, then the handler's own check */
 int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e);
-/* the signed list of block hashes has arrived in 's': compared, kept, ready for a payload of 'size' */
+/* the signed list of block hashes has arrived in 's': compared, kept, ready for a payload of 'size'
+ */
 int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t list_size, struct err *e);
 int plan_blocks_fit(struct plan_step *ps, uint64_t size, struct err *e);
 

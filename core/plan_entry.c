@@ -10,7 +10,8 @@
 #include "corelib/staged.h"
 #include "corelib/text.h"
 
-/* a list of this size serves a payload of 512 GiB in blocks of 1 MiB, 128 GiB in the default ones */
+/* a list of this size serves a payload of 512 GiB in blocks of 1 MiB, 128 GiB in the default ones
+ */
 enum { HASH_LIST_MAX = 16 * 1024 * 1024 };
 
 static bool transformed(const struct entry *t)
@@ -67,8 +68,8 @@ static int unknown_property(const struct handler *h, const char *name, struct er
 	for (; n < h->prop_count && n < ARRAY_SIZE(names); n++)
 		names[n] = h->props[n].name;
 	near = text_nearest(name, names, n);
-	return err_set(e, E_PROPERTY, EINVAL, "handler %s has no property '%s'%s%s%s", h->name, name,
-		       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+	return err_set(e, E_PROPERTY, EINVAL, "handler %s has no property '%s'%s%s%s", h->name,
+		       name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static bool value_fits(const struct attr *a, const char *v)
@@ -102,9 +103,10 @@ static int check_property(const struct handler *h, const struct property *p, str
 		return is_generic(p->name) ? 0 : unknown_property(h, p->name, e);
 	for (size_t i = 0; i < p->count; i++)
 		if (!value_fits(row, p->values[i]))
-			return err_set(e, E_PROPERTY, EINVAL, "property '%s' of handler %s is %s; "
-				       "it cannot be '%s'", p->name, h->name, attr_type_name(row),
-				       p->values[i]);
+			return err_set(e, E_PROPERTY, EINVAL,
+				       "property '%s' of handler %s is %s; "
+				       "it cannot be '%s'",
+				       p->name, h->name, attr_type_name(row), p->values[i]);
 	return 0;
 }
 
@@ -130,15 +132,21 @@ static int check_payload(const struct plan_step *ps, struct err *e)
 
 	if (h->no_data && t->filename) { /* T4 */
 		err_fix(e, "remove filename, or choose another type, and build the bundle again");
-		return err_set(e, E_DESC_VALUE, EINVAL, "handler %s takes no payload, and the entry "
-			       "names the file '%s'", h->name, t->filename);
+		return err_set(e, E_DESC_VALUE, EINVAL,
+			       "handler %s takes no payload, and the entry "
+			       "names the file '%s'",
+			       h->name, t->filename);
 	}
 	if (!h->no_data && !t->filename)
-		return err_set(e, E_DESC_MISSING, EINVAL, "handler %s needs a payload, and the entry "
-			       "has no filename", h->name);
+		return err_set(e, E_DESC_MISSING, EINVAL,
+			       "handler %s needs a payload, and the entry "
+			       "has no filename",
+			       h->name);
 	if (t->installed_directly && h->wants & WANT_SEEK)
-		return err_set(e, E_DESC_VALUE, EINVAL, "handler %s reads its payload more than once; "
-			       "installed-directly is not possible", h->name);
+		return err_set(e, E_DESC_VALUE, EINVAL,
+			       "handler %s reads its payload more than once; "
+			       "installed-directly is not possible",
+			       h->name);
 	return 0;
 }
 
@@ -171,9 +179,11 @@ int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e)
 	int rc;
 
 	if (st->entry->has_size && st->entry->size != size)
-		return err_set(e, E_MEMBER_SIZE, EBADMSG, "'%s' has %llu bytes in the bundle; the "
-			       "description says %llu", st->entry->filename,
-			       (unsigned long long)size, (unsigned long long)st->entry->size);
+		return err_set(e, E_MEMBER_SIZE, EBADMSG,
+			       "'%s' has %llu bytes in the bundle; the "
+			       "description says %llu",
+			       st->entry->filename, (unsigned long long)size,
+			       (unsigned long long)st->entry->size);
 	know_size(st, size);
 	if (st->has_size && st->size < ps->room)
 		ps->room = st->size;
@@ -196,10 +206,12 @@ int plan_blocks_fit(struct plan_step *ps, uint64_t size, struct err *e)
 		return 0;
 	blocks = size / l->block + (size % l->block != 0);
 	if (blocks != ps->blocks.count)
-		return err_set(e, E_HASH_LIST, EBADMSG, "'%s' has %llu digests; a payload of %llu bytes "
-			       "has %llu blocks of %llu", l->name,
-			       (unsigned long long)ps->blocks.count, (unsigned long long)size,
-			       (unsigned long long)blocks, (unsigned long long)l->block);
+		return err_set(e, E_HASH_LIST, EBADMSG,
+			       "'%s' has %llu digests; a payload of %llu bytes "
+			       "has %llu blocks of %llu",
+			       l->name, (unsigned long long)ps->blocks.count,
+			       (unsigned long long)size, (unsigned long long)blocks,
+			       (unsigned long long)l->block);
 	ps->blocks.size = size;
 	ps->blocks.digests = ps->list;
 	return 0;
@@ -212,8 +224,10 @@ int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t size, struct
 	int rc;
 
 	if (size == 0 || size % SHA256_LEN || size > HASH_LIST_MAX)
-		return err_set(e, E_HASH_LIST, EBADMSG, "'%s' has %llu bytes; a list is digests of 32 "
-			       "bytes, 16 MiB at most", l->name, (unsigned long long)size);
+		return err_set(e, E_HASH_LIST, EBADMSG,
+			       "'%s' has %llu bytes; a list is digests of 32 "
+			       "bytes, 16 MiB at most",
+			       l->name, (unsigned long long)size);
 	ps->list = malloc(size);
 	if (!ps->list)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for '%s'", l->name);
@@ -225,7 +239,8 @@ int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t size, struct
 	if (rc < 0)
 		return rc;
 	if (memcmp(sum, l->sha256, sizeof(sum)) != 0)
-		return err_set(e, E_HASH_LIST, EBADMSG, "'%s' is not the list that was signed", l->name);
+		return err_set(e, E_HASH_LIST, EBADMSG, "'%s' is not the list that was signed",
+			       l->name);
 	ps->blocks.count = size / SHA256_LEN;
 	ps->blocks.block = (uint32_t)l->block;
 	return 0;
@@ -239,8 +254,8 @@ static int read_hash_list(struct plan_step *ps, const struct plan_input *in, str
 	int rc;
 
 	if (!p)
-		return err_set(e, E_MEMBER_MISSING, ENOENT, "the hash list '%s' is not in the bundle",
-			       l->name);
+		return err_set(e, E_MEMBER_MISSING, ENOENT,
+			       "the hash list '%s' is not in the bundle", l->name);
 	rc = bundle_payload(in->bundle, p, &s, e);
 	return rc < 0 ? rc : plan_hash_list(ps, s, p->size, e);
 }
@@ -257,7 +272,8 @@ static enum route choose_route(const struct plan_step *ps, bool seekable)
 		return ROUTE_NONE;
 	if (st->handler->wants & WANT_SEEK)
 		return stored;
-	/* a file is staged: what flows into it is not live, but only block by block proven bytes may (L1) */
+	/* a file is staged: what flows into it is not live, but only block by block proven bytes
+	 * may (L1) */
 	if (t->hashes.name && (st->file || (st->dev && !st->live)))
 		return ROUTE_BLOCKS;
 	if (t->installed_directly && st->dev && !st->live)
@@ -282,7 +298,8 @@ static int bind_payload(struct plan *p, struct plan_step *ps, const struct plan_
 	}
 	load = bundle_find(in->bundle, t->filename);
 	if (!load)
-		return err_set(e, E_MEMBER_MISSING, ENOENT, "'%s' is not in the bundle", t->filename);
+		return err_set(e, E_MEMBER_MISSING, ENOENT, "'%s' is not in the bundle",
+			       t->filename);
 	if (t->hashes.name) {
 		rc = read_hash_list(ps, in, e);
 		if (rc < 0)
@@ -291,7 +308,8 @@ static int bind_payload(struct plan *p, struct plan_step *ps, const struct plan_
 	return plan_entry_size(ps, load->size, e);
 }
 
-int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e)
+int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		    struct err *e)
 {
 	const struct entry *t = ps->step.entry;
 	int rc = find_handler(ps, e);

@@ -1,4 +1,5 @@
-/* Where a step writes: opened once here and held; judged live or idle; no two steps on the same bytes. */
+/* Where a step writes: opened once here and held; judged live or idle; no two steps on the same
+ * bytes. */
 #include "core/plan.h"
 
 #include <errno.h>
@@ -20,7 +21,8 @@ static int device_path(const struct entry *t, const struct plan_input *in, const
 		return slots_place(in->slots, t->slot, path, e);
 	*path = t->device;
 	if (!t->device)
-		return err_set(e, E_DESC_MISSING, EINVAL, "the entry names neither device nor slot");
+		return err_set(e, E_DESC_MISSING, EINVAL,
+			       "the entry names neither device nor slot");
 	return 0;
 }
 
@@ -110,20 +112,22 @@ static int check_protected(const struct staged_place *place, const struct plan_i
 			   struct err *e)
 {
 	const struct settings *c = in->cfg;
-	const char *const ours[] = { c->state_dir, c->run_dir, c->public_key_file, c->file,
-				     c->aes_key_file, c->crl_path, c->bootenv_path };
+	const char *const ours[] = {c->state_dir,    c->run_dir,  c->public_key_file, c->file,
+				    c->aes_key_file, c->crl_path, c->bootenv_path};
 	char path[sizeof(place->folder) + sizeof(place->name) + 1], real[PATH_MAX];
 	const char *folder = realpath(place->folder, real) ? real : place->folder;
 
-	if (text_print(path, sizeof(path), "%s/%s", strcmp(folder, "/") ? folder : "", place->name) < 0)
+	if (text_print(path, sizeof(path), "%s/%s", strcmp(folder, "/") ? folder : "",
+		       place->name) < 0)
 		return err_set(e, E_FILE, ENAMETOOLONG, "the path is too long");
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
 		char mine[PATH_MAX];
 
 		if (ours[i] && *ours[i] &&
-		    (is_beneath(path, ours[i]) || (realpath(ours[i], mine) && is_beneath(path, mine))))
-			return err_set(e, E_TARGET_PROTECTED, EPERM, "'%s' belongs to the installer",
-				       path);
+		    (is_beneath(path, ours[i]) ||
+		     (realpath(ours[i], mine) && is_beneath(path, mine))))
+			return err_set(e, E_TARGET_PROTECTED, EPERM,
+				       "'%s' belongs to the installer", path);
 	}
 	return 0;
 }
@@ -138,11 +142,12 @@ static int open_file(const struct plan *p, struct plan_step *ps, const struct pl
 	if (!t->path || t->path[0] != '/')
 		return err_set(e, E_DESC_MISSING, EINVAL, "the entry needs an absolute path");
 	if (t->device || t->slot || t->filesystem)
-		return err_set(e, E_NOT_BUILT, ENOTSUP, "a file on a device that must be mounted "
+		return err_set(e, E_NOT_BUILT, ENOTSUP,
+			       "a file on a device that must be mounted "
 			       "first (device, slot, filesystem) is not possible yet");
 	/* the number of the transaction is put in when the journal has given one */
-	rc = staged_open(&ps->step.file, t->path, "0000000000000000",
-			 (unsigned)(ps - p->steps), create && strcmp(create, "true") == 0, e);
+	rc = staged_open(&ps->step.file, t->path, "0000000000000000", (unsigned)(ps - p->steps),
+			 create && strcmp(create, "true") == 0, e);
 	if (rc < 0)
 		return rc;
 	ps->step.live = true;
@@ -151,7 +156,8 @@ static int open_file(const struct plan *p, struct plan_step *ps, const struct pl
 
 /* ---- both ---- */
 
-int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e)
+int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		    struct err *e)
 {
 	switch (ps->step.handler->place) {
 	case PLACE_DEVICE:
@@ -164,7 +170,8 @@ int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_inpu
 	}
 }
 
-int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e)
+int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		     struct err *e)
 {
 	(void)p;
 	return ps->step.dev ? judge_device(ps, in, e) : 0;
@@ -180,7 +187,7 @@ static void spot_of(struct spot *s, struct plan_step *ps)
 {
 	struct stat st;
 
-	*s = (struct spot){ .ps = ps };
+	*s = (struct spot){.ps = ps};
 	if (fstat(ps->step.dev->fd, &st) < 0)
 		return; /* not known: all such count as one device, which is the careful answer */
 	s->major = S_ISREG(st.st_mode) ? st.st_dev + 1 : 1;
@@ -205,9 +212,10 @@ static int keep_apart(struct plan_step *low, const struct plan_step *high, struc
 	uint64_t gap = high->step.entry->offset - low->step.entry->offset;
 
 	if (gap == 0 || (low->step.has_size && low->step.size > gap))
-		return err_set(e, E_RANGE, EEXIST, "lines %u and %u of the description write to the "
-			       "same bytes of %s", low->step.entry->line, high->step.entry->line,
-			       low->step.dev->name);
+		return err_set(e, E_RANGE, EEXIST,
+			       "lines %u and %u of the description write to the "
+			       "same bytes of %s",
+			       low->step.entry->line, high->step.entry->line, low->step.dev->name);
 	if (low->room > gap)
 		low->room = gap;
 	return 0;
@@ -249,19 +257,21 @@ static int files_overlap(struct plan *p, struct plan_step **files, struct err *e
 	for (size_t i = 0; i < p->count; i++)
 		if (p->steps[i].step.file)
 			files[n++] = &p->steps[i];
-	qsort(files, n, sizeof(*files), by_name);
+	qsort(files, n, sizeof(struct plan_step *), by_name);
 	for (size_t i = 1; i < n; i++)
 		if (by_name(&files[i - 1], &files[i]) == 0)
-			return err_set(e, E_RANGE, EEXIST, "lines %u and %u of the description write "
-				       "the same file '%s'", files[i - 1]->step.entry->line,
-				       files[i]->step.entry->line, files[i]->step.entry->path);
+			return err_set(e, E_RANGE, EEXIST,
+				       "lines %u and %u of the description write "
+				       "the same file '%s'",
+				       files[i - 1]->step.entry->line, files[i]->step.entry->line,
+				       files[i]->step.entry->path);
 	return 0;
 }
 
 int plan_place_overlaps(struct plan *p, struct err *e)
 {
 	AUTO_FREE struct spot *spots = calloc(p->count + 1, sizeof(*spots));
-	AUTO_FREE struct plan_step **files = calloc(p->count + 1, sizeof(*files));
+	AUTO_FREE struct plan_step **files = calloc(p->count + 1, sizeof(struct plan_step *));
 	int rc;
 
 	if (!spots || !files)

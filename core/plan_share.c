@@ -1,4 +1,5 @@
-/* Several steps may name one payload: who they are, and whether what they say of it fits together. */
+/* Several steps may name one payload: who they are, and whether what they say of it fits together.
+ */
 #include "core/plan.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@ static size_t collect(struct plan *p)
 	for (size_t i = 0; i < p->count; i++)
 		if (name_of(&p->steps[i]) && !p->steps[i].skipped)
 			p->users[n++] = &p->steps[i];
-	qsort(p->users, n, sizeof(*p->users), by_name);
+	qsort(p->users, n, sizeof(struct plan_step *), by_name);
 	return n;
 }
 
@@ -36,6 +37,7 @@ static void group(struct plan *p, size_t n)
 {
 	struct intake *in = NULL;
 
+	p->intake_count = 0;
 	for (size_t i = 0; i < n; i++) {
 		struct plan_step *ps = p->users[i];
 
@@ -60,13 +62,16 @@ static int check(const struct intake *in, struct err *e)
 
 		if (t->has_sha256 != first->has_sha256 ||
 		    memcmp(t->sha256, first->sha256, sizeof(t->sha256)) != 0)
-			return err_set(e, E_DESC_HASH, EINVAL, "lines %u and %u name the file '%s' "
-				       "with different sha256", first->line, t->line, in->name);
+			return err_set(e, E_DESC_HASH, EINVAL,
+				       "lines %u and %u name the file '%s' "
+				       "with different sha256",
+				       first->line, t->line, in->name);
 		direct += t->installed_directly;
 		if (direct > 1)
-			return err_set(e, E_DESC_VALUE, EINVAL, "line %u: a second entry asks for "
-				       "installed-directly of the file '%s'; one may", t->line,
-				       in->name);
+			return err_set(e, E_DESC_VALUE, EINVAL,
+				       "line %u: a second entry asks for "
+				       "installed-directly of the file '%s'; one may",
+				       t->line, in->name);
 	}
 	return 0;
 }

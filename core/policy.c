@@ -34,15 +34,17 @@ static int find_type(struct policy *p, const struct settings *cfg, const struct 
 
 	p->type = NULL;
 	if (!type && cfg->update_type_required)
-		return err_set(e, E_UPDATE_TYPE, EPERM, "the bundle has no update-type, and the "
-							"configuration demands one");
+		return err_set(e, E_UPDATE_TYPE, EPERM,
+			       "the bundle has no update-type, and the "
+			       "configuration demands one");
 	for (size_t i = 0; i < cfg->type_count; i++)
 		if (strcmp(cfg->types[i].name, type ? type : "default") == 0)
 			p->type = &cfg->types[i];
 	if (p->type || !type || strcmp(type, "default") == 0)
 		return 0;
 	return err_set(e, E_UPDATE_TYPE, EPERM,
-		       "the bundle's update-type is '%s'; the configuration does not list it", type);
+		       "the bundle's update-type is '%s'; the configuration does not list it",
+		       type);
 }
 
 static void note_classes(const struct policy *p, const char *bundle, const char *limit)
@@ -51,8 +53,10 @@ static void note_classes(const struct policy *p, const char *bundle, const char 
 
 	if (!p->note || version_class(bundle) == version_class(limit))
 		return;
-	if (text_print(text, sizeof(text), "versions '%s' and '%s' are written in different ways "
-		       "and compare as text", bundle, limit) == 0)
+	if (text_print(text, sizeof(text),
+		       "versions '%s' and '%s' are written in different ways "
+		       "and compare as text",
+		       bundle, limit) == 0)
 		p->note(p->arg, text);
 }
 
@@ -73,18 +77,23 @@ static int check_versions(const struct policy *p, const struct settings *cfg,
 	if (min)
 		note_classes(p, m->version, min);
 	if (min && version_compare(m->version, min) < 0)
-		return err_set(e, E_VERSION, EPERM, "the bundle is %s; no-downgrading allows %s "
-			       "and later", m->version, min);
+		return err_set(e, E_VERSION, EPERM,
+			       "the bundle is %s; no-downgrading allows %s "
+			       "and later",
+			       m->version, min);
 	if (max && version_compare(m->version, max) > 0)
 		return err_set(e, E_VERSION, EPERM, "the bundle is %s; max-version allows up to %s",
 			       m->version, max);
 	if (now && strcmp(m->version, now) == 0)
-		return err_set(e, E_REINSTALL, EALREADY, "version %s is installed, and "
-			       "no-reinstalling is set", now);
+		return err_set(e, E_REINSTALL, EALREADY,
+			       "version %s is installed, and "
+			       "no-reinstalling is set",
+			       now);
 	return 0;
 }
 
-int policy_check(struct policy *p, const struct settings *cfg, const struct manifest *m, struct err *e)
+int policy_check(struct policy *p, const struct settings *cfg, const struct manifest *m,
+		 struct err *e)
 {
 	int rc = find_type(p, cfg, m, e);
 

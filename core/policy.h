@@ -12,6 +12,7 @@ struct policy {
 };
 
 /* E_HARDWARE, E_UPDATE_TYPE, E_VERSION, E_REINSTALL; notes what is odd but allowed */
-int policy_check(struct policy *p, const struct settings *cfg, const struct manifest *m, struct err *e);
+int policy_check(struct policy *p, const struct settings *cfg, const struct manifest *m,
+		 struct err *e);
 
 #endif

@@ -105,8 +105,10 @@ static int finish(struct recovery *r, struct err *e)
 	if (rc < 0)
 		return rc;
 	r->did = RECOVERED_FINISHED;
-	text_print(r->text, sizeof(r->text), "the installation of release %s was interrupted after its "
-		   "switch: finished, the new system is active", r->version);
+	text_print(r->text, sizeof(r->text),
+		   "the installation of release %s was interrupted after its "
+		   "switch: finished, the new system is active",
+		   r->version);
 	return 0;
 }
 
@@ -114,7 +116,7 @@ static int finish(struct recovery *r, struct err *e)
 
 static int write_marker(const struct recovery *r, const char *value, struct err *e)
 {
-	struct envset s = { 0 };
+	struct envset s = {0};
 	int rc = envset_put(&s, RECOVERY_STATUS, value, e);
 
 	if (rc == 0)
@@ -124,8 +126,8 @@ static int write_marker(const struct recovery *r, const char *value, struct err 
 }
 
 /*
- * A marker of a run that is no more: we hold the install lock, so nobody else is at it. 'always': write
- * what is there once more, because a commit that was cut may have left its temporary file.
+ * A marker of a run that is no more: we hold the install lock, so nobody else is at it. 'always':
+ * write what is there once more, because a commit that was cut may have left its temporary file.
  */
 static int clear_marker(struct recovery *r, bool always, bool *was, struct err *e)
 {
@@ -154,8 +156,10 @@ static int undo(struct recovery *r, struct err *e)
 	if (rc < 0)
 		return rc;
 	r->did = RECOVERED_UNDONE;
-	text_print(r->text, sizeof(r->text), "the installation of release %s was interrupted before its "
-		   "switch: undone, the old system is active", r->version);
+	text_print(r->text, sizeof(r->text),
+		   "the installation of release %s was interrupted before its "
+		   "switch: undone, the old system is active",
+		   r->version);
 	return 0;
 }
 
@@ -164,9 +168,10 @@ static int undo(struct recovery *r, struct err *e)
 /* told once: the journal is finished right after */
 static void keep_status(const struct recovery *r)
 {
-	struct status s = { .time = sys_now_real() };
+	struct status s = {.time = sys_now_real()};
 
-	text_copy(s.state, sizeof(s.state), r->did == RECOVERED_FINISHED ? "success" : "interrupted");
+	text_copy(s.state, sizeof(s.state),
+		  r->did == RECOVERED_FINISHED ? "success" : "interrupted");
 	text_copy(s.version, sizeof(s.version), r->version);
 	status_write(r->cfg->state_dir, &s);
 }
@@ -180,8 +185,7 @@ static int settle(struct recovery *r, struct err *e)
 
 	text_copy(txn, sizeof(txn), first->txn);
 	if (first->type == JOURNAL_BEGIN)
-		text_printable(first->payload, first->length, r->version,
-			       sizeof(r->version));
+		text_printable(first->payload, first->length, r->version, sizeof(r->version));
 	rc = was_committed(r, txn, &committed, e);
 	if (rc == 0)
 		rc = committed ? finish(r, e) : undo(r, e);
@@ -198,7 +202,8 @@ static int only_marker(struct recovery *r, struct err *e)
 
 	if (rc == 0 && marker) {
 		r->did = RECOVERED_UNDONE;
-		text_copy(r->text, sizeof(r->text), "an installation without journal was interrupted: "
+		text_copy(r->text, sizeof(r->text),
+			  "an installation without journal was interrupted: "
 			  "the old system is active");
 	}
 	return rc;
@@ -206,7 +211,7 @@ static int only_marker(struct recovery *r, struct err *e)
 
 int recover_run(struct recovery *r, struct err *e)
 {
-	struct err cause = { 0 };
+	struct err cause = {0};
 	int rc;
 
 	status_tidy(r->cfg->state_dir);

@@ -1,4 +1,5 @@
-/* After a power cut or kill: which side of the commit point was it, then undo or finish. May be cut itself. */
+/* After a power cut or kill: which side of the commit point was it, then undo or finish. May be cut
+ * itself. */
 #ifndef CORE_RECOVER_H
 #define CORE_RECOVER_H
 
@@ -13,8 +14,8 @@ struct recovery {
 	struct bootenv *env;
 	struct journal *journal; /* NULL: cannot be read, then only the marker is looked at */
 	enum recovered did;
-	char version[128];       /* of the release that was interrupted */
-	char text[512];          /* what was done, for people */
+	char version[128]; /* of the release that was interrupted */
+	char text[512];	   /* what was done, for people */
 };
 /* under the install lock; 0, or E_RECOVER and the journal stays open for the next try */
 int recover_run(struct recovery *r, struct err *e);

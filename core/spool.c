@@ -58,8 +58,10 @@ static int open_folder_file(const char *folder, struct err *e)
 
 static int no_room(const char *folder, uint64_t size, uint64_t free_bytes, struct err *e)
 {
-	return err_set(e, E_NO_SPACE, ENOSPC, "the payload has %" PRIu64 " bytes; the spool directory "
-		       "%s has %" PRIu64 " free", size, folder, free_bytes);
+	return err_set(e, E_NO_SPACE, ENOSPC,
+		       "the payload has %" PRIu64 " bytes; the spool directory "
+		       "%s has %" PRIu64 " free",
+		       size, folder, free_bytes);
 }
 
 static int check_space(const struct spool *s, const char *folder, uint64_t size, struct err *e)
@@ -77,7 +79,8 @@ static int check_space(const struct spool *s, const char *folder, uint64_t size,
 	return 0; /* without reservation a later write tells */
 }
 
-int spool_reserve(struct spool *s, const struct settings *cfg, uint64_t size, uint64_t *at, struct err *e)
+int spool_reserve(struct spool *s, const struct settings *cfg, uint64_t size, uint64_t *at,
+		  struct err *e)
 {
 	const char *folder = spool_folder(cfg);
 	int rc;
@@ -92,7 +95,8 @@ int spool_reserve(struct spool *s, const struct settings *cfg, uint64_t size, ui
 	if (rc < 0)
 		return rc;
 	if (lseek(s->fd, (off_t)s->end, SEEK_SET) < 0)
-		return err_sys(e, E_SPOOL, errno, "using the file in the spool directory %s", folder);
+		return err_sys(e, E_SPOOL, errno, "using the file in the spool directory %s",
+			       folder);
 	*at = s->end;
 	s->end += (size + SPOOL_ALIGN - 1) / SPOOL_ALIGN * SPOOL_ALIGN;
 	return 0;

@@ -1,4 +1,5 @@
-/* Where a payload from a pipe waits until it is proven: a file without a name, on disk if that can be had. */
+/* Where a payload from a pipe waits until it is proven: a file without a name, on disk if that can
+ * be had. */
 #ifndef CORE_SPOOL_H
 #define CORE_SPOOL_H
 
@@ -15,7 +16,8 @@ struct spool {
 	uint64_t end;
 };
 /* room for 'size' bytes more, the descriptor placed where they begin: *at. E_NO_SPACE, E_SPOOL */
-int spool_reserve(struct spool *s, const struct settings *cfg, uint64_t size, uint64_t *at, struct err *e);
+int spool_reserve(struct spool *s, const struct settings *cfg, uint64_t size, uint64_t *at,
+		  struct err *e);
 /* does it lie in memory? (a tmpfs as large as an image leaves no memory for the rest) */
 bool spool_in_memory(int fd);
 

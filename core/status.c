@@ -78,13 +78,13 @@ static void take(struct status *s, const char *key, const char *value)
 		char *at;
 		size_t size;
 	} rows[] = {
-		{ "state", s->state, sizeof(s->state) },
-		{ "version", s->version, sizeof(s->version) },
-		{ "bundle", s->bundle, sizeof(s->bundle) },
-		{ "what", s->err.what, sizeof(s->err.what) },
-		{ "where", s->err.where, sizeof(s->err.where) },
-		{ "why", s->err.why, sizeof(s->err.why) },
-		{ "fix", s->err.fix, sizeof(s->err.fix) },
+		{"state", s->state, sizeof(s->state)},
+		{"version", s->version, sizeof(s->version)},
+		{"bundle", s->bundle, sizeof(s->bundle)},
+		{"what", s->err.what, sizeof(s->err.what)},
+		{"where", s->err.where, sizeof(s->err.where)},
+		{"why", s->err.why, sizeof(s->err.why)},
+		{"fix", s->err.fix, sizeof(s->err.fix)},
 	};
 	uint64_t number;
 

@@ -34,7 +34,7 @@ static void tap_close(struct stream *s)
 	free(t);
 }
 
-static const struct stream_ops tap_ops = { .name = "tap", .next = tap_next, .close = tap_close };
+static const struct stream_ops tap_ops = {.name = "tap", .next = tap_next, .close = tap_close};
 
 int tap_open(struct stream **s, struct tap **out, struct err *e)
 {

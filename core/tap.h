@@ -1,4 +1,5 @@
-/* verify-writes: a stage that hashes what reaches the handler, and the read-back that compares it. */
+/* verify-writes: a stage that hashes what reaches the handler, and the read-back that compares it.
+ */
 #ifndef CORE_TAP_H
 #define CORE_TAP_H
 

@@ -20,13 +20,13 @@ int trust_scheme(const char *provider, enum sig_scheme *s, struct err *e)
 		enum sig_scheme scheme;
 	} names[] = {
 		/* the names that configurations of SWUpdate use, and ours */
-		{ "opensslRSA", SIG_RSA_PKCS1 },    { "opensslRSAPSS", SIG_RSA_PSS },
-		{ "opensslCMS", SIG_CMS },	    { "mbedtlsRSA", SIG_RSA_PKCS1 },
-		{ "mbedtlsRSAPSS", SIG_RSA_PSS },   { "pkcs#7mbedtls", SIG_CMS },
-		{ "WolfSSLRSA", SIG_RSA_PKCS1 },    { "WolfSSLRSAPSS", SIG_RSA_PSS },
-		{ "pkcs#7WolfSSL", SIG_CMS },	    { "rsa", SIG_RSA_PKCS1 },
-		{ "rsa-pss", SIG_RSA_PSS },	    { "ecdsa", SIG_ECDSA },
-		{ "ed25519", SIG_ED25519 },	    { "cms", SIG_CMS },
+		{"opensslRSA", SIG_RSA_PKCS1},	{"opensslRSAPSS", SIG_RSA_PSS},
+		{"opensslCMS", SIG_CMS},	{"mbedtlsRSA", SIG_RSA_PKCS1},
+		{"mbedtlsRSAPSS", SIG_RSA_PSS}, {"pkcs#7mbedtls", SIG_CMS},
+		{"WolfSSLRSA", SIG_RSA_PKCS1},	{"WolfSSLRSAPSS", SIG_RSA_PSS},
+		{"pkcs#7WolfSSL", SIG_CMS},	{"rsa", SIG_RSA_PKCS1},
+		{"rsa-pss", SIG_RSA_PSS},	{"ecdsa", SIG_ECDSA},
+		{"ed25519", SIG_ED25519},	{"cms", SIG_CMS},
 	};
 
 	*s = SIG_ANY;
@@ -64,15 +64,16 @@ static int open_keys(struct keyring **k, const struct settings *cfg, struct err 
 /* no signature or no key: refused, unless root said otherwise */
 static int unsigned_bundle(struct trust *t, const struct settings *cfg, bool has_sig, struct err *e)
 {
-	const char *why = has_sig ? "no key is configured, so the signature was not checked" :
-				    "the bundle has no signature";
+	const char *why = has_sig ? "no key is configured, so the signature was not checked"
+				  : "the bundle has no signature";
 
 	if (!cfg->allow_unsigned) {
 		if (has_sig)
 			return err_set(e, E_KEY_FILE, ENOKEY,
 				       "no key is configured: give one with -k or public-key-file");
-		return err_set(e, E_SIG_MISSING, ENOKEY, "the second member of the bundle is not its "
-							 "signature, or the signature is empty");
+		return err_set(e, E_SIG_MISSING, ENOKEY,
+			       "the second member of the bundle is not its "
+			       "signature, or the signature is empty");
 	}
 	return text_print(t->warning, sizeof(t->warning),
 			  "%s; it is installed because unsigned bundles are allowed here: nobody "

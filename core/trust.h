@@ -1,8 +1,9 @@
 /*
- * Does a key of ours vouch for the description? Asked once, over the bytes in memory that are parsed next.
+ * Does a key of ours vouch for the description? Asked once, over the bytes in memory that are
+ * parsed next.
  *
- * Without a signature, or without a key, only root's own "allow-unsigned" lets a bundle in (T6), and the
- * caller warns each time with the text left in 'warning'.
+ * Without a signature, or without a key, only root's own "allow-unsigned" lets a bundle in (T6),
+ * and the caller warns each time with the text left in 'warning'.
  */
 #ifndef CORE_TRUST_H
 #define CORE_TRUST_H
@@ -17,8 +18,10 @@ struct trust {
 	char warning[256]; /* "" when vouched */
 };
 
-/* the kind of signature that the configuration pins ("opensslRSAPSS" …): SIG_ANY for none, -EINVAL */
+/* the kind of signature that the configuration pins ("opensslRSAPSS" …): SIG_ANY for none, -EINVAL
+ */
 int trust_scheme(const char *provider, enum sig_scheme *s, struct err *e);
-int trust_verify(struct trust *t, const struct settings *cfg, const struct bundle *b, struct err *e);
+int trust_verify(struct trust *t, const struct settings *cfg, const struct bundle *b,
+		 struct err *e);
 
 #endif

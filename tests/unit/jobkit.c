@@ -20,12 +20,12 @@
 #include "tests/unit/envkit.h"
 #include "tests/unit/make_bundle.h"
 
-#define NEED(x) \
-	do { \
-		if (!(x)) { \
-			fprintf(stderr, "jobkit: %s failed, line %d: %s\n", #x, __LINE__, k_why); \
-			abort(); \
-		} \
+#define NEED(x)                                                                                    \
+	do {                                                                                       \
+		if (!(x)) {                                                                        \
+			fprintf(stderr, "jobkit: %s failed, line %d: %s\n", #x, __LINE__, k_why);  \
+			abort();                                                                   \
+		}                                                                                  \
 	} while (0)
 
 static const char *k_why = "";
@@ -87,12 +87,13 @@ void jobkit_configure(struct jobkit *k)
 
 	settings_free(k->cfg);
 	job_free(k->job);
-	snprintf(text, sizeof(text),
-		 "globals : {\n"
-		 "public-key-file = \"%s/key.pem\";\nstate-dir = \"%s\";\n%s\n"
-		 "slots = ( { name = \"a\"; rootfs = \"%s\"; env = { boot_slot = \"a\"; }; },\n"
-		 "          { name = \"b\"; rootfs = \"%s\"; env = { boot_slot = \"b\"; }; } );\n};\n",
-		 k->dir, k->state, k->globals, k->slot[0], k->slot[1]);
+	snprintf(
+		text, sizeof(text),
+		"globals : {\n"
+		"public-key-file = \"%s/key.pem\";\nstate-dir = \"%s\";\n%s\n"
+		"slots = ( { name = \"a\"; rootfs = \"%s\"; env = { boot_slot = \"a\"; }; },\n"
+		"          { name = \"b\"; rootfs = \"%s\"; env = { boot_slot = \"b\"; }; } );\n};\n",
+		k->dir, k->state, k->globals, k->slot[0], k->slot[1]);
 	err_clear(&k->e);
 	k_why = k->e.why;
 	NEED(settings_new(&k->cfg, &k->e) == 0);
@@ -102,7 +103,7 @@ void jobkit_configure(struct jobkit *k)
 
 void jobkit_make(struct jobkit *k, const char *bootloader)
 {
-	const struct log_config quiet = { .level = LOG_LEVEL_ERROR, .fd = 2 };
+	const struct log_config quiet = {.level = LOG_LEVEL_ERROR, .fd = 2};
 
 	memset(k, 0, sizeof(*k));
 	log_init(&quiet);
@@ -144,14 +145,15 @@ static void replace(char **text, const char *what, const char *with)
 
 	while ((at = strstr(*text, what))) {
 		fresh = NULL;
-		NEED(asprintf(&fresh, "%.*s%s%s", (int)(at - *text), *text, with, at + strlen(what)) >= 0);
+		NEED(asprintf(&fresh, "%.*s%s%s", (int)(at - *text), *text, with,
+			      at + strlen(what)) >= 0);
 		free(*text);
 		*text = fresh;
 	}
 }
 
-static char *fill_in(const struct jobkit *k, const char *description, const struct jobkit_part *parts,
-		     size_t count)
+static char *fill_in(const struct jobkit *k, const char *description,
+		     const struct jobkit_part *parts, size_t count)
 {
 	char *text = strdup(description);
 
@@ -159,7 +161,7 @@ static char *fill_in(const struct jobkit *k, const char *description, const stru
 	for (size_t i = 0; i < count; i++) {
 		char name[300], hex[65];
 		uint8_t sum[32];
-		struct err e = { 0 };
+		struct err e = {0};
 
 		NEED(sha256_once(parts[i].data, parts[i].n, sum, &e) == 0);
 		text_hex(sum, sizeof(sum), hex);
@@ -173,8 +175,8 @@ void jobkit_bundle(struct jobkit *k, const char *description, const struct jobki
 		   size_t count)
 {
 	char *text = fill_in(k, description, parts, count);
-	const struct sig_signer signer = { .key_pem = k->key_pem };
-	struct make_bundle b = { .newc = true }; /* no checksum finds what the hash has to find */
+	const struct sig_signer signer = {.key_pem = k->key_pem};
+	struct make_bundle b = {.newc = true}; /* no checksum finds what the hash has to find */
 	uint8_t *sig = NULL;
 	size_t n = 0;
 
@@ -236,7 +238,7 @@ static void keep_notes(struct jobkit *k)
 
 static int submit(struct jobkit *k, int fd, enum job_mode mode)
 {
-	const struct job_request r = { .fd = fd, .name = "bundle.swu", .mode = mode };
+	const struct job_request r = {.fd = fd, .name = "bundle.swu", .mode = mode};
 	int rc;
 
 	err_clear(&k->e);
@@ -270,7 +272,8 @@ static void *feed(void *arg)
 		f->feeder(f->fd, (uint8_t *)f->bytes, f->n);
 	else
 		for (size_t at = 0; at < f->n;) {
-			ssize_t n = write(f->fd, f->bytes + at, f->n - at > 4099 ? 4099 : f->n - at);
+			ssize_t n =
+				write(f->fd, f->bytes + at, f->n - at > 4099 ? 4099 : f->n - at);
 
 			if (n <= 0)
 				break;
@@ -282,7 +285,7 @@ static void *feed(void *arg)
 
 int jobkit_install_pipe(struct jobkit *k, enum job_mode mode)
 {
-	struct feeding f = { .feeder = k->feeder };
+	struct feeding f = {.feeder = k->feeder};
 	pthread_t thread;
 	sigset_t pipe_signal;
 	int fds[2], rc;
@@ -307,7 +310,7 @@ const char *jobkit_var(struct jobkit *k, const char *name)
 {
 	static char text[1024];
 	struct bootenv *env = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 	char *value = NULL;
 
 	text[0] = '\0';
@@ -384,7 +387,8 @@ uint32_t jobkit_sum(const struct jobkit *k)
 
 		snprintf(path, sizeof(path), "%s/%s", k->app, names[i]->d_name);
 		if (names[i]->d_type == DT_REG)
-			sum = sum_file(crc32c(sum, names[i]->d_name, strlen(names[i]->d_name)), path);
+			sum = sum_file(crc32c(sum, names[i]->d_name, strlen(names[i]->d_name)),
+				       path);
 		free(names[i]);
 	}
 	if (n >= 0)

@@ -1,6 +1,6 @@
 /*
- * A device made of files, for tests of whole jobs: two slots, a boot environment, a state directory, a key,
- * and bundles signed with it. What fails here aborts the test program.
+ * A device made of files, for tests of whole jobs: two slots, a boot environment, a state
+ * directory, a key, and bundles signed with it. What fails here aborts the test program.
  */
 #ifndef TESTS_UNIT_JOBKIT_H
 #define TESTS_UNIT_JOBKIT_H
@@ -28,9 +28,10 @@ struct jobkit {
 	struct settings *cfg;
 	struct job *job;
 	struct err e;
-	char notes[4096]; /* warnings of the last job */
+	char notes[4096];		    /* warnings of the last job */
 	bool no_signature, empty_signature; /* of the next bundle */
-	int (*feeder)(int fd, const uint8_t *bytes, size_t n); /* of pipes; NULL: write all, close */
+	int (*feeder)(int fd, const uint8_t *bytes,
+		      size_t n); /* of pipes; NULL: write all, close */
 };
 
 void jobkit_make(struct jobkit *k, const char *bootloader); /* "file", "grub", "none" */
@@ -53,7 +54,8 @@ int jobkit_install_pipe(struct jobkit *k, enum job_mode mode);
 
 /* what the boot environment says; "" when unset. The text lives until the next call */
 const char *jobkit_var(struct jobkit *k, const char *name);
-bool jobkit_holds(const char *path, const void *data, size_t n); /* the file begins with these bytes */
+bool jobkit_holds(const char *path, const void *data,
+		  size_t n); /* the file begins with these bytes */
 char *jobkit_text(const char *path);
 /* names in a folder beside those that belong there; 0 = nothing is left over */
 unsigned jobkit_leftovers(const struct jobkit *k);

@@ -42,7 +42,7 @@ static const char *var(struct bench *b, const char *name)
 {
 	static char text[256];
 	AUTO_FREE char *value = NULL;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	text[0] = '\0';
 	if (bootenv_get(b->act.env, name, &value, &e) > 0)
@@ -65,7 +65,8 @@ static void saw(struct bench *b, const char *what)
 	size_t at = strlen(b->seen);
 
 	snprintf(b->seen + at, sizeof(b->seen) - at, "%s ", what);
-	snprintf(b->seen + strlen(b->seen), sizeof(b->seen) - strlen(b->seen), "[slot=%s", var(b, "boot_slot"));
+	snprintf(b->seen + strlen(b->seen), sizeof(b->seen) - strlen(b->seen), "[slot=%s",
+		 var(b, "boot_slot"));
 	snprintf(b->seen + strlen(b->seen), sizeof(b->seen) - strlen(b->seen), " status=%s]\n",
 		 var(b, "recovery_status"));
 }
@@ -97,8 +98,11 @@ static void discard(struct step *st)
 	saw(b, text);
 }
 
-static const struct handler fake = { .name = "fake", .kind = HANDLER_TARGET, .sections = SECTION_IMAGES,
-				     .commit = commit, .discard = discard };
+static const struct handler fake = {.name = "fake",
+				    .kind = HANDLER_TARGET,
+				    .sections = SECTION_IMAGES,
+				    .commit = commit,
+				    .discard = discard};
 
 static void note(void *arg, const char *text)
 {
@@ -110,9 +114,9 @@ static void note(void *arg, const char *text)
 
 static void make_slot(struct slot_setting *s, const char *name, struct node *env, struct node *v)
 {
-	*v = (struct node){ .type = NODE_STRING, .name = "boot_slot", .string = name, .parent = env };
-	*env = (struct node){ .type = NODE_GROUP, .name = "env", .child = v, .count = 1 };
-	*s = (struct slot_setting){ .name = name, .env = env };
+	*v = (struct node){.type = NODE_STRING, .name = "boot_slot", .string = name, .parent = env};
+	*env = (struct node){.type = NODE_GROUP, .name = "env", .child = v, .count = 1};
+	*s = (struct slot_setting){.name = name, .env = env};
 }
 
 static void make_steps(struct bench *b)
@@ -136,7 +140,7 @@ static void make_steps(struct bench *b)
 
 static void open_env(struct bench *b, const char *kind)
 {
-	const struct bootenv_options o = { .kind = kind, .path = b->env_path };
+	const struct bootenv_options o = {.kind = kind, .path = b->env_path};
 
 	if (b->act.env)
 		bootenv_close(b->act.env);
@@ -159,13 +163,19 @@ static int setup(void **state)
 	make_slot(&b->a, "a", &b->env_a, &b->var_a);
 	make_slot(&b->b, "b", &b->env_b, &b->var_b);
 	b->cfg.state_variable = "ustate";
-	b->slots = (struct slots){ .cfg = &b->cfg, .running = &b->a, .next = &b->a, .target = &b->b };
+	b->slots = (struct slots){.cfg = &b->cfg, .running = &b->a, .next = &b->a, .target = &b->b};
 	b->m.version = "2.0";
 	make_steps(b);
-	b->plan = (struct plan){ .manifest = &b->m, .steps = b->steps, .count = 3, .takes_slot = true };
+	b->plan =
+		(struct plan){.manifest = &b->m, .steps = b->steps, .count = 3, .takes_slot = true};
 	assert_int_equal(envset_put(&b->plan.variables, "app", "2.0", &b->e), 0);
-	b->act = (struct activation){ .cfg = &b->cfg, .plan = &b->plan, .slots = &b->slots, .extra = &b->extra,
-				      .cancel = &b->cancel, .note = note, .arg = b };
+	b->act = (struct activation){.cfg = &b->cfg,
+				     .plan = &b->plan,
+				     .slots = &b->slots,
+				     .extra = &b->extra,
+				     .cancel = &b->cancel,
+				     .note = note,
+				     .arg = b};
 	open_env(b, "file");
 	assert_int_equal(journal_open(&b->act.journal, b->dir, &b->e), 0);
 	*state = b;
@@ -346,7 +356,7 @@ static void markers_can_be_switched_off_by_root_or_bundle(void **state)
 static void a_slot_that_waits_for_its_reboot_is_taken_back_first(void **state)
 {
 	struct bench *b = *state;
-	struct envset s = { 0 };
+	struct envset s = {0};
 
 	envset_put(&s, "boot_slot", "b", &b->e);
 	assert_int_equal(bootenv_commit(b->act.env, &s, &b->e), 0);
@@ -376,7 +386,7 @@ static void a_pending_slot_that_cannot_be_taken_back_stops_the_install(void **st
 static void a_plan_that_leaves_the_slots_alone_leaves_the_pending_switch_alone(void **state)
 {
 	struct bench *b = *state;
-	struct envset s = { 0 };
+	struct envset s = {0};
 
 	envset_put(&s, "boot_slot", "b", &b->e);
 	assert_int_equal(bootenv_commit(b->act.env, &s, &b->e), 0);

@@ -57,7 +57,8 @@ static int take(struct step *st, struct stream *s, struct err *e)
 	if (r == 0 && st->entry->filename && (n != b->size[i] || memcmp(got, b->data[i], n) != 0))
 		saw(b, "WRONG", st->entry->filename);
 	free(got);
-	saw(b, r < 0 ? "broken" : "write", st->entry->filename ? st->entry->filename : st->entry->name);
+	saw(b, r < 0 ? "broken" : "write",
+	    st->entry->filename ? st->entry->filename : st->entry->name);
 	if (b->fail_step == (int)i + 1)
 		return err_set(e, E_TARGET_WRITE, EIO, "told to fail");
 	return (int)r;
@@ -75,9 +76,10 @@ static int act(struct step *st, enum phase phase, struct err *e)
 	return 0;
 }
 
-static const struct handler taker = { .name = "taker", .kind = HANDLER_TARGET, .install = take,
-				      .discard = discard };
-static const struct handler actor = { .name = "actor", .kind = HANDLER_ACTION, .run = act, .no_data = true };
+static const struct handler taker = {
+	.name = "taker", .kind = HANDLER_TARGET, .install = take, .discard = discard};
+static const struct handler actor = {
+	.name = "actor", .kind = HANDLER_ACTION, .run = act, .no_data = true};
 
 static int begin(void *arg, struct err *e)
 {
@@ -99,7 +101,7 @@ static int setup(void **state)
 	b->cfg.threads = 1;
 	b->cfg.mem_max = 8 << 20;
 	b->m.version = "1";
-	b->in = (struct install){ .cfg = &b->cfg, .plan = &b->plan, .begin = begin, .arg = b };
+	b->in = (struct install){.cfg = &b->cfg, .plan = &b->plan, .begin = begin, .arg = b};
 	*state = b;
 	return 0;
 }
@@ -152,7 +154,8 @@ static void with_list(struct bench *b, struct plan_step *ps)
 	for (size_t k = 0; k < blocks; k++) {
 		size_t n = b->size[i] - k * BLOCK < BLOCK ? b->size[i] - k * BLOCK : BLOCK;
 
-		assert_int_equal(sha256_once(b->data[i] + k * BLOCK, n, b->list + 32 * k, &b->e), 0);
+		assert_int_equal(sha256_once(b->data[i] + k * BLOCK, n, b->list + 32 * k, &b->e),
+				 0);
 	}
 	l->name = "list";
 	l->block = BLOCK;
@@ -169,7 +172,8 @@ static void archive(struct bench *b, const char *const *names, size_t n)
 			continue;
 		}
 		for (size_t i = 0; i < b->plan.count; i++) {
-			if (!b->entries[i].filename || strcmp(b->entries[i].filename, names[k]) != 0)
+			if (!b->entries[i].filename ||
+			    strcmp(b->entries[i].filename, names[k]) != 0)
 				continue;
 			make_bundle_add(&b->mb, names[k], b->data[i], b->size[i]);
 			break;
@@ -181,7 +185,7 @@ static void archive(struct bench *b, const char *const *names, size_t n)
 
 static int open_source(struct bench *b, bool pipe)
 {
-	const struct bundle_options o = { 0 };
+	const struct bundle_options o = {0};
 	struct stream *s = NULL;
 
 	b->m.entries = b->entries;
@@ -206,10 +210,10 @@ static int run(struct bench *b, bool pipe)
 	return rc < 0 ? rc : install_run(&b->in, &b->e);
 }
 
-#define ARCHIVE(b, ...)                                             \
-	do {                                                        \
-		const char *const names_[] = { __VA_ARGS__ };       \
-		archive(b, names_, sizeof(names_) / sizeof(*names_)); \
+#define ARCHIVE(b, ...)                                                                            \
+	do {                                                                                       \
+		const char *const names_[] = {__VA_ARGS__};                                        \
+		archive(b, names_, sizeof(names_) / sizeof(*names_));                              \
 	} while (0)
 
 static void from_a_file_the_order_is_that_of_the_description(void **state)
@@ -398,7 +402,7 @@ static void a_spool_directory_that_is_not_there_is_named(void **state)
 static void t108_space_is_asked_for_before_the_first_byte(void **state)
 {
 	struct bench *b = *state;
-	struct spool s = { .fd = -1 };
+	struct spool s = {.fd = -1};
 	uint64_t at;
 
 	assert_true(spool_reserve(&s, &b->cfg, (uint64_t)1 << 60, &at, &b->e) < 0);
@@ -411,7 +415,7 @@ static void t57_a_spooled_payload_has_no_name(void **state)
 {
 	struct bench *b = *state;
 	char link[64], name[256] = "";
-	struct spool s = { .fd = -1 };
+	struct spool s = {.fd = -1};
 	uint64_t at;
 
 	assert_int_equal(spool_reserve(&s, &b->cfg, 4097, &at, &b->e), 0);
@@ -424,7 +428,8 @@ static void t57_a_spooled_payload_has_no_name(void **state)
 	close(s.fd);
 }
 
-static void a_step_that_fails_stops_the_rest_and_the_started_ones_are_undone_in_reverse(void **state)
+static void
+a_step_that_fails_stops_the_rest_and_the_started_ones_are_undone_in_reverse(void **state)
 {
 	struct bench *b = *state;
 

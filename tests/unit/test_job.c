@@ -20,15 +20,16 @@ static uint8_t image[IMAGE];
 
 static const char file_text[] = "a file of release 2\n";
 
-#define ROOTFS "images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; sha256 = \"@rootfs.img@\"; } );\n"
-#define APP                                                                                     \
-	"files: ( { filename = \"app.txt\"; path = \"%DIR%/app/app.txt\"; type = \"rawfile\"; " \
+#define ROOTFS                                                                                     \
+	"images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; sha256 = \"@rootfs.img@\"; } );\n"
+#define APP                                                                                        \
+	"files: ( { filename = \"app.txt\"; path = \"%DIR%/app/app.txt\"; type = \"rawfile\"; "    \
 	"sha256 = \"@app.txt@\"; name = \"app\"; version = \"2.0\"; } );\n"
 #define SOFTWARE(x) "software = {\nversion = \"2.0\";\n" x "};\n"
 
 static const struct jobkit_part parts[] = {
-	{ "rootfs.img", image, IMAGE },
-	{ "app.txt", file_text, sizeof(file_text) - 1 },
+	{"rootfs.img", image, IMAGE},
+	{"app.txt", file_text, sizeof(file_text) - 1},
 };
 
 static int setup(void **state)
@@ -289,8 +290,10 @@ static void t2_the_running_slot_is_never_a_target(void **state)
 	struct jobkit *k = *state;
 	uint32_t before = jobkit_sum(k);
 
-	jobkit_bundle(k, SOFTWARE("images: ( { filename = \"rootfs.img\"; device = \"%DIR%/slot-a\"; "
-				  "sha256 = \"@rootfs.img@\"; installed-directly = true; } );\n"), parts, 1);
+	jobkit_bundle(k,
+		      SOFTWARE("images: ( { filename = \"rootfs.img\"; device = \"%DIR%/slot-a\"; "
+			       "sha256 = \"@rootfs.img@\"; installed-directly = true; } );\n"),
+		      parts, 1);
 	assert_true(jobkit_install(k, JOB_INSTALL) < 0);
 	assert_int_equal(k->e.code, E_TARGET_ACTIVE);
 	assert_int_equal(jobkit_sum(k), before);
@@ -300,8 +303,10 @@ static void a_target_named_by_its_device_takes_the_slot_along(void **state)
 {
 	struct jobkit *k = *state;
 
-	jobkit_bundle(k, SOFTWARE("images: ( { filename = \"rootfs.img\"; device = \"%DIR%/slot-b\"; "
-				  "sha256 = \"@rootfs.img@\"; installed-directly = true; } );\n"), parts, 1);
+	jobkit_bundle(k,
+		      SOFTWARE("images: ( { filename = \"rootfs.img\"; device = \"%DIR%/slot-b\"; "
+			       "sha256 = \"@rootfs.img@\"; installed-directly = true; } );\n"),
+		      parts, 1);
 	assert_int_equal(jobkit_install_pipe(k, JOB_INSTALL), 0);
 	assert_new(k);
 }
@@ -310,8 +315,10 @@ static void what_flowed_and_was_wrong_is_not_switched_to(void **state)
 {
 	struct jobkit *k = *state;
 
-	jobkit_bundle(k, SOFTWARE("images: ( { filename = \"rootfs.img\"; device = \"%DIR%/slot-b\"; "
-				  "sha256 = \"@app.txt@\"; installed-directly = true; } );\n"), parts, 2);
+	jobkit_bundle(k,
+		      SOFTWARE("images: ( { filename = \"rootfs.img\"; device = \"%DIR%/slot-b\"; "
+			       "sha256 = \"@app.txt@\"; installed-directly = true; } );\n"),
+		      parts, 2);
 	assert_true(jobkit_install(k, JOB_INSTALL) < 0);
 	assert_int_equal(k->e.code, E_PAYLOAD_HASH);
 	assert_string_equal(jobkit_var(k, "boot_slot"), "a");
@@ -382,7 +389,7 @@ static void errors_of_a_target_name_device_handler_and_entry(void **state)
 static void events_end_with_the_result(void **state)
 {
 	struct jobkit *k = *state;
-	struct event ev, last = { .type = EVENT_LOG };
+	struct event ev, last = {.type = EVENT_LOG};
 	uint64_t cursor = 0, lost;
 	unsigned steps = 0, of = 0;
 

@@ -1,6 +1,7 @@
 /*
- * SIGKILL before every call that changes something: afterwards recovery leaves the old system or the new one,
- * never half, and says which; an install after it succeeds. The child runs under ptrace, one thread.
+ * SIGKILL before every call that changes something: afterwards recovery leaves the old system or
+ * the new one, never half, and says which; an install after it succeeds. The child runs under
+ * ptrace, one thread.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,23 +25,22 @@
 enum { IMAGE = 100 * 1024 + 5 };
 static uint8_t image[IMAGE];
 
-#define SOFTWARE                                                                                     \
-	"software = { version = \"2.0\";\n"                                                          \
-	"images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; sha256 = \"@rootfs.img@\"; } );\n" \
-	"files: ( { filename = \"one\"; path = \"%DIR%/app/one\"; sha256 = \"@one@\"; },\n"           \
+#define SOFTWARE                                                                                        \
+	"software = { version = \"2.0\";\n"                                                             \
+	"images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; sha256 = \"@rootfs.img@\"; } );\n"   \
+	"files: ( { filename = \"one\"; path = \"%DIR%/app/one\"; sha256 = \"@one@\"; },\n"             \
 	"         { filename = \"two\"; path = \"%DIR%/app/two\"; sha256 = \"@two@\"; name = \"app\"; " \
 	"version = \"2.0\"; } );\n};\n"
 
 static const struct jobkit_part parts[] = {
-	{ "rootfs.img", image, IMAGE }, { "one", "new one", 7 }, { "two", "new two", 7 }
-};
+	{"rootfs.img", image, IMAGE}, {"one", "new one", 7}, {"two", "new two", 7}};
 
 /* calls after which something may be different */
 static bool changes(long nr)
 {
-	static const long list[] = { SYS_write, SYS_pwrite64, SYS_fsync, SYS_fdatasync, SYS_renameat2,
-				     SYS_renameat, SYS_linkat, SYS_unlinkat, SYS_mkdirat, SYS_ftruncate,
-				     SYS_fallocate };
+	static const long list[] = {SYS_write,	   SYS_pwrite64,  SYS_fsync,	SYS_fdatasync,
+				    SYS_renameat2, SYS_renameat,  SYS_linkat,	SYS_unlinkat,
+				    SYS_mkdirat,   SYS_ftruncate, SYS_fallocate};
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++)
 		if (list[i] == nr)
@@ -61,7 +61,8 @@ static bool stop_of_call(pid_t child, int status, long *nr)
 	return true;
 }
 
-/* runs 'work' and kills it before the N-th change; false when it came to its end. -1: no ptrace here */
+/* runs 'work' and kills it before the N-th change; false when it came to its end. -1: no ptrace
+ * here */
 static int run_killed(int (*work)(struct jobkit *k), struct jobkit *k, unsigned n)
 {
 	unsigned seen = 0;
@@ -183,7 +184,8 @@ static void sweep(const char *bootloader, unsigned stride)
 		print_message("SKIP: ptrace is not allowed here\n");
 		skip();
 	}
-	print_message("%u places, one in %u tried, %u times after the switch\n", n - 1, stride, news);
+	print_message("%u places, one in %u tried, %u times after the switch\n", n - 1, stride,
+		      news);
 	assert_true(n > 20);
 	assert_true(news > 0 && news < n - 1);
 }
@@ -203,7 +205,7 @@ static void t114_killed_before_every_third_change_with_a_grub_block(void **state
 static void recovery_killed_before_every_change_goes_on_the_next_time(void **state)
 {
 	/* an install killed late: before and after its switch */
-	static const unsigned first[] = { 30, 42, 50, 58 };
+	static const unsigned first[] = {30, 42, 50, 58};
 	struct jobkit k;
 
 	(void)state;

@@ -25,12 +25,16 @@ static size_t sealed_len;
 #define KEY "000102030405060708090a0b0c0d0e0f"
 #define IV  "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"
 
-static const struct jobkit_part parts[] = { { "rootfs.img", image, IMAGE }, { "rootfs.hl", list, sizeof(list) } };
+static const struct jobkit_part parts[] = {{"rootfs.img", image, IMAGE},
+					   {"rootfs.hl", list, sizeof(list)}};
 
-#define SOFTWARE(x)   "software = {\nversion = \"2.0\";\n" x "};\n"
-#define ROOTFS(more)                                                                                \
-	"images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; sha256 = \"@rootfs.img@\"; " more " } );\n"
-#define APP(more) "files: ( { filename = \"rootfs.img\"; path = \"%DIR%/app/x\"; sha256 = \"@rootfs.img@\"; " more " } );\n"
+#define SOFTWARE(x) "software = {\nversion = \"2.0\";\n" x "};\n"
+#define ROOTFS(more)                                                                                 \
+	"images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; sha256 = \"@rootfs.img@\"; " more \
+	" } );\n"
+#define APP(more)                                                                                        \
+	"files: ( { filename = \"rootfs.img\"; path = \"%DIR%/app/x\"; sha256 = \"@rootfs.img@\"; " more \
+	" } );\n"
 
 static void seal(void)
 {
@@ -52,11 +56,12 @@ static void seal(void)
 static int setup(void **state)
 {
 	struct jobkit *k = calloc(1, sizeof(*k));
-	struct err e = { 0 };
+	struct err e = {0};
 
 	fake_bytes(image, sizeof(image), 11);
 	for (size_t i = 0; i < BLOCKS; i++)
-		sha256_once(image + i * BLOCK, i + 1 < BLOCKS ? BLOCK : IMAGE % BLOCK, list + 32 * i, &e);
+		sha256_once(image + i * BLOCK, i + 1 < BLOCKS ? BLOCK : IMAGE % BLOCK,
+			    list + 32 * i, &e);
 	seal();
 	jobkit_make(k, "grub");
 	*state = k;
@@ -93,7 +98,7 @@ static void refuses(struct jobkit *k, enum errcode code)
 static void an_image_with_block_hashes_flows_from_file_and_pipe(void **state)
 {
 	struct jobkit *k = *state;
-	const struct jobkit_part order[] = { parts[1], parts[0] };
+	const struct jobkit_part order[] = {parts[1], parts[0]};
 
 	jobkit_bundle(k, SOFTWARE(ROOTFS(LISTED)), order, 2);
 	installs(k);
@@ -151,12 +156,14 @@ static void write_key(struct jobkit *k, const char *text)
 static void an_encrypted_image_is_decrypted_with_roots_key(void **state)
 {
 	struct jobkit *k = *state;
-	const struct jobkit_part part = { "rootfs.img", sealed, sealed_len };
+	const struct jobkit_part part = {"rootfs.img", sealed, sealed_len};
 
 	write_key(k, KEY " " IV "\n");
 	for (int i = 0; i < 2; i++) {
-		jobkit_bundle(k, i ? SOFTWARE(ROOTFS("encrypted = true; installed-directly = true;")) :
-				     SOFTWARE(ROOTFS("encrypted = true;")), &part, 1);
+		jobkit_bundle(k,
+			      i ? SOFTWARE(ROOTFS("encrypted = true; installed-directly = true;"))
+				: SOFTWARE(ROOTFS("encrypted = true;")),
+			      &part, 1);
 		installs(k);
 		assert_true(jobkit_holds(k->slot[1 - i], image, IMAGE));
 	}
@@ -165,7 +172,7 @@ static void an_encrypted_image_is_decrypted_with_roots_key(void **state)
 static void the_wrong_key_is_an_error_and_no_switch(void **state)
 {
 	struct jobkit *k = *state;
-	const struct jobkit_part part = { "rootfs.img", sealed, sealed_len };
+	const struct jobkit_part part = {"rootfs.img", sealed, sealed_len};
 
 	write_key(k, IV " " IV "\n");
 	jobkit_bundle(k, SOFTWARE(ROOTFS("encrypted = true;")), &part, 1);
@@ -179,7 +186,7 @@ static void the_wrong_key_is_an_error_and_no_switch(void **state)
 static void a_key_of_another_length_than_signed_is_refused(void **state)
 {
 	struct jobkit *k = *state;
-	const struct jobkit_part part = { "rootfs.img", sealed, sealed_len };
+	const struct jobkit_part part = {"rootfs.img", sealed, sealed_len};
 
 	write_key(k, KEY " " IV "\n");
 	jobkit_bundle(k, SOFTWARE(ROOTFS("encrypted = \"aes-cbc-256\";")), &part, 1);
@@ -199,7 +206,9 @@ static void the_board_is_read_from_its_file(void **state)
 	jobkit_bundle(k, SOFTWARE("hardware-compatibility: [ \"1.5\" ];\n" ROOTFS("")), parts, 1);
 	refuses(k, E_HARDWARE);
 	assert_non_null(strstr(k->e.why, "beagle"));
-	jobkit_bundle(k, SOFTWARE("beagle = {\nhardware-compatibility: [ \"1.4\" ];\n" ROOTFS("") "};\n"), parts, 1);
+	jobkit_bundle(
+		k, SOFTWARE("beagle = {\nhardware-compatibility: [ \"1.4\" ];\n" ROOTFS("") "};\n"),
+		parts, 1);
 	installs(k);
 }
 
@@ -223,7 +232,8 @@ static void a_list_of_vars_is_refused_while_planning(void **state)
 {
 	struct jobkit *k = *state;
 
-	jobkit_bundle(k, SOFTWARE(ROOTFS("") "vars: ( { name = \"a\"; value = \"b\"; } );\n"), parts, 1);
+	jobkit_bundle(k, SOFTWARE(ROOTFS("") "vars: ( { name = \"a\"; value = \"b\"; } );\n"),
+		      parts, 1);
 	refuses(k, E_ENV_NAMESPACE);
 }
 
@@ -231,12 +241,15 @@ static void boot_variables_of_the_bundle_come_with_the_switch(void **state)
 {
 	struct jobkit *k = *state;
 	static const char text[] = "# from a file\nfrom_file=yes\ngone=\n";
-	const struct jobkit_part both[] = { parts[0], { "vars.txt", text, sizeof(text) - 1 } };
+	const struct jobkit_part both[] = {parts[0], {"vars.txt", text, sizeof(text) - 1}};
 
-	jobkit_bundle(k, SOFTWARE("images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; sha256 = "
-				  "\"@rootfs.img@\"; }, { filename = \"vars.txt\"; type = \"uboot\"; sha256 = "
-				  "\"@vars.txt@\"; } );\nbootenv: ( { name = \"kernel\"; value = \"2\"; } );\n"),
-		      both, 2);
+	jobkit_bundle(
+		k,
+		SOFTWARE(
+			"images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; sha256 = "
+			"\"@rootfs.img@\"; }, { filename = \"vars.txt\"; type = \"uboot\"; sha256 = "
+			"\"@vars.txt@\"; } );\nbootenv: ( { name = \"kernel\"; value = \"2\"; } );\n"),
+		both, 2);
 	installs(k);
 	assert_string_equal(jobkit_var(k, "kernel"), "2");
 	assert_string_equal(jobkit_var(k, "from_file"), "yes");
@@ -246,7 +259,8 @@ static void boot_variables_of_the_bundle_come_with_the_switch(void **state)
 static void variables_that_do_not_fit_are_refused_before_any_write(void **state)
 {
 	struct jobkit *k = *state;
-	char text[2048] = SOFTWARE(ROOTFS("") "bootenv: ( { name = \"big\"; value = \"XXX\"; } );\n");
+	char text[2048] =
+		SOFTWARE(ROOTFS("") "bootenv: ( { name = \"big\"; value = \"XXX\"; } );\n");
 	char *at = strstr(text, "XXX"), tail[64];
 
 	snprintf(tail, sizeof(tail), "%s", at + 3);
@@ -264,8 +278,10 @@ static void an_update_that_has_nothing_to_do_succeeds(void **state)
 	snprintf(path, sizeof(path), "%s/sw-versions", k->dir);
 	envkit_write_file(path, "fpga 1.5\n", 9);
 	k->cfg->versions_file = path;
-	jobkit_bundle(k, SOFTWARE(ROOTFS("name = \"fpga\"; version = \"1.5\"; install-if-different = true;")), parts,
-		      1);
+	jobkit_bundle(k,
+		      SOFTWARE(ROOTFS(
+			      "name = \"fpga\"; version = \"1.5\"; install-if-different = true;")),
+		      parts, 1);
 	installs(k);
 	assert_false(jobkit_holds(k->slot[1], image, 100));
 	assert_string_equal(jobkit_var(k, "boot_slot"), "a"); /* nothing was written there */
@@ -291,7 +307,9 @@ static void t4_without_signature_a_hash_may_be_missing_but_never_be_wrong(void *
 
 	k->cfg->allow_unsigned = true;
 	k->no_signature = true;
-	jobkit_bundle(k, SOFTWARE("images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; } );\n"), parts, 1);
+	jobkit_bundle(k,
+		      SOFTWARE("images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; } );\n"),
+		      parts, 1);
 	installs(k);
 	assert_true(jobkit_holds(k->slot[1], image, IMAGE));
 	jobkit_cut(k, jobkit_find(k, "TRAILER") - 300);
@@ -301,7 +319,7 @@ static void t4_without_signature_a_hash_may_be_missing_but_never_be_wrong(void *
 
 static void the_spool_folder_is_that_of_the_configuration_or_of_root(void **state)
 {
-	struct settings cfg = { .state_dir = "/state", .spool_dir = "/spool" };
+	struct settings cfg = {.state_dir = "/state", .spool_dir = "/spool"};
 
 	(void)state;
 	assert_string_equal(spool_folder(&cfg), "/spool");

@@ -25,7 +25,7 @@ struct seen {
 	uint32_t crc;
 	int calls, last; /* what the stream said last */
 	char chain[256]; /* the stages from the handler's side */
-	size_t stop_at;  /* give up early and say that all is well */
+	size_t stop_at;	 /* give up early and say that all is well */
 	volatile bool *cancel;
 };
 
@@ -50,7 +50,7 @@ static int take(struct step *st, struct stream *in, struct err *e)
 	return s->last;
 }
 
-static const struct handler taker = { .name = "taker", .kind = HANDLER_TARGET, .install = take };
+static const struct handler taker = {.name = "taker", .kind = HANDLER_TARGET, .install = take};
 
 struct bench {
 	uint8_t data[SIZE], packed[SIZE + 4096];
@@ -131,7 +131,7 @@ static uint8_t *put_le(uint8_t *p, uint32_t v, unsigned bytes)
 /* gzip with stored blocks: the pipeline is tested here, not the codec */
 static void pack(struct bench *b)
 {
-	static const uint8_t head[10] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255 };
+	static const uint8_t head[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
 	uint8_t *p = b->packed + sizeof(head);
 
 	memcpy(b->packed, head, sizeof(head));
@@ -292,7 +292,8 @@ static void with_blocks(struct bench *b, uint8_t list[64])
 
 	assert_int_equal(sha256_once(b->data, BLOCK, list, &b->e), 0);
 	assert_int_equal(sha256_once(b->data + BLOCK, SIZE - BLOCK, list + 32, &b->e), 0);
-	b->ps.blocks = (struct block_hashes){ .digests = list, .count = 2, .block = BLOCK, .size = SIZE };
+	b->ps.blocks =
+		(struct block_hashes){.digests = list, .count = 2, .block = BLOCK, .size = SIZE};
 }
 
 static void a_block_that_was_not_signed_never_reaches_the_handler(void **state)
@@ -342,7 +343,8 @@ static void an_error_upstream_of_a_thread_keeps_its_cause(void **state)
 
 	b->feed.threads = 4;
 	pack(b);
-	b->packed[40000] ^= 1; /* garbage for the unpacker, too: either name is true, the end is not proven */
+	b->packed[40000] ^=
+		1; /* garbage for the unpacker, too: either name is true, the end is not proven */
 	assert_true(install(b) < 0);
 	assert_true(b->e.code == E_PAYLOAD_HASH || b->e.code == E_DECOMPRESS);
 	assert_true(b->seen.last < 0);
@@ -352,7 +354,7 @@ static void cancel_ends_the_stream_with_its_own_error(void **state)
 {
 	struct bench *b = *state;
 	volatile bool cancel = false;
-	struct meter m = { .cancel = &cancel };
+	struct meter m = {.cancel = &cancel};
 
 	b->feed.meter = &m;
 	b->seen.cancel = &cancel;
@@ -363,7 +365,7 @@ static void cancel_ends_the_stream_with_its_own_error(void **state)
 static void progress_counts_the_bytes_of_the_bundle(void **state)
 {
 	struct bench *b = *state;
-	struct meter m = { .cancel = NULL };
+	struct meter m = {.cancel = NULL};
 
 	pack(b);
 	b->feed.meter = &m;
@@ -388,14 +390,14 @@ static void a_dry_run_reads_everything_and_calls_no_handler(void **state)
 static int lie(struct step *st, struct stream *in, struct err *e)
 {
 	struct fakedev *f = st->state;
-	int rc = blkdev_fill(st->dev, in, &(struct fill){ .compare = COMPARE_NO }, e);
+	int rc = blkdev_fill(st->dev, in, &(struct fill){.compare = COMPARE_NO}, e);
 
 	if (f->fail_errno)
 		f->mem[SIZE / 2] ^= 1;
 	return rc;
 }
 
-static const struct handler liar = { .name = "liar", .kind = HANDLER_TARGET, .install = lie };
+static const struct handler liar = {.name = "liar", .kind = HANDLER_TARGET, .install = lie};
 
 static void verify_writes_reads_the_medium_back(void **state)
 {

@@ -1,4 +1,5 @@
-/* The plan: whatever can be refused is refused here, with its reason, and nothing has been written. */
+/* The plan: whatever can be refused is refused here, with its reason, and nothing has been written.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +42,7 @@ static int setup(void **state)
 {
 	struct bench *b = calloc(1, sizeof(*b));
 	char zero[SLOT] = "";
-	const struct bootenv_options none = { .kind = "none" };
+	const struct bootenv_options none = {.kind = "none"};
 
 	strcpy(b->dir, "/tmp/swinstall-plan-XXXXXX");
 	assert_non_null(mkdtemp(b->dir));
@@ -55,15 +56,19 @@ static int setup(void **state)
 	assert_int_equal(mkdir(b->state, 0700), 0);
 	b->cfg.state_dir = b->state;
 	/* the running slot is elsewhere; both files belong to the other one */
-	b->places[0] = (struct slot_place){ "rootfs", "/nowhere" };
-	b->places[1] = (struct slot_place){ "rootfs", b->slot };
-	b->places[2] = (struct slot_place){ "data", b->other };
-	b->slot_settings[0] = (struct slot_setting){ .name = "a", .places = b->places, .place_count = 1 };
-	b->slot_settings[1] = (struct slot_setting){ .name = "b", .places = b->places + 1, .place_count = 2 };
+	b->places[0] = (struct slot_place){"rootfs", "/nowhere"};
+	b->places[1] = (struct slot_place){"rootfs", b->slot};
+	b->places[2] = (struct slot_place){"data", b->other};
+	b->slot_settings[0] =
+		(struct slot_setting){.name = "a", .places = b->places, .place_count = 1};
+	b->slot_settings[1] =
+		(struct slot_setting){.name = "b", .places = b->places + 1, .place_count = 2};
 	b->cfg.slots = b->slot_settings;
 	b->cfg.slot_count = 2;
-	b->slots = (struct slots){ .cfg = &b->cfg, .running = &b->slot_settings[0],
-				   .next = &b->slot_settings[0], .target = &b->slot_settings[1] };
+	b->slots = (struct slots){.cfg = &b->cfg,
+				  .running = &b->slot_settings[0],
+				  .next = &b->slot_settings[0],
+				  .target = &b->slot_settings[1]};
 	fake_host_init(&b->host);
 	assert_int_equal(bootenv_open(&b->env, &none, &b->e), 0);
 	*state = b;
@@ -100,7 +105,7 @@ static void describe(const struct bench *b, const char *form, char *out, size_t 
 {
 	uint8_t sum[32];
 	char hex[65];
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t at = 0;
 
 	sha256_once(b->image, IMAGE, sum, &e);
@@ -109,8 +114,11 @@ static void describe(const struct bench *b, const char *form, char *out, size_t 
 		const char *with = NULL;
 
 		if (*form == '%')
-			with = form[1] == 'S' ? b->slot : form[1] == 'O' ? b->other :
-			       form[1] == 'D' ? b->dir : form[1] == 'H' ? hex : NULL;
+			with = form[1] == 'S'	? b->slot
+			       : form[1] == 'O' ? b->other
+			       : form[1] == 'D' ? b->dir
+			       : form[1] == 'H' ? hex
+						: NULL;
 		if (with) {
 			at += (size_t)snprintf(out + at, n - at, "%s", with);
 			form++;
@@ -123,7 +131,7 @@ static void describe(const struct bench *b, const char *form, char *out, size_t 
 
 static void open_bundle(struct bench *b, size_t pipe_chunk)
 {
-	const struct bundle_options o = { 0 };
+	const struct bundle_options o = {0};
 	struct stream *s = NULL;
 
 	if (pipe_chunk)
@@ -136,8 +144,8 @@ static void open_bundle(struct bench *b, size_t pipe_chunk)
 /* the plan of a release with these lists; members "image" and "list" are there */
 static int plan_with(struct bench *b, const char *lists, size_t pipe_chunk)
 {
-	const struct manifest_options mo = { .hash_required = true };
-	uint8_t digests[64] = { 0 };
+	const struct manifest_options mo = {.hash_required = true};
+	uint8_t digests[64] = {0};
 	char text[8192], form[8192];
 	int rc;
 
@@ -153,7 +161,11 @@ static int plan_with(struct bench *b, const char *lists, size_t pipe_chunk)
 	if (rc < 0)
 		return rc;
 	const struct plan_input in = {
-		.cfg = &b->cfg, .manifest = b->m, .bundle = b->b, .slots = &b->slots, .env = b->env,
+		.cfg = &b->cfg,
+		.manifest = b->m,
+		.bundle = b->b,
+		.slots = &b->slots,
+		.env = b->env,
 		.host = &b->host.h,
 	};
 	rc = bundle_bind(b->b, b->m, &b->e);
@@ -171,7 +183,7 @@ static void refused(struct bench *b, const char *lists, enum errcode code, const
 	assert_null(b->p);
 }
 
-#define IMG(more) "images = ( { filename = \"image\"; sha256 = \"%H\"; " more " } );"
+#define IMG(more)   "images = ( { filename = \"image\"; sha256 = \"%H\"; " more " } );"
 #define FILE_(more) "files = ( { filename = \"image\"; sha256 = \"%H\"; " more " } );"
 
 static void an_image_from_a_file_is_read_twice(void **state)
@@ -209,7 +221,8 @@ static void t1_files_are_live_and_proven_first(void **state)
 	assert_int_equal(b->p->steps[0].route, ROUTE_TWICE);
 	assert_true(b->p->steps[0].step.live);
 	assert_true(b->p->wants_undo);
-	assert_int_equal(plan_with(b, FILE_("path = \"%D/x\"; installed-directly = true;"), 500), 0);
+	assert_int_equal(plan_with(b, FILE_("path = \"%D/x\"; installed-directly = true;"), 500),
+			 0);
 	assert_int_equal(b->p->steps[0].route, ROUTE_SPOOL);
 }
 
@@ -218,8 +231,11 @@ static void the_planning_of_a_file_writes_nothing(void **state)
 	struct bench *b = *state;
 	char path[128];
 
-	assert_int_equal(plan_with(b, FILE_("path = \"%D/new/deep/x\"; "
-					    "properties = { create-destination = \"true\"; };"), 0), 0);
+	assert_int_equal(plan_with(b,
+				   FILE_("path = \"%D/new/deep/x\"; "
+					 "properties = { create-destination = \"true\"; };"),
+				   0),
+			 0);
 	snprintf(path, sizeof(path), "%s/new", b->dir);
 	assert_int_not_equal(access(path, F_OK), 0);
 }
@@ -241,7 +257,7 @@ static void a_file_that_is_no_slot_is_live_and_proven_first(void **state)
 	struct bench *b = *state;
 
 	b->cfg.slot_count = 0;
-	b->slots = (struct slots){ .cfg = &b->cfg };
+	b->slots = (struct slots){.cfg = &b->cfg};
 	assert_int_equal(plan_with(b, IMG("device = \"%S\"; installed-directly = true;"), 0), 0);
 	assert_int_equal(b->p->steps[0].route, ROUTE_TWICE);
 	assert_false(b->p->takes_slot);
@@ -250,12 +266,14 @@ static void a_file_that_is_no_slot_is_live_and_proven_first(void **state)
 static void unknown_types_are_refused_with_a_guess(void **state)
 {
 	refused(*state, IMG("device = \"%S\"; type = \"rwa\";"), E_HANDLER, "did you mean 'raw'");
-	refused(*state, IMG("device = \"%S\"; type = \"no-such-thing-at-all\";"), E_HANDLER, "not known");
+	refused(*state, IMG("device = \"%S\"; type = \"no-such-thing-at-all\";"), E_HANDLER,
+		"not known");
 }
 
 static void a_handler_in_the_wrong_list_is_refused(void **state)
 {
-	refused(*state, FILE_("path = \"%D/x\"; type = \"raw\"; device = \"%S\";"), E_HANDLER, "files");
+	refused(*state, FILE_("path = \"%D/x\"; type = \"raw\"; device = \"%S\";"), E_HANDLER,
+		"files");
 }
 
 static void unknown_properties_are_refused_with_a_guess(void **state)
@@ -268,7 +286,8 @@ static void unknown_properties_are_refused_with_a_guess(void **state)
 
 static void t4_an_entry_without_hash_is_refused(void **state)
 {
-	refused(*state, "images = ( { filename = \"image\"; device = \"%S\"; } );", E_DESC_HASH, NULL);
+	refused(*state, "images = ( { filename = \"image\"; device = \"%S\"; } );", E_DESC_HASH,
+		NULL);
 }
 
 static void a_payload_that_is_not_in_the_bundle_is_refused(void **state)
@@ -312,8 +331,8 @@ static void t17_files_of_the_installer_are_protected(void **state)
 	assert_int_equal(plan_with(b, FILE_("path = \"%D/other2\";"), 0), 0);
 }
 
-#define TWO(a, c)                                                                            \
-	"images = ( { filename = \"image\"; sha256 = \"%H\"; " a " }, { filename = \"image\"; " \
+#define TWO(a, c)                                                                                  \
+	"images = ( { filename = \"image\"; sha256 = \"%H\"; " a " }, { filename = \"image\"; "    \
 	"sha256 = \"%H\"; " c " } );"
 
 static void two_entries_on_the_same_bytes_are_refused(void **state)
@@ -321,9 +340,12 @@ static void two_entries_on_the_same_bytes_are_refused(void **state)
 	struct bench *b = *state;
 
 	refused(b, TWO("device = \"%S\";", "device = \"%S\";"), E_RANGE, "same bytes");
-	refused(b, TWO("device = \"%S\";", "device = \"%S\"; offset = 102399;"), E_RANGE, "same bytes");
-	refused(b, TWO("device = \"%S\"; offset = 102399;", "device = \"%S\";"), E_RANGE, "same bytes");
-	assert_int_equal(plan_with(b, TWO("device = \"%S\"; offset = 102400;", "device = \"%S\";"), 0), 0);
+	refused(b, TWO("device = \"%S\";", "device = \"%S\"; offset = 102399;"), E_RANGE,
+		"same bytes");
+	refused(b, TWO("device = \"%S\"; offset = 102399;", "device = \"%S\";"), E_RANGE,
+		"same bytes");
+	assert_int_equal(
+		plan_with(b, TWO("device = \"%S\"; offset = 102400;", "device = \"%S\";"), 0), 0);
 	assert_int_equal(plan_with(b, TWO("device = \"%S\";", "device = \"%O\";"), 0), 0);
 }
 
@@ -341,13 +363,16 @@ static void two_entries_for_the_same_file_are_refused(void **state)
 {
 	struct bench *b = *state;
 
-	refused(b, "files = ( { filename = \"image\"; sha256 = \"%H\"; path = \"%D/x\"; }, { filename = "
-		   "\"image\"; sha256 = \"%H\"; path = \"%D/x\"; } );", E_RANGE, "same file");
+	refused(b,
+		"files = ( { filename = \"image\"; sha256 = \"%H\"; path = \"%D/x\"; }, { filename = "
+		"\"image\"; sha256 = \"%H\"; path = \"%D/x\"; } );",
+		E_RANGE, "same file");
 }
 
 static void sharers_of_a_member_agree_on_its_hash(void **state)
 {
-	refused(*state, "images = ( { filename = \"image\"; sha256 = \"%H\"; device = \"%S\"; }, { filename "
+	refused(*state,
+		"images = ( { filename = \"image\"; sha256 = \"%H\"; device = \"%S\"; }, { filename "
 		"= \"image\"; device = \"%O\"; sha256 = "
 		"\"1111111111111111111111111111111111111111111111111111111111111111\"; } );",
 		E_DESC_HASH, "different sha256");
@@ -355,14 +380,18 @@ static void sharers_of_a_member_agree_on_its_hash(void **state)
 
 static void only_one_sharer_may_flow(void **state)
 {
-	refused(*state, TWO("device = \"%S\"; installed-directly = true;",
-			    "device = \"%O\"; installed-directly = true;"), E_DESC_VALUE, "one may");
+	refused(*state,
+		TWO("device = \"%S\"; installed-directly = true;",
+		    "device = \"%O\"; installed-directly = true;"),
+		E_DESC_VALUE, "one may");
 }
 
 static void a_hash_list_that_was_not_signed_is_refused(void **state)
 {
-	refused(*state, IMG("device = \"%S\"; hash-block = 65536; hash-list = \"list\"; "
-			    "hash-list-sha256 = \"%H\";"), E_HASH_LIST, "signed");
+	refused(*state,
+		IMG("device = \"%S\"; hash-block = 65536; hash-list = \"list\"; "
+		    "hash-list-sha256 = \"%H\";"),
+		E_HASH_LIST, "signed");
 }
 
 #define ZEROS64 "f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a92759fb4b"
@@ -371,13 +400,18 @@ static void a_hash_list_makes_a_payload_flow_unasked(void **state)
 {
 	struct bench *b = *state;
 
-	assert_int_equal(plan_with(b, IMG("device = \"%S\"; hash-block = 65536; hash-list = \"list\"; "
-					  "hash-list-sha256 = \"" ZEROS64 "\";"), 0), 0);
+	assert_int_equal(plan_with(b,
+				   IMG("device = \"%S\"; hash-block = 65536; hash-list = \"list\"; "
+				       "hash-list-sha256 = \"" ZEROS64 "\";"),
+				   0),
+			 0);
 	assert_int_equal(b->p->steps[0].route, ROUTE_BLOCKS);
 	assert_int_equal(b->p->steps[0].blocks.count, 2);
 	assert_non_null(b->p->steps[0].blocks.digests);
-	refused(b, IMG("device = \"%S\"; hash-block = 131072; hash-list = \"list\"; "
-		       "hash-list-sha256 = \"" ZEROS64 "\";"), E_HASH_LIST, "1 blocks");
+	refused(b,
+		IMG("device = \"%S\"; hash-block = 131072; hash-list = \"list\"; "
+		    "hash-list-sha256 = \"" ZEROS64 "\";"),
+		E_HASH_LIST, "1 blocks");
 }
 
 static void an_encrypted_payload_needs_a_key(void **state)
@@ -390,8 +424,13 @@ static void the_first_boot_variable_of_a_name_wins(void **state)
 	struct bench *b = *state;
 	const struct envvar *v;
 
-	assert_int_equal(plan_with(b, IMG("device = \"%S\";") "bootenv = ( { name = \"a\"; value = \"1\"; },"
-				   " { name = \"a\"; value = \"2\"; }, { name = \"b\"; } );", 0), 0);
+	assert_int_equal(
+		plan_with(
+			b,
+			IMG("device = \"%S\";") "bootenv = ( { name = \"a\"; value = \"1\"; },"
+						" { name = \"a\"; value = \"2\"; }, { name = \"b\"; } );",
+			0),
+		0);
 	v = envset_find(&b->p->variables, "a");
 	assert_non_null(v);
 	assert_string_equal(v->value, "1");
@@ -406,14 +445,24 @@ static void what_is_installed_already_is_skipped_and_never_opened(void **state)
 	snprintf(path, sizeof(path), "%s/sw-versions", b->dir);
 	envkit_write_file(path, "fpga 1.5\n", 9);
 	b->cfg.versions_file = path;
-	assert_int_equal(plan_with(b, IMG("device = \"%D/absent\"; name = \"fpga\"; version = \"1.5\"; "
-					  "install-if-different = true;"), 0), 0);
+	assert_int_equal(
+		plan_with(b,
+			  IMG("device = \"%D/absent\"; name = \"fpga\"; version = \"1.5\"; "
+			      "install-if-different = true;"),
+			  0),
+		0);
 	assert_true(b->p->steps[0].skipped);
-	assert_int_equal(plan_with(b, IMG("device = \"%D/absent\"; name = \"fpga\"; version = \"1.4\"; "
-					  "install-if-higher = true;"), 0), 0);
+	assert_int_equal(
+		plan_with(b,
+			  IMG("device = \"%D/absent\"; name = \"fpga\"; version = \"1.4\"; "
+			      "install-if-higher = true;"),
+			  0),
+		0);
 	assert_true(b->p->steps[0].skipped);
-	refused(b, IMG("device = \"%D/absent\"; name = \"fpga\"; version = \"1.6\"; "
-		       "install-if-higher = true;"), E_TARGET, NULL);
+	refused(b,
+		IMG("device = \"%D/absent\"; name = \"fpga\"; version = \"1.6\"; "
+		    "install-if-higher = true;"),
+		E_TARGET, NULL);
 }
 
 static void errors_name_handler_entry_and_release(void **state)
@@ -429,8 +478,11 @@ static void an_image_of_unknown_length_stops_where_the_next_one_begins(void **st
 {
 	struct bench *b = *state;
 
-	assert_int_equal(plan_with(b, TWO("device = \"%S\"; compressed = \"zstd\";",
-					  "device = \"%S\"; offset = 131072;"), 1000), 0);
+	assert_int_equal(plan_with(b,
+				   TWO("device = \"%S\"; compressed = \"zstd\";",
+				       "device = \"%S\"; offset = 131072;"),
+				   1000),
+			 0);
 	assert_int_equal(b->p->steps[0].room, 131072);
 }
 

@@ -1,4 +1,5 @@
-/* Hardware, update types, versions: what root's configuration allows. Keys and lists of versions, too. */
+/* Hardware, update types, versions: what root's configuration allows. Keys and lists of versions,
+ * too. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +38,7 @@ static void note(void *arg, const char *text)
 
 static struct bench fresh(void)
 {
-	struct bench b = { .m = { .version = "2.0.1" } };
+	struct bench b = {.m = {.version = "2.0.1"}};
 
 	return b;
 }
@@ -53,10 +54,10 @@ static enum errcode check(struct bench *b)
 static void hardware_is_compared_with_each_pattern(void **state)
 {
 	struct bench b = fresh();
-	const char *list[] = { "1.0", "#RE:^2\\.[0-9]$" };
+	const char *list[] = {"1.0", "#RE:^2\\.[0-9]$"};
 
 	(void)state;
-	b.m.hardware = (struct strings){ .at = list, .count = 2 };
+	b.m.hardware = (struct strings){.at = list, .count = 2};
 	assert_int_equal(check(&b), E_NONE); /* no revision is known */
 	b.cfg.board = "board";
 	b.cfg.revision = "2.7";
@@ -114,8 +115,8 @@ static void update_types_pick_their_own_limits_and_never_lift_the_global_ones(vo
 {
 	struct bench b = fresh();
 	const struct update_policy types[] = {
-		{ .name = "app" },
-		{ .name = "system", .max_version = "1.0" },
+		{.name = "app"},
+		{.name = "system", .max_version = "1.0"},
 	};
 
 	(void)state;
@@ -143,12 +144,16 @@ static void digest_providers_name_the_kind_of_signature(void **state)
 	static const struct {
 		const char *name;
 		enum sig_scheme scheme;
-	} rows[] = { { "opensslRSA", SIG_RSA_PKCS1 }, { "opensslRSAPSS", SIG_RSA_PSS },
-		     { "opensslCMS", SIG_CMS },	      { "pkcs#7mbedtls", SIG_CMS },
-		     { "ecdsa", SIG_ECDSA },	      { "ed25519", SIG_ED25519 },
-		     { NULL, SIG_ANY },		      { "", SIG_ANY } };
+	} rows[] = {{"opensslRSA", SIG_RSA_PKCS1},
+		    {"opensslRSAPSS", SIG_RSA_PSS},
+		    {"opensslCMS", SIG_CMS},
+		    {"pkcs#7mbedtls", SIG_CMS},
+		    {"ecdsa", SIG_ECDSA},
+		    {"ed25519", SIG_ED25519},
+		    {NULL, SIG_ANY},
+		    {"", SIG_ANY}};
 	enum sig_scheme s;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -162,13 +167,13 @@ static void digest_providers_name_the_kind_of_signature(void **state)
 /* the reader of bundles refuses them too; this is the second lock of the same door */
 static void t6_trust_itself_refuses_what_is_not_signed(void **state)
 {
-	const struct bundle_options o = { 0 };
-	struct settings cfg = { .public_key_file = "/nowhere" };
-	struct make_bundle mb = { 0 };
+	const struct bundle_options o = {0};
+	struct settings cfg = {.public_key_file = "/nowhere"};
+	struct make_bundle mb = {0};
 	struct bundle *b = NULL;
 	struct stream *s = NULL;
 	struct trust t;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	(void)state;
 	make_bundle_add(&mb, "sw-description", "x", 1);
@@ -192,10 +197,17 @@ static void t6_trust_itself_refuses_what_is_not_signed(void **state)
 
 static void a_key_file_is_key_and_iv_and_nothing_else(void **state)
 {
-	static const char *const bad[] = { "", "\n", KEY16, KEY16 " ", KEY16 " 00", "zz" KEY16 " " KEY16,
-					   KEY16 "00 " KEY16, KEY32 "\n" KEY16, KEY16 "  " KEY16 "0" };
-	struct aes_key k = { 0 };
-	struct err e = { 0 };
+	static const char *const bad[] = {"",
+					  "\n",
+					  KEY16,
+					  KEY16 " ",
+					  KEY16 " 00",
+					  "zz" KEY16 " " KEY16,
+					  KEY16 "00 " KEY16,
+					  KEY32 "\n" KEY16,
+					  KEY16 "  " KEY16 "0"};
+	struct aes_key k = {0};
+	struct err e = {0};
 
 	(void)state;
 	assert_int_equal(keys_parse(&k, KEY32 " " KEY16 "\n", 64 + 1 + 32 + 1, &e), 0);
@@ -214,8 +226,8 @@ static void a_key_file_is_key_and_iv_and_nothing_else(void **state)
 
 static enum errcode find(const char *path, const struct entry *t, struct aes_key **k)
 {
-	struct settings cfg = { .aes_key_file = path };
-	struct err e = { 0 };
+	struct settings cfg = {.aes_key_file = path};
+	struct err e = {0};
 
 	return keys_find(k, &cfg, t, &e) < 0 ? e.code : E_NONE;
 }
@@ -223,7 +235,7 @@ static enum errcode find(const char *path, const struct entry *t, struct aes_key
 static void a_key_file_that_others_can_read_is_refused(void **state)
 {
 	char path[] = "/tmp/swinstall-key-XXXXXX", link[64];
-	struct entry t = { .encrypted = 1 };
+	struct entry t = {.encrypted = 1};
 	struct aes_key *k;
 	int fd = mkstemp(path);
 
@@ -246,7 +258,7 @@ static void a_key_file_that_others_can_read_is_refused(void **state)
 
 static void the_signed_entry_may_bring_its_own_key(void **state)
 {
-	struct entry t = { .encrypted = 1, .has_aes_key = true, .aes_key_len = 16 };
+	struct entry t = {.encrypted = 1, .has_aes_key = true, .aes_key_len = 16};
 	struct aes_key *k;
 
 	(void)state;
@@ -264,10 +276,10 @@ static void the_signed_entry_may_bring_its_own_key(void **state)
 static void what_is_installed_comes_from_the_file(void **state)
 {
 	char path[] = "/tmp/swinstall-versions-XXXXXX";
-	struct settings cfg = { .versions_file = path };
+	struct settings cfg = {.versions_file = path};
 	struct version_list l;
-	struct err e = { 0 };
-	struct entry t = { .name = "fpga", .version = "1.4", .install_if_higher = true };
+	struct err e = {0};
+	struct entry t = {.name = "fpga", .version = "1.4", .install_if_higher = true};
 	int fd = mkstemp(path);
 
 	(void)state;
@@ -295,7 +307,7 @@ static void what_is_installed_comes_from_the_file(void **state)
 static void writing_the_list_again_changes_nothing(void **state)
 {
 	char dir[] = "/tmp/swinstall-list-XXXXXX", path[64];
-	struct err e = { 0 };
+	struct err e = {0};
 	size_t n;
 
 	(void)state;
@@ -315,7 +327,7 @@ static void writing_the_list_again_changes_nothing(void **state)
 static void the_status_can_be_read_back(void **state)
 {
 	char dir[] = "/tmp/swinstall-status-XXXXXX";
-	struct status in = { .time = 12345 }, out;
+	struct status in = {.time = 12345}, out;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
@@ -341,7 +353,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hardware_is_compared_with_each_pattern),
-		cmocka_unit_test(a_bundle_without_hardware_list_is_refused_where_the_revision_is_known),
+		cmocka_unit_test(
+			a_bundle_without_hardware_list_is_refused_where_the_revision_is_known),
 		cmocka_unit_test(versions_have_limits),
 		cmocka_unit_test(t42_versions_of_different_classes_are_noted),
 		cmocka_unit_test(update_types_pick_their_own_limits_and_never_lift_the_global_ones),

@@ -1,4 +1,5 @@
-/* After a cut: old before the commit point, new after it, and the same again when recovery itself is cut. */
+/* After a cut: old before the commit point, new after it, and the same again when recovery itself
+ * is cut. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +31,7 @@ struct bench {
 
 static void open_env(struct bench *b, const char *kind)
 {
-	const struct bootenv_options o = { .kind = kind, .path = b->env_path };
+	const struct bootenv_options o = {.kind = kind, .path = b->env_path};
 
 	if (b->r.env)
 		bootenv_close(b->r.env);
@@ -76,7 +77,7 @@ static int teardown(void **state)
 
 static void set(struct bench *b, const char *name, const char *value)
 {
-	struct envset s = { 0 };
+	struct envset s = {0};
 
 	assert_int_equal(envset_put(&s, name, value, &b->e), 0);
 	assert_int_equal(bootenv_commit(b->r.env, &s, &b->e), 0);
@@ -138,7 +139,7 @@ static bool file_is(struct bench *b, unsigned i, const char *text)
 static unsigned leftovers(const struct bench *b)
 {
 	char cmd[128], out[256] = "";
-	const char *argv[] = { "/bin/sh", "-c", cmd, NULL };
+	const char *argv[] = {"/bin/sh", "-c", cmd, NULL};
 
 	snprintf(cmd, sizeof(cmd), "find %s -name '.swinstall-*'", b->dir);
 	envkit_run(argv, out, sizeof(out));
@@ -336,7 +337,7 @@ static void a_damaged_record_of_a_place_is_not_guessed(void **state)
 
 static void places_survive_being_written_down(void **state)
 {
-	struct staged_place in = { .index = 4000000000u }, out;
+	struct staged_place in = {.index = 4000000000u}, out;
 	char text[1536];
 
 	(void)state;
