@@ -3,7 +3,7 @@
 # programs of the thread stages under TSan
 THREAD_UNIT := $(filter $(O)/unit/test_stage_% $(O)/unit/test_job $(O)/unit/test_pipeline $(O)/unit/test_progress,$(UNIT))
 .PHONY: unit-threads
-unit-threads: all $(THREAD_UNIT)
+unit-threads: all $(THREAD_UNIT) $(O)/libexec/swinstall/swinstall-unpack
 	$(Q)O=$(O) scripts/run-unit $(THREAD_UNIT)
 
 # tests/fuzz/fuzz_x.c is one target; tests/fuzz/corpus/x/ its seeds. SAN=fuzz CC=clang
