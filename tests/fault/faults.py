@@ -57,12 +57,11 @@ class Faults:
         with open(self.log) as f:
             return {w[0]: int(w[1]) for w in (line.split() for line in f) if len(w) == 2}
 
-    def struck_in(self):
+    def died_in(self):
+        """the libraries on the stack of a death"""
         if os.path.exists(self.log):
             with open(self.log) as f:
-                for line in f:
-                    if line.startswith("failed "):
-                        return line.split()[-1]
+                return " ".join(line.split()[-1] for line in f if line.startswith("died in "))
         return ""
 
     def verdict(self, sc, root, before, after, rc, text, how):
@@ -98,7 +97,7 @@ class Faults:
         self.runs += 1
         why = self.verdict(sc, root, before, after, rc, text, "killed" if err == "kill" else "forever" if forever else "once")
         why = why and re.sub(r"/\S*dev-[^/ ]*/", "…/", why)
-        if why and call == "malloc" and "libconfig" in self.struck_in():
+        if why and call == "malloc" and "libconfig" in self.died_in():
             self.excused += 1  # a death inside libconfig comes before any write: doc/architecture.md
             why = None
         if not why and self.runs % 40 == 0:

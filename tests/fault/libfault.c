@@ -5,12 +5,13 @@
  *   FAULT_ERR=short                                it does half of what was asked
  *   FAULT_ERR=kill                                 the process is killed at that call
  *   FAULT_FOREVER=1                                and so do all after it
- *   FAULT_LOG=FILE                                 "call count" lines at the end; "failed CALL in OBJECT" when it struck
+ *   FAULT_LOG=FILE                                 "call count" lines at the end; "died in OBJECT" lines, innermost first, when it dies
  *
  * Counters are shared with forked children; programs that are executed get a clean environment and are left alone.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <execinfo.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -47,8 +48,6 @@ static const char *const names[] = {
 
 static struct shared {
 	atomic_uint count[C_COUNT];
-	atomic_int struck;
-	char object[200];
 } *shared;
 
 static int want = -1, error_number, forever;
@@ -80,6 +79,25 @@ __attribute__((constructor)) static void begin(void)
 		error_number = err ? atoi(err) : EIO;
 }
 
+static int open_log(int flags)
+{
+	return (int)syscall(SYS_openat, AT_FDCWD, log_file, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
+}
+
+/* a death: say in whose code it was, outermost library that is not libc */
+static void died(int sig)
+{
+	void *frame[48];
+	int n = backtrace(frame, 48), fd = log_file[0] ? open_log(O_TRUNC) : -1;
+	Dl_info info;
+
+	for (int i = 0; fd >= 0 && i < n; i++)
+		if (dladdr(frame[i], &info) && info.dli_fname)
+			dprintf(fd, "died in %s\n", info.dli_fname);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
 __attribute__((destructor)) static void end(void)
 {
 	char line[64];
@@ -87,37 +105,33 @@ __attribute__((destructor)) static void end(void)
 
 	if (!log_file[0] || getpid() != first)
 		return;
-	fd = (int)syscall(SYS_openat, AT_FDCWD, log_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = open_log(O_TRUNC);
 	for (int i = 0; i < C_COUNT; i++) {
 		int n = snprintf(line, sizeof(line), "%s %u\n", names[i], atomic_load(&shared->count[i]));
 
 		syscall(SYS_write, fd, line, n);
 	}
-	if (atomic_load(&shared->struck))
-		syscall(SYS_write, fd, shared->object, strlen(shared->object));
 	syscall(SYS_close, fd);
 }
 
 /* does this call fail? 1 = yes (errno is set), 2 = do half */
-static int strike(enum call c, void *caller)
+static int strike(enum call c)
 {
 	unsigned n;
-	Dl_info info;
 
 	if (!shared || shared == MAP_FAILED)
 		return 0;
 	n = atomic_fetch_add(&shared->count[c], 1) + 1;
 	if ((int)c != want || (forever ? n < want_n : n != want_n))
 		return 0;
-	if (!atomic_exchange(&shared->struck, 1) && c == C_malloc && dladdr(caller, &info) && info.dli_fname)
-		snprintf(shared->object, sizeof(shared->object), "failed %s in %s\n", names[c], info.dli_fname);
+	if (c == C_malloc)
+		signal(SIGSEGV, died); /* the program sets its handlers back at its start */
 	if (mode == KILL)
 		syscall(SYS_kill, (int)syscall(SYS_getpid), SIGKILL);
 	errno = error_number;
 	return mode == SHORT ? 2 : 1;
 }
 
-#define HERE __builtin_return_address(0)
 
 /* the declarations of libc would forbid our aliases */
 #define WRAP(type, fn, args, call, real_args, types, bad)                                                              \
@@ -127,7 +141,7 @@ static int strike(enum call c, void *caller)
 		static type(*real) types;                                                                              \
 		if (!real)                                                                                             \
 			real = (type(*) types)dlsym(RTLD_NEXT, #fn);                                                   \
-		if (strike(C_##call, HERE))                                                                            \
+		if (strike(C_##call))                                                                            \
 			return bad;                                                                                    \
 		return real real_args;                                                                                 \
 	}
@@ -141,7 +155,7 @@ static int strike(enum call c, void *caller)
 		int hit;                                                                                               \
 		if (!real)                                                                                             \
 			real = (ssize_t(*)(int, buf_type, size_t extra_type))dlsym(RTLD_NEXT, #fn);                    \
-		hit = strike(C_##call, HERE);                                                                          \
+		hit = strike(C_##call);                                                                          \
 		if (hit == 1)                                                                                          \
 			return -1;                                                                                     \
 		return real(fd, buf, hit == 2 && n > 1 ? n / 2 : n extra_use);                                         \
@@ -208,7 +222,7 @@ WRAP(int, pthread_create, (void *t, const void *a, void *(*f)(void *), void *x),
 		if (flags & (O_CREAT | O_TMPFILE))                                                                     \
 			m = va_arg(ap, mode_t);                                                                        \
 		va_end(ap);                                                                                            \
-		if (strike(C_open, HERE))                                                                              \
+		if (strike(C_open))                                                                              \
 			return -1;                                                                                     \
 		return real(first_use path, flags, m);                                                                 \
 	}
@@ -226,7 +240,7 @@ int ioctl(int fd, unsigned long req, ...)
 	va_start(ap, req);
 	arg = va_arg(ap, void *);
 	va_end(ap);
-	if (strike(C_ioctl, HERE))
+	if (strike(C_ioctl))
 		return -1;
 	return (int)syscall(SYS_ioctl, fd, req, arg);
 }
@@ -236,22 +250,22 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
 
 void *malloc(size_t n)
 {
-	return strike(C_malloc, HERE) ? NULL : __libc_malloc(n);
+	return strike(C_malloc) ? NULL : __libc_malloc(n);
 }
 
 void *calloc(size_t a, size_t b)
 {
-	return strike(C_malloc, HERE) ? NULL : __libc_calloc(a, b);
+	return strike(C_malloc) ? NULL : __libc_calloc(a, b);
 }
 
 void *realloc(void *p, size_t n)
 {
-	return strike(C_malloc, HERE) ? NULL : __libc_realloc(p, n);
+	return strike(C_malloc) ? NULL : __libc_realloc(p, n);
 }
 
 int posix_memalign(void **p, size_t align, size_t n)
 {
-	if (strike(C_malloc, HERE))
+	if (strike(C_malloc))
 		return ENOMEM;
 	*p = __libc_memalign(align, n);
 	return *p ? 0 : ENOMEM;
@@ -259,5 +273,5 @@ int posix_memalign(void **p, size_t align, size_t n)
 
 void *aligned_alloc(size_t align, size_t n)
 {
-	return strike(C_malloc, HERE) ? NULL : __libc_memalign(align, n);
+	return strike(C_malloc) ? NULL : __libc_memalign(align, n);
 }
