@@ -221,7 +221,7 @@ int recover_run(struct recovery *r, struct err *e)
 	if (r->journal && journal_at(r->journal, 0))
 		rc = settle(r, &cause);
 	else
-		rc = only_marker(r, &cause);
+		return only_marker(r, e);
 	if (rc < 0)
 		return err_set(e, E_RECOVER, -rc, "%s: %s", err_info(cause.code)->title, cause.why);
 	return 0;

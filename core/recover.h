@@ -17,7 +17,10 @@ struct recovery {
 	char version[128]; /* of the release that was interrupted */
 	char text[512];	   /* what was done, for people */
 };
-/* under the install lock; 0, or E_RECOVER and the journal stays open for the next try */
+/*
+ * Under the install lock. 0; E_RECOVER: an interrupted install could not be settled, the journal stays for the next try;
+ * or the error of an environment that cannot be read or written, where nothing was interrupted.
+ */
 int recover_run(struct recovery *r, struct err *e);
 
 #endif
