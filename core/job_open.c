@@ -134,6 +134,19 @@ static int split_selection(struct run *r, char *text, size_t n, struct selection
 	return 0;
 }
 
+/* what Lua would decide (to change an entry, to leave it out) must not be left undecided */
+static int refuse_lua(const struct manifest *m, struct err *e)
+{
+	const char *why = "this build does not run the Lua of descriptions (CONFIG_LUA)";
+
+	if (m->embedded_script)
+		return err_set(e, E_NOT_BUILT, ENOTSUP, "embedded-script: %s", why);
+	for (size_t i = 0; i < m->entry_count; i++)
+		if (m->entries[i].hook || m->entries[i].preinstall || m->entries[i].postinstall)
+			return err_set(e, E_NOT_BUILT, ENOTSUP, "line %u: %s", m->entries[i].line, why);
+	return 0;
+}
+
 static int read_description(struct run *r, struct err *e)
 {
 	struct manifest_options o = {
@@ -155,6 +168,9 @@ static int read_description(struct run *r, struct err *e)
 	if (rc < 0)
 		return err_at(e, rc, "sw-description");
 	tell_line(r->job, LOG_LEVEL_INFO, "release %s", r->manifest->version);
+	rc = refuse_lua(r->manifest, e);
+	if (rc < 0)
+		return err_at(e, rc, "sw-description");
 	rc = policy_check(&p, &r->cfg, r->manifest, e);
 	r->type = p.type;
 	return rc;
