@@ -379,8 +379,9 @@ static void fd_pipe_that_stays_silent_is_a_deadline(void **state)
 
 static void fd_pipe_that_drips_is_no_deadline(void **state)
 {
-	struct feed f = {.part = 1, .pause_us = 30000, .size = 8};
-	struct stream_fd_options o = {.size = UINT64_MAX, .idle_ms = 150};
+	/* longer in all than the deadline; a busy machine may add half a second to a pause */
+	struct feed f = {.part = 1, .pause_us = 100000, .size = 8};
+	struct stream_fd_options o = {.size = UINT64_MAX, .idle_ms = 700};
 	struct err e = {0};
 	AUTO_STREAM struct stream *s = NULL;
 	pthread_t t;
