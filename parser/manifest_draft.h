@@ -45,6 +45,9 @@ struct draft_context {
 	struct arena *arena;
 	struct selector *selector;
 };
+/* one group as the entry that it is in 'section': its attributes, then the rules across them */
+int manifest_entry_one(struct entry_draft *d, const struct node *n, enum section section,
+		       const struct draft_context *c, struct err *e);
 int manifest_entries(struct manifest_draft *d, const struct draft_context *c, struct err *e);
 int manifest_variables(struct manifest_draft *d, const struct draft_context *c, struct err *e);
 

@@ -216,6 +216,19 @@ static int fill_entry(struct collect *k, struct entry_draft *d, const struct nod
 	return rc;
 }
 
+int manifest_entry_one(struct entry_draft *d, const struct node *n, enum section section,
+		       const struct draft_context *c, struct err *e)
+{
+	struct collect k = {.c = c, .schema = entry_schema, .section = section};
+
+	k.schema.name = section_name(section);
+	k.schema.where = section;
+	k.schema.strict = c->o->strict;
+	k.schema.note = c->o->note;
+	k.schema.arg = c->o->arg;
+	return fill_entry(&k, d, n, e);
+}
+
 static int add_entry(void *arg, const struct node *n, struct err *e)
 {
 	struct collect *k = arg;

@@ -10,11 +10,11 @@
 #include "core/build/choices.h"
 #include "core/build/payload.h"
 #include "core/build/template.h"
+#include "core/build/variables.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 #include "parser/manifest.h"
 
-#define TEXT_MAX    (1024 * 1024)
 #define HASH_BLOCK  (256 * 1024)
 #define HASH_FROM   (1024 * 1024) /* smaller images gain nothing from a list */
 #define DESCRIPTION "sw-description"
@@ -33,61 +33,18 @@ struct build {
 	uint64_t size; /* of the bundle */
 };
 
-static int read_text(const char *path, char **text, size_t *n, struct err *e)
-{
-	int rc = sys_read_file(AT_FDCWD, path, TEXT_MAX, text, n);
-
-	if (rc < 0)
-		err_sys(e, rc == -ENOMEM ? E_MEMORY : E_BUILD, -rc, "reading it failed");
-	return err_at(e, rc, "%s", path);
-}
-
-/* ---- variables -------------------------------------------------------------------------- */
-
-struct variables {
-	char *lines; /* of the file; values end in NUL after a first look-up */
-	bool environment;
-	char found[4096];
-};
-
-static const char *find_in_lines(struct variables *v, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *line = v->lines; line && *line;) {
-		size_t len = strcspn(line, "\r\n");
-
-		if (len > n && strncmp(line, name, n) == 0 && line[n] == '=' &&
-		    text_print(v->found, sizeof(v->found), "%.*s", (int)(len - n - 1),
-			       line + n + 1) >= 0)
-			return v->found;
-		line += len + strspn(line + len, "\r\n");
-	}
-	return NULL;
-}
-
-static const char *find_variable(void *arg, const char *name)
-{
-	struct variables *v = arg;
-	const char *value = find_in_lines(v, name);
-
-	return value || !v->environment ? value : getenv(name);
-}
-
 static int load_template(struct build *b, struct err *e)
 {
-	struct variables v = {.environment = b->o->use_environment};
-	const struct template_vars look = {.find = find_variable, .arg = &v};
+	struct variables v __attribute__((cleanup(variables_clear))) = {0};
+	const struct template_vars look = {.find = variables_find, .arg = &v};
 	AUTO_FREE char *text = NULL;
-	AUTO_FREE char *lines = NULL;
-	size_t n, lines_n;
-	int rc = read_text(b->o->template_file, &text, &n, e);
+	size_t n;
+	int rc = build_read_text(b->o->template_file, &text, &n, e);
 
-	if (rc == 0 && b->o->vars_file)
-		rc = read_text(b->o->vars_file, &lines, &lines_n, e);
+	if (rc == 0)
+		rc = variables_open(&v, b->o->vars_file, b->o->use_environment, e);
 	if (rc < 0)
 		return rc;
-	v.lines = lines;
 	return err_at(e, template_load(&b->t, text, n, &look, e), "%s", b->o->template_file);
 }
 
@@ -316,9 +273,9 @@ static int make_signature(struct build *b, struct err *e)
 
 	if (!b->o->key_file)
 		return 0;
-	rc = read_text(b->o->key_file, &key, &n, e);
+	rc = build_read_text(b->o->key_file, &key, &n, e);
 	if (rc == 0 && b->o->cert_file && s.scheme == SIG_CMS)
-		rc = read_text(b->o->cert_file, &cert, &cert_n, e);
+		rc = build_read_text(b->o->cert_file, &cert, &cert_n, e);
 	s.key_pem = key;
 	s.cert_pem = cert;
 	if (rc == 0)

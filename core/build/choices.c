@@ -65,25 +65,40 @@ static int walk(struct walk *w, const struct node *group, size_t depth)
 	return rc;
 }
 
-int choices_find(struct choices *c, const void *text, size_t n, struct err *e)
+static int make_room(struct choices *c, struct err *e)
 {
-	struct walk w = {.c = c, .e = e};
-	const struct node *root, *software;
-	int rc;
-
 	*c = (struct choices){.arena = arena_new(ARENA_MAX)};
-	if (!c->arena)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for the description");
-	c->at = arena_alloc(c->arena, COUNT_MAX * sizeof(*c->at));
-	if (!c->at)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for the description");
-	rc = node_parse(&root, text, n, c->arena, NULL, e);
-	if (rc < 0)
-		return rc;
-	software = node_find(root, "software");
+	if (c->arena)
+		c->at = arena_alloc(c->arena, COUNT_MAX * sizeof(*c->at));
+	return c->at ? 0 : err_set(e, E_MEMORY, ENOMEM, "no memory for the description");
+}
+
+static int walk_root(struct choices *c, const struct node *root, struct err *e)
+{
+	const struct node *software = node_find(root, "software");
+	struct walk w = {.c = c, .e = e};
+	int rc = 0;
+
 	if (software && software->type == NODE_GROUP)
 		rc = walk(&w, software, 0);
 	return rc == 0 && c->count == 0 ? add(c, (struct selection){0}, e) : rc;
+}
+
+int choices_in(struct choices *c, const struct node *root, struct err *e)
+{
+	int rc = make_room(c, e);
+
+	return rc < 0 ? rc : walk_root(c, root, e);
+}
+
+int choices_find(struct choices *c, const void *text, size_t n, struct err *e)
+{
+	const struct node *root;
+	int rc = make_room(c, e);
+
+	if (rc == 0)
+		rc = node_parse(&root, text, n, c->arena, NULL, e);
+	return rc < 0 ? rc : walk_root(c, root, e);
 }
 
 void choices_clear(struct choices *c)

@@ -16,6 +16,8 @@ struct choices {
 
 /* reads any text of a description; the names live until choices_clear() */
 int choices_find(struct choices *c, const void *text, size_t n, struct err *e);
+/* of a tree that was read already and outlives them */
+int choices_in(struct choices *c, const struct node *root, struct err *e);
 void choices_clear(struct choices *c);
 /* "board1: set,mode", "set,mode", "" for the whole */
 void choice_label(const struct selection *s, char *out, size_t n);

@@ -13,7 +13,7 @@
 #include "core/build/keygen.h"
 #include "core/build/verify.h"
 #include "core/cli/report.h"
-#include "core/cli/swbundle_options.h"
+#include "core/cli/swbundle_commands.h"
 #include "corelib/log.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
@@ -250,6 +250,7 @@ static const struct command {
 	{"keygen", &swbundle_keygen_table, NULL, "no key was made", run_keygen},
 	{"build", &swbundle_build_table, "template", "no bundle was built", run_build},
 	{"verify", &swbundle_verify_table, "bundle", "the bundle is refused", run_verify},
+	{"lint", &swbundle_lint_table, "description", "the description has mistakes", swbundle_lint},
 	{"inspect", &swbundle_inspect_table, "bundle", "the bundle cannot be shown", run_inspect},
 };
 
@@ -286,7 +287,7 @@ static int exit_code(const struct command *cmd, const struct err *e)
 
 	if (e->code == E_USAGE)
 		return USAGE;
-	return cmd->run == run_verify && of_bundle ? REFUSED : FAILED;
+	return (cmd->run == run_verify || cmd->run == swbundle_lint) && of_bundle ? REFUSED : FAILED;
 }
 
 static int take_word(const struct command *cmd, const struct options *o, struct swbundle_cli *c,

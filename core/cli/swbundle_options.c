@@ -78,10 +78,21 @@ static const struct option inspect_rows[] = {
 	HELP,
 };
 
+static const struct option lint_rows[] = {
+	{0, "vars", "FILE", OPTION_TEXT, CLI(vars), .group = INPUT,
+	 .help = "NAME=VALUE lines for @@NAME@@; then the environment is asked; what has no value stays open"},
+	{0, "finished", NULL, OPTION_FLAG, CLI(finished), .group = INPUT,
+	 .help = "the description is not a template any more: hashes must be there (always so in a bundle)"},
+	{0, "strict", NULL, OPTION_FLAG, CLI(strict), .group = OUTPUT,
+	 .help = "warnings count as errors"},
+	HELP,
+};
+
 static const char *const keygen_usage[] = {"[--dir FOLDER] [--name NAME] [--type TYPE]", NULL};
 static const char *const build_usage[] = {"TEMPLATE -o FILE --key KEY --cert CERT [options]", NULL};
 static const char *const verify_usage[] = {"-k KEY BUNDLE", NULL};
 static const char *const inspect_usage[] = {"[--json] BUNDLE", NULL};
+static const char *const lint_usage[] = {"DESCRIPTION | TEMPLATE | BUNDLE", NULL};
 
 #define TABLE(command, text)                                                                       \
 	const struct option_table swbundle_##command##_table = {                                   \
@@ -95,3 +106,4 @@ TABLE(keygen, "make a key for signing, and what devices need to check it");
 TABLE(build, "make a signed bundle of a description and files");
 TABLE(verify, "check a bundle as a device would");
 TABLE(inspect, "show what is in a bundle");
+TABLE(lint, "find all mistakes of a description, with line and path");

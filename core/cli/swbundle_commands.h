@@ -1,0 +1,9 @@
+/* The commands of swbundle that have a file of their own. */
+#ifndef CLI_SWBUNDLE_COMMANDS_H
+#define CLI_SWBUNDLE_COMMANDS_H
+
+#include "core/cli/swbundle_options.h"
+
+int swbundle_lint(const struct swbundle_cli *c, struct err *e);
+
+#endif

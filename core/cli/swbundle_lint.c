@@ -1,0 +1,32 @@
+/* swbundle lint: findings in the form of compilers, so that editors can jump to them. */
+#include <stdio.h>
+
+#include "core/build/lint.h"
+#include "core/build/variables.h"
+#include "core/cli/swbundle_commands.h"
+
+static void print(void *arg, const struct lint_finding *f)
+{
+	printf("%s:%u: %s: %s\n", (const char *)arg, f->line, f->error ? "error" : "warning",
+	       f->text);
+}
+
+int swbundle_lint(const struct swbundle_cli *c, struct err *e)
+{
+	struct variables v __attribute__((cleanup(variables_clear))) = {0};
+	const struct template_vars vars = {variables_find, &v};
+	const struct lint_options o = {
+		.finished = c->finished, .vars = &vars, .found = print, .arg = (void *)c->word};
+	struct lint_result r = {0};
+	int rc = variables_open(&v, c->vars, true, e);
+
+	if (rc == 0)
+		rc = lint_file(&r, c->word, &o, e);
+	if (rc < 0)
+		return rc;
+	printf("%s: %u errors, %u warnings\n", c->word, r.errors, r.warnings);
+	if (r.errors || (c->strict && r.warnings))
+		return err_set(e, E_DESC_VALUE, 0, "%u errors and %u warnings are listed above",
+			       r.errors, r.warnings);
+	return 0;
+}
