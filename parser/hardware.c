@@ -4,9 +4,11 @@
  * A pattern comes from a signed description, yet it must not hold up the installer (T44). glibc
  * matches extended expressions without backtracking as long as nothing refers back and no submatch
  * is asked for. What still grows is the automaton, because every repetition is a copy of what is
- * repeated: (((a+)+)+)+ doubles with each '+', [ab]{0,255} is 255 sets. So references back are
- * refused, and so is a pattern that unfolds to more than 512 characters; the worst found below
- * that bound takes 51 ms against 256 characters.
+ * repeated: (((a+)+)+)+ doubles with each '+', [ab]{0,255} is 255 sets. And optional parts inside of
+ * repetitions inside of repetitions, a???*** or (((a?)?)*)*, some tens of them, take glibc hours to
+ * compile. So references back are refused, and so are a pattern that unfolds to more than 512
+ * characters and repetitions deeper than 4 in each other; the worst found below these bounds takes
+ * 51 ms against 256 characters.
  */
 #include <errno.h>
 #include <regex.h>
@@ -18,12 +20,14 @@
 
 #define PREFIX "#RE:"
 
-enum { LENGTH_MAX = 256, WEIGHT_MAX = 512 };
+enum { LENGTH_MAX = 256, WEIGHT_MAX = 512, NEST_MAX = 4 };
 
-/* characters that a pattern unfolds to, while it is walked */
+/* characters that a pattern unfolds to, and repetitions in each other, while it is walked */
 struct weight {
 	unsigned long sum[LENGTH_MAX + 1]; /* of each group that is open */
-	unsigned long last;		   /* of what a repetition would repeat */
+	unsigned nest[LENGTH_MAX + 1];
+	unsigned long last; /* of what a repetition would repeat */
+	unsigned last_nest;
 	unsigned depth;
 };
 
@@ -62,8 +66,15 @@ static unsigned long repeat_count(const char *p)
 	return low < WEIGHT_MAX ? low : WEIGHT_MAX + 1;
 }
 
+static void nest_at_least(struct weight *w, unsigned nest)
+{
+	if (w->nest[w->depth] < nest)
+		w->nest[w->depth] = nest;
+}
+
 static void weigh_repeat(struct weight *w, unsigned long count)
 {
+	nest_at_least(w, ++w->last_nest);
 	if (count > 1) {
 		w->sum[w->depth] += w->last * (count - 1);
 		w->last *= count;
@@ -73,8 +84,10 @@ static void weigh_repeat(struct weight *w, unsigned long count)
 static void weigh_close(struct weight *w)
 {
 	if (w->depth) {
+		w->last_nest = w->nest[w->depth];
 		w->last = w->sum[w->depth--];
 		w->sum[w->depth] += w->last;
+		nest_at_least(w, w->last_nest);
 	}
 }
 
@@ -84,6 +97,7 @@ static const char *weigh_one(struct weight *w, const char *p)
 	switch (*p) {
 	case '(':
 		w->sum[++w->depth] = 1;
+		w->nest[w->depth] = 0;
 		return p + 1;
 	case ')':
 		weigh_close(w);
@@ -97,6 +111,7 @@ static const char *weigh_one(struct weight *w, const char *p)
 		return p + 1;
 	case '*':
 	case '?':
+		weigh_repeat(w, 1);
 		return p + 1;
 	case '[':
 		p = skip_set(p);
@@ -107,6 +122,7 @@ static const char *weigh_one(struct weight *w, const char *p)
 	}
 	w->sum[w->depth]++;
 	w->last = 1;
+	w->last_nest = 0;
 	return p;
 }
 
@@ -121,6 +137,8 @@ static const char *too_costly(const char *p)
 		p = weigh_one(&w, p);
 		if (w.sum[w.depth] > WEIGHT_MAX)
 			return "unfolds to more than 512 characters";
+		if (w.nest[w.depth] > NEST_MAX)
+			return "has repetitions more than 4 deep in each other";
 	}
 	return NULL;
 }

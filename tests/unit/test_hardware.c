@@ -70,7 +70,8 @@ static void t44_pattern_that_backtracks_elsewhere_ends_in_time(void **state)
 		"#RE:[ab]{0,255}[ab]{0,250}c",
 		"#RE:(.?.?.?.?){90}c",
 		"#RE:(a?){200}c",
-		"#RE:((((((a+)+)+)+)+)+)$",
+		"#RE:((((a+)+)+)+)$",
+		"#RE:(.?)*(.?)*(.?)*(.?)*(((.?)?)?)*c",
 		"#RE:(a{1,16}){1,16}c",
 	};
 	char revision[257];
@@ -104,12 +105,12 @@ static void t44_pattern_that_grows_is_refused(void **state)
 
 	(void)state;
 	/* first one that ends even where the bound is lost */
-	refused("#RE:((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+", "a", "unfolds");
+	refused("#RE:((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+", "a", "deep");
 	memset(deep + 4, '(', 40);
 	deep[44] = 'a';
 	for (int i = 0; i < 40; i++)
 		memcpy(deep + 45 + 2 * i, "+)", 2);
-	refused(deep, "a", "unfolds");
+	refused(deep, "a", "deep");
 	refused("#RE:a{513}", "a", "unfolds");
 	refused("#RE:a{600,}", "a", "unfolds");
 	refused("#RE:a{1,99999999999999999999}", "a", "unfolds");
@@ -123,6 +124,19 @@ static void t44_pattern_that_grows_is_refused(void **state)
 	refused("#RE:(abcdefgh)*{65}", "a", "unfolds");
 	fits("#RE:^[A-Z]{3}-[0-9]{4}-[0-9]{2,}$", "ABC-1234-567", 1);
 	fits("#RE:^[[:alnum:]]{1,64}(-rev[0-9]{1,8})?$", "board-rev12", 1);
+}
+
+/* glibc's compiler takes hours for what the first one stands for */
+static void t44_optional_parts_deep_in_repetitions_are_refused(void **state)
+{
+	(void)state;
+	refused("#RE:1.$.????.????**********************?.??????,?????**********************", "1",
+		"deep");
+	refused("#RE:(((((a)?)?)*)*)*", "a", "deep");
+	refused("#RE:x(((((a?)b)*c)*d|e)*f)*", "a", "deep");
+	refused("#RE:a{1}{1}{1}{1}{1}", "a", "deep");
+	fits("#RE:(((a?)?)*)*.*?$", "aab", 1);
+	fits("#RE:^(a?b?)*(c?)*(d?)*(e?)*(f?)*(g?)*$", "abcdefg", 1);
 }
 
 static void t44_lengths_are_bounded(void **state)
@@ -176,6 +190,7 @@ int main(void)
 		cmocka_unit_test(t44_pattern_that_backtracks_elsewhere_ends_in_time),
 		cmocka_unit_test(t44_pattern_that_refers_back_is_refused),
 		cmocka_unit_test(t44_pattern_that_grows_is_refused),
+		cmocka_unit_test(t44_optional_parts_deep_in_repetitions_are_refused),
 		cmocka_unit_test(t44_lengths_are_bounded),
 		cmocka_unit_test(hardware_pattern_that_is_no_expression_is_refused),
 		cmocka_unit_test(hardware_match_survives_every_failed_allocation),
