@@ -175,7 +175,7 @@ static int key_compare(const void *a, const void *b, void *arg)
 /* the keys of a group that closes: sorted, so that equal ones are neighbours (T37) */
 static int check_keys(struct guard *g, size_t first, struct err *e)
 {
-	struct key *k = g->keys + first;
+	struct key *k = g->keys ? g->keys + first : NULL; /* no key at all was met */
 	size_t n = g->key_count - first;
 	const char *text = g->out->text;
 
