@@ -328,8 +328,13 @@ static void expect_clean(const char *when)
 
 static void expect(bool truth, const char *what)
 {
-	if (!truth)
+	static const char *const seen[] = {"slot-a", "slot-b", "env", "app", "state"};
+
+	if (!truth) {
+		for (size_t i = 0; i < sizeof(seen) / sizeof(*seen); i++)
+			fprintf(stderr, "%s: %08x\n", seen[i], fuzzkit_sum(seen[i]));
 		fuzzkit_fail("neither OLD nor NEW", what);
+	}
 }
 
 static void try_all(const struct input *in, const struct settings *cfg)

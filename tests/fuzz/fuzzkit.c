@@ -39,7 +39,7 @@ const char *fuzzkit_folder(void)
 		return folder;
 	quiet.fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	log_init(&quiet);
-	snprintf(folder, sizeof(folder), "%s/swinstall-fuzz-XXXXXX",
+	snprintf(folder, sizeof(folder), "%s/fuzz-swinstall-XXXXXX",
 		 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	if (!mkdtemp(folder) || (geteuid() == 0 && chown(folder, NOBODY, NOBODY) < 0))
 		fuzzkit_fail("no private folder", folder);
