@@ -213,7 +213,7 @@ static int flush_all(const struct activation *a, struct err *e)
 		if (rc < 0)
 			return plan_at(p, ps, rc, e);
 	}
-	return 0;
+	return mounts_flush(p->mounts, e);
 }
 
 static int commit_handlers(const struct activation *a, struct err *e)
@@ -407,12 +407,13 @@ static void run_postfailure(struct plan *p)
 static bool anything_left(const struct plan *p)
 {
 	for (size_t i = 0; i < p->count; i++) {
+		const struct staged *f = p->steps[i].step.file;
 		struct staged *left = NULL;
 		struct err ignored = {0};
 
-		if (!p->steps[i].step.file)
+		if (!f || (f->place.device[0] && f->root_fd < 0)) /* never mounted: never touched */
 			continue;
-		if (staged_find(&left, &p->steps[i].step.file->place, &ignored) != 0) {
+		if (staged_find(&left, &f->place, f->root_fd, &ignored) != 0) {
 			staged_close(left);
 			return true;
 		}

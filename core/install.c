@@ -28,45 +28,83 @@ static int begin(struct install *in, struct err *e)
 	if (in->begun)
 		return 0;
 	in->begun = true;
-	return in->begin ? in->begin(in->arg, e) : 0;
+	if (in->begin) {
+		int rc = in->begin(in->arg, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	return in->dry ? 0 : plan_mount_early(in->plan, e);
 }
 
 /* ---- the journal knows of a file before it is touched ---- */
 
+static bool one_line(const char *s)
+{
+	return !strchr(s, '\n');
+}
+
+/* the lines behind the folder came later: where they say nothing, the text is as it was */
 int install_place_text(const struct staged_place *p, char *out, size_t n)
 {
-	if (strchr(p->folder, '\n') || strchr(p->name, '\n'))
+	if (!one_line(p->folder) || !one_line(p->name) || !one_line(p->device) ||
+	    !one_line(p->filesystem))
 		return -EINVAL;
-	return text_print(out, n, "%u\n%s\n%s", p->index, p->name, p->folder);
+	if (!p->device[0] && !p->kept)
+		return text_print(out, n, "%u\n%s\n%s", p->index, p->name, p->folder);
+	return text_print(out, n, "%u\n%s\n%s\n%u\n%s\n%s", p->index, p->name, p->folder, p->kept,
+			  p->device, p->filesystem);
+}
+
+/* the next line; false when there is none or it is too long */
+static bool take_line(const char **text, char *out, size_t n)
+{
+	size_t len = *text ? strcspn(*text, "\n") : n;
+
+	if (len >= n)
+		return false;
+	memcpy(out, *text, len);
+	out[len] = '\0';
+	*text = (*text)[len] ? *text + len + 1 : NULL;
+	return true;
+}
+
+static bool take_number(const char **text, unsigned *v)
+{
+	char digits[24];
+	uint64_t number;
+
+	if (!take_line(text, digits, sizeof(digits)) || text_u64(digits, &number) < 0 ||
+	    number > UINT32_MAX)
+		return false;
+	*v = (unsigned)number;
+	return true;
 }
 
 int install_place_parse(struct staged_place *p, const char *text)
 {
-	const char *name = strchr(text, '\n');
-	const char *folder = name ? strchr(name + 1, '\n') : NULL;
-	char number[24] = "";
-	uint64_t index;
-
 	memset(p, 0, sizeof(*p));
-	if (!folder || (size_t)(name - text) >= sizeof(number) ||
-	    (size_t)(folder - name - 1) >= sizeof(p->name))
+	if (!take_number(&text, &p->index) || !take_line(&text, p->name, sizeof(p->name)) ||
+	    !take_line(&text, p->folder, sizeof(p->folder)))
 		return -EINVAL;
-	memcpy(number, text, (size_t)(name - text));
-	memcpy(p->name, name + 1, (size_t)(folder - name - 1));
-	if (text_u64(number, &index) < 0 || index > UINT32_MAX)
+	if (!text)
+		return 0;
+	if (!take_number(&text, &p->kept) || !take_line(&text, p->device, sizeof(p->device)) ||
+	    !take_line(&text, p->filesystem, sizeof(p->filesystem)) || text)
 		return -EINVAL;
-	p->index = (unsigned)index;
-	return text_copy(p->folder, sizeof(p->folder), folder + 1);
+	return 0;
 }
 
 static int note_file(const struct install *in, const struct plan_step *ps, struct err *e)
 {
-	char text[1536];
+	char text[PLACE_TEXT];
 
 	if (!ps->step.file || in->dry)
 		return 0;
 	if (!in->journal)
 		return err_set(e, E_STATE_DIR, EROFS, "files need the journal to be undone");
+	if (staged_look_kept(ps->step.file, e) < 0)
+		return -e->sys;
 	if (install_place_text(&ps->step.file->place, text, sizeof(text)) < 0)
 		return err_set(e, E_FILE, EINVAL, "the path of '%s' cannot be written down",
 			       ps->step.file->place.name);
@@ -104,9 +142,11 @@ static int pull(struct install *in, struct plan_step *ps, struct err *e)
 
 static int run_step(struct install *in, struct plan_step *ps, struct err *e)
 {
-	int rc = note_file(in, ps, e);
+	int rc = in->dry ? 0 : plan_mount_open(in->plan, ps, e);
 
 	watch(in, INSTALL_WRITES, ps, ps->intake ? ps->intake->size : 0);
+	if (rc == 0)
+		rc = note_file(in, ps, e);
 	ps->started = rc == 0 && !in->dry;
 	if (rc == 0)
 		rc = pull(in, ps, e);

@@ -128,6 +128,7 @@ void plan_free(struct plan *p)
 		keys_free(ps->key);
 		free(ps->list);
 	}
+	mounts_free(p->mounts); /* after all descriptors on them */
 	plan_share_free(p);
 	envset_clear(&p->variables);
 	free(p->steps);

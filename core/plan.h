@@ -8,6 +8,7 @@
 #include "core/journal.h"
 #include "core/slots.h"
 #include "core/spool.h"
+#include "corelib/mounts.h"
 #include "corelib/stages.h"
 #include "handlers/handler.h"
 #include "parser/bundle.h"
@@ -42,6 +43,7 @@ struct plan_step {
 	struct block_hashes blocks; /* digests NULL: no list, or not yet arrived */
 	uint8_t *list;		    /* their memory */
 	struct aes_key *key;	    /* NULL: not encrypted */
+	struct mount *mount;	    /* NULL: its file lies on the live system */
 	bool skipped;		    /* install-if-*: nothing to do */
 	bool started, done;
 };
@@ -54,6 +56,7 @@ struct plan {
 	size_t intake_count;
 	struct plan_step **users; /* memory of all intakes' users */
 	struct spool spool;	  /* payloads of a pipe that wait */
+	struct mounts *mounts;	  /* NULL: no step needs one */
 	struct envset variables;  /* of the bundle: part of commit 2 */
 	bool seekable;
 	bool wants_undo; /* some step stages files: needs a writable state directory */
@@ -81,6 +84,9 @@ int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_inpu
 		    struct err *e);
 int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		     struct err *e);
+/* what the entry names by device or slot, lent and open, not yet judged */
+int plan_device_open(struct plan *p, const struct entry *t, const struct plan_input *in,
+		     const char **path, int *fd, struct err *e);
 /* no two steps write the same bytes: E_RANGE. A step of unknown length gets the room up to the next
  * one. */
 int plan_place_overlaps(struct plan *p, struct err *e);
@@ -90,6 +96,19 @@ int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e);
  */
 int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t list_size, struct err *e);
 int plan_blocks_fit(struct plan_step *ps, uint64_t size, struct err *e);
+
+/*
+ * Files on a device that is mounted for them, in core/plan_mount.c. The plan judges the device and
+ * mounts nothing, so that a check writes nothing. early() mounts before the first byte
+ * is written, but for a device that an earlier step of the plan writes: that one is mounted by open(),
+ * when its step begins.
+ */
+/* the folder that mounts are made in: run-dir, else state-dir */
+int plan_mounts_new(struct mounts **m, const struct settings *cfg, struct err *e);
+int plan_mount_place(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e);
+int plan_mount_overlaps(const struct plan *p, struct err *e);
+int plan_mount_early(struct plan *p, struct err *e);
+int plan_mount_open(struct plan *p, struct plan_step *ps, struct err *e);
 
 /* who shares which payload; refuses what contradicts itself. In core/plan_share.c */
 int plan_share(struct plan *p, struct err *e);

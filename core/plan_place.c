@@ -51,28 +51,32 @@ static bool in_slot(const struct slot_setting *s, int fd)
 	return false;
 }
 
+int plan_device_open(struct plan *p, const struct entry *t, const struct plan_input *in,
+		     const char **path, int *fd, struct err *e)
+{
+	int rc = device_path(t, in, path, e);
+
+	*fd = -1;
+	if (rc == 0)
+		rc = slots_open_target(in->slots, *path, fd, e);
+	if (rc < 0)
+		return rc;
+	if (t->slot || in_slot(in->slots->target, *fd) || in_slot(in->slots->next, *fd))
+		p->takes_slot = true;
+	return 0;
+}
+
 static int open_device(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		       struct err *e)
 {
-	const struct entry *t = ps->step.entry;
 	const struct blkdev_options o = {
 		.direct = (enum blkdev_direct)in->cfg->direct_io,
 		.compare = (enum blkdev_compare)in->cfg->compare_writes,
 	};
 	const char *path;
-	int fd, rc = device_path(t, in, &path, e);
+	int fd, rc = plan_device_open(p, ps->step.entry, in, &path, &fd, e);
 
-	if (rc == 0)
-		rc = slots_open_target(in->slots, path, &fd, e);
-	if (rc == 0)
-		rc = blkdev_open(&ps->step.dev, fd, path, &o, e);
-	if (rc < 0)
-		return rc;
-	if (t->slot || in_slot(in->slots->target, ps->step.dev->fd))
-		p->takes_slot = true;
-	if (in_slot(in->slots->next, ps->step.dev->fd))
-		p->takes_slot = true;
-	return 0;
+	return rc < 0 ? rc : blkdev_open(&ps->step.dev, fd, path, &o, e);
 }
 
 static int judge_device(struct plan_step *ps, const struct plan_input *in, struct err *e)
@@ -132,7 +136,7 @@ static int check_protected(const struct staged_place *place, const struct plan_i
 	return 0;
 }
 
-static int open_file(const struct plan *p, struct plan_step *ps, const struct plan_input *in,
+static int open_file(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		     struct err *e)
 {
 	const struct entry *t = ps->step.entry;
@@ -142,9 +146,7 @@ static int open_file(const struct plan *p, struct plan_step *ps, const struct pl
 	if (!t->path || t->path[0] != '/')
 		return err_set(e, E_DESC_MISSING, EINVAL, "the entry needs an absolute path");
 	if (t->device || t->slot || t->filesystem)
-		return err_set(e, E_NOT_BUILT, ENOTSUP,
-			       "a file on a device that must be mounted "
-			       "first (device, slot, filesystem) is not possible yet");
+		return plan_mount_place(p, ps, in, e);
 	/* the number of the transaction is put in when the journal has given one */
 	rc = staged_open(&ps->step.file, t->path, "0000000000000000", (unsigned)(ps - p->steps),
 			 create && strcmp(create, "true") == 0, e);
@@ -245,9 +247,13 @@ static int by_name(const void *x, const void *y)
 {
 	const struct staged_place *a = &(*(struct plan_step *const *)x)->step.file->place;
 	const struct staged_place *b = &(*(struct plan_step *const *)y)->step.file->place;
+	const struct mount *m = (*(struct plan_step *const *)x)->mount;
+	const struct mount *n = (*(struct plan_step *const *)y)->mount;
 	int c = strcmp(a->name, b->name);
 
-	return c ? c : strcmp(a->folder, b->folder);
+	if (c == 0)
+		c = strcmp(a->folder, b->folder);
+	return c ? c : (uintptr_t)m < (uintptr_t)n ? -1 : m != n;
 }
 
 static int files_overlap(struct plan *p, struct plan_step **files, struct err *e)
@@ -277,5 +283,7 @@ int plan_place_overlaps(struct plan *p, struct err *e)
 	if (!spots || !files)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the plan");
 	rc = devices_overlap(p, spots, e);
+	if (rc == 0)
+		rc = plan_mount_overlaps(p, e);
 	return rc < 0 ? rc : files_overlap(p, files, e);
 }

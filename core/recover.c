@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "core/activate.h"
-#include "core/install.h"
 #include "core/installed.h"
 #include "core/status.h"
-#include "corelib/staged.h"
+#include "corelib/mounts.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
@@ -39,26 +38,6 @@ static int was_committed(const struct recovery *r, const char *txn, bool *yes, s
 
 /* ---- files ---- */
 
-static int settle_file(const struct journal_record *rec, bool keep, struct err *e)
-{
-	struct staged_place place;
-	struct staged *s = NULL;
-	int rc = install_place_parse(&place, rec->payload);
-
-	if (rc < 0)
-		return err_set(e, E_JOURNAL, EBADMSG, "a record of a staged file cannot be read");
-	text_copy(place.txn, sizeof(place.txn), rec->txn);
-	rc = staged_find(&s, &place, e);
-	if (rc <= 0)
-		return rc;
-	if (!keep)
-		rc = staged_revert(s, e);
-	if (rc >= 0)
-		rc = staged_drop(s, e);
-	staged_close(s);
-	return rc < 0 ? err_at(e, rc, "%s/%s", place.folder, place.name) : 0;
-}
-
 static size_t count_records(const struct journal *j)
 {
 	size_t n = 0;
@@ -69,13 +48,13 @@ static size_t count_records(const struct journal *j)
 }
 
 /* undo in reverse, finish in order: the order matters only when two steps share a folder */
-static int settle_files(const struct recovery *r, bool keep, struct err *e)
+static int settle_files(struct recovery *r, bool keep, struct err *e)
 {
 	size_t n = count_records(r->journal);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct journal_record *rec = journal_at(r->journal, keep ? i : n - 1 - i);
-		int rc = rec->type == JOURNAL_FILE ? settle_file(rec, keep, e) : 0;
+		int rc = rec->type == JOURNAL_FILE ? recover_file(r, rec, keep, e) : 0;
 
 		if (rc < 0)
 			return rc;
@@ -107,8 +86,9 @@ static int finish(struct recovery *r, struct err *e)
 	r->did = RECOVERED_FINISHED;
 	text_print(r->text, sizeof(r->text),
 		   "the installation of release %s was interrupted after its "
-		   "switch: finished, the new system is active",
-		   r->version);
+		   "switch: finished, the new system is active%s%s",
+		   r->version, r->left[0] ? "; an old file stays, in a folder .swinstall-*, on " : "",
+		   r->left);
 	return 0;
 }
 
@@ -209,6 +189,14 @@ static int only_marker(struct recovery *r, struct err *e)
 	return rc;
 }
 
+/* mounts of a killed process, in either of the folders that they are made in */
+static int sweep(const struct recovery *r, struct err *e)
+{
+	int rc = mounts_sweep(r->cfg->run_dir, e);
+
+	return rc < 0 ? rc : mounts_sweep(r->cfg->state_dir, e);
+}
+
 int recover_run(struct recovery *r, struct err *e)
 {
 	struct err cause = {0};
@@ -216,11 +204,13 @@ int recover_run(struct recovery *r, struct err *e)
 
 	status_tidy(r->cfg->state_dir);
 	r->did = RECOVERED_NOTHING;
+	r->left[0] = '\0';
 	text_copy(r->version, sizeof(r->version), "?");
 	text_copy(r->text, sizeof(r->text), "nothing to do");
-	if (r->journal && journal_at(r->journal, 0))
+	rc = sweep(r, &cause);
+	if (rc == 0 && r->journal && journal_at(r->journal, 0))
 		rc = settle(r, &cause);
-	else
+	else if (rc == 0)
 		return only_marker(r, e);
 	if (rc < 0)
 		return err_set(e, E_RECOVER, -rc, "%s: %s", err_info(cause.code)->title, cause.why);

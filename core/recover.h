@@ -16,11 +16,15 @@ struct recovery {
 	enum recovered did;
 	char version[128]; /* of the release that was interrupted */
 	char text[512];	   /* what was done, for people */
+	char left[128];	   /* a device whose old files could not be removed; empty = none */
 };
 /*
  * Under the install lock. 0; E_RECOVER: an interrupted install could not be settled, the journal stays for the next try;
  * or the error of an environment that cannot be read or written, where nothing was interrupted.
  */
 int recover_run(struct recovery *r, struct err *e);
+
+/* one staged file: its old content goes ('keep'), or comes back; in core/recover_file.c */
+int recover_file(struct recovery *r, const struct journal_record *rec, bool keep, struct err *e);
 
 #endif

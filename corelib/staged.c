@@ -1,6 +1,8 @@
 /* Files that become live in one move; the names in the staging folder tell the state. */
 #include "corelib/staged.h"
 
+#include "corelib/staged_private.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -35,8 +37,10 @@ static void stage_name(const struct staged *s, char out[64])
 static int at(const struct staged *s, struct err *e, int rc)
 {
 	const char *slash = s->place.folder[1] ? "/" : "";
+	const char *on = s->place.device[0] ? " on " : "";
 
-	return err_at(e, rc, "%s%s%s", s->place.folder, slash, s->place.name);
+	return err_at(e, rc, "%s%s%s%s%s", s->place.folder, slash, s->place.name, on,
+		      s->place.device);
 }
 
 static int failed(const struct staged *s, struct err *e, int rc, const char *what)
@@ -96,29 +100,15 @@ static int check_txn(const char *txn, struct err *e)
 	return 0;
 }
 
-static int open_dir(int dir, const char *name)
-{
-	return sys_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-}
-
-/* the folder itself may be reached through links: they were judged by sys_path_is_safe */
 static int open_folder(struct staged *s, struct err *e)
 {
-	struct stat st;
-	int fd;
+	int fd = staged_folder_open(&s->place, s->root_fd, e);
 
-	if (!sys_path_is_safe(s->place.folder) && stat(s->place.folder, &st) < 0)
-		return -errno;
-	if (!sys_path_is_safe(s->place.folder))
-		return at(s, e,
-			  err_set(e, E_TARGET, EPERM,
-				  "others than root may change what '%s' leads to",
-				  s->place.folder));
-	fd = sys_openat(AT_FDCWD, s->place.folder, O_RDONLY | O_DIRECTORY, 0);
-	if (fd < 0)
-		return fd;
-	s->folder_fd = fd;
-	return 0;
+	if (fd >= 0)
+		s->folder_fd = fd;
+	if (fd < 0 && err_is_set(e))
+		at(s, e, fd);
+	return fd < 0 ? fd : 0;
 }
 
 static int check_target(struct staged *s, struct err *e)
@@ -149,7 +139,7 @@ static int open_stage(struct staged *s, struct err *e)
 	int fd;
 
 	stage_name(s, name);
-	fd = open_dir(s->folder_fd, name);
+	fd = staged_open_dir(s->folder_fd, name);
 	if (fd == -ENOENT)
 		return fd;
 	if (fd < 0)
@@ -165,7 +155,7 @@ static int staged_new(struct staged **s, struct err *e)
 	*s = calloc(1, sizeof(**s));
 	if (!*s)
 		return err_set(e, E_MEMORY, ENOMEM, "a staged file");
-	(*s)->folder_fd = (*s)->stage_fd = -1;
+	(*s)->folder_fd = (*s)->stage_fd = (*s)->root_fd = -1;
 	return 0;
 }
 
@@ -185,26 +175,41 @@ static int look(struct staged *s, bool create, struct err *e)
 	return rc;
 }
 
-int staged_open(struct staged **out, const char *path, const char *txn, unsigned index, bool create,
-		struct err *e)
+int staged_name(struct staged **out, const char *path, unsigned index, bool create, struct err *e)
 {
-	struct staged *s;
 	int rc = staged_new(out, e);
 
 	if (rc < 0)
 		return rc;
-	s = *out;
-	s->place.index = index;
-	rc = check_txn(txn, e);
-	if (rc == 0)
-		rc = text_copy(s->place.txn, sizeof(s->place.txn), txn);
-	if (rc == 0)
-		rc = err_at(e, split(&s->place, path, e), "%s", path);
-	if (rc == 0)
-		rc = look(s, create, e);
+	(*out)->place.index = index;
+	(*out)->create = create;
+	rc = err_at(e, split(&(*out)->place, path, e), "%s", path);
 	if (rc < 0)
-		*out = staged_close(s);
+		*out = staged_close(*out);
 	return rc;
+}
+
+int staged_open(struct staged **out, const char *path, const char *txn, unsigned index, bool create,
+		struct err *e)
+{
+	int rc = check_txn(txn, e);
+
+	*out = NULL;
+	if (rc == 0)
+		rc = staged_name(out, path, index, create, e);
+	if (rc < 0)
+		return rc;
+	text_copy((*out)->place.txn, sizeof((*out)->place.txn), txn);
+	rc = look(*out, create, e);
+	if (rc < 0)
+		*out = staged_close(*out);
+	return rc;
+}
+
+int staged_bind(struct staged *s, int root, struct err *e)
+{
+	s->root_fd = root;
+	return s->folder_fd < 0 ? look(s, s->create, e) : 0;
 }
 
 struct staged *staged_close(struct staged *s)
@@ -253,13 +258,14 @@ static int find_again(struct staged *s, struct err *e)
 	return rc;
 }
 
-int staged_find(struct staged **out, const struct staged_place *p, struct err *e)
+int staged_find(struct staged **out, const struct staged_place *p, int root, struct err *e)
 {
 	int rc = staged_new(out, e);
 
 	if (rc < 0)
 		return rc;
 	(*out)->place = *p;
+	(*out)->root_fd = root;
 	rc = check_txn(p->txn, e);
 	if (rc == 0)
 		rc = find_again(*out, e);
@@ -271,48 +277,6 @@ int staged_find(struct staged **out, const struct staged_place *p, struct err *e
 
 /* ---- the content ---- */
 
-/* make 'path', whose parent is there; durable when done */
-static int make_one(char *path)
-{
-	char *slash = strrchr(path, '/');
-	AUTO_CLOSE int parent = -1, dir = -1;
-	int rc;
-
-	*slash = '\0';
-	rc = sys_path_is_safe(*path ? path : "/") ? 0 : -EPERM;
-	if (rc == 0)
-		rc = parent = sys_openat(AT_FDCWD, *path ? path : "/", O_RDONLY | O_DIRECTORY, 0);
-	*slash = '/';
-	if (rc >= 0)
-		rc = sys_mkdirat(parent, slash + 1, 0755);
-	if (rc < 0)
-		return rc == -EEXIST ? 0 : rc;
-	dir = open_dir(parent, slash + 1);
-	if (dir < 0)
-		return dir;
-	return fchmod(dir, 0755) < 0 ? -errno
-				     : sys_fsync(parent); /* the umask took something away */
-}
-
-/* the missing parts of the folder, from the root on */
-static int make_folder(struct staged *s, struct err *e)
-{
-	char path[sizeof(s->place.folder)];
-	struct stat st;
-	size_t n = 0;
-	int rc = 0;
-
-	while (s->place.folder[n] && rc == 0) {
-		n += strspn(s->place.folder + n, "/");
-		n += strcspn(s->place.folder + n, "/");
-		memcpy(path, s->place.folder, n);
-		path[n] = '\0';
-		if (stat(path, &st) < 0)
-			rc = errno == ENOENT ? make_one(path) : -errno;
-	}
-	return rc < 0 ? failed(s, e, rc, "the folder cannot be made") : 0;
-}
-
 static int make_stage(struct staged *s, struct err *e)
 {
 	char name[64];
@@ -320,8 +284,12 @@ static int make_stage(struct staged *s, struct err *e)
 
 	if (s->stage_fd >= 0)
 		return 0;
-	if (s->folder_fd < 0 && s->create && make_folder(s, e) < 0)
-		return -e->sys;
+	if (s->folder_fd < 0 && s->create) {
+		rc = staged_folder_make(&s->place, s->root_fd, e);
+		if (rc < 0)
+			return err_is_set(e) ? at(s, e, rc)
+					     : failed(s, e, rc, "the folder cannot be made");
+	}
 	if (s->folder_fd < 0) {
 		rc = open_folder(s, e);
 		if (rc < 0)
@@ -412,6 +380,16 @@ int staged_create(struct staged *s, unsigned mode, struct err *e)
 	rc = fd;
 	fd = -1;
 	return rc;
+}
+
+int staged_look_kept(struct staged *s, struct err *e)
+{
+	int rc = s->folder_fd >= 0 ? 0 : staged_folder_kept(&s->place, s->root_fd);
+
+	if (rc < 0)
+		return failed(s, e, rc, "the folder cannot be examined");
+	s->place.kept = (unsigned)rc;
+	return 0;
 }
 
 /* ---- the four verbs ---- */

@@ -26,6 +26,9 @@ struct staged_place {
 	char name[256];	   /* of the target in it */
 	char txn[24];	   /* 16 hex digits */
 	unsigned index;	   /* of the step: several targets may share a folder */
+	/* empty, or what has to be mounted: folder begins at the root of that file system */
+	char device[512], filesystem[64];
+	unsigned kept; /* so many bytes of folder were there before; 0 = all of it */
 };
 
 struct staged {
@@ -35,14 +38,22 @@ struct staged {
 	bool existed;		 /* a target was there when we looked */
 	bool create;		 /* missing parts of the folder are made by staged_create() */
 	bool published;
+	int root_fd; /* lent; -1 = the root of the system */
 };
 
 /* writes nothing. The folder must exist unless create: then staged_create() makes its missing parts
  */
 int staged_open(struct staged **s, const char *path, const char *txn, unsigned index, bool create,
 		struct err *e);
-/* the same place again after a restart; 1, or 0 when nothing of it is left */
-int staged_find(struct staged **s, const struct staged_place *p, struct err *e);
+/*
+ * On a file system that is not mounted yet: only the path is looked at; staged_bind() gives its root,
+ * which is lent, and looks at the target. Nothing outside that root is reached: no part of the
+ * path may be a link.
+ */
+int staged_name(struct staged **s, const char *path, unsigned index, bool create, struct err *e);
+int staged_bind(struct staged *s, int root, struct err *e);
+/* the same place again after a restart; 1, or 0 when nothing of it is left; root as above or -1 */
+int staged_find(struct staged **s, const struct staged_place *p, int root, struct err *e);
 struct staged *staged_close(struct staged *s);
 
 /* a new file for the content, open for reading and writing, to be written and flushed by the
@@ -52,5 +63,10 @@ int staged_sync(struct staged *s, struct err *e);    /* content and folders are 
 int staged_publish(struct staged *s, struct err *e); /* one rename, fsync the folders */
 int staged_revert(struct staged *s, struct err *e);  /* the old one back, or the new one away */
 int staged_drop(struct staged *s, struct err *e);    /* remove old content and the staging folder */
+
+/* how much of the folder is there; goes into place.kept, to be written down before staged_create() */
+int staged_look_kept(struct staged *s, struct err *e);
+/* after revert and drop: the parts of the folder that were made go away while they are empty */
+int staged_unmake(const struct staged_place *p, int root, struct err *e);
 
 #endif

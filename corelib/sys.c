@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -144,6 +145,16 @@ int sys_fallocate(int fd, int mode, uint64_t off, uint64_t len)
 	if (off > INT64_MAX || len > INT64_MAX - off)
 		return -EFBIG;
 	return result(RETRY(fallocate(fd, mode, (off_t)off, (off_t)len)));
+}
+
+int sys_mount(const char *source, const char *point, const char *type, unsigned long flags)
+{
+	return result(mount(source, point, type, flags, NULL));
+}
+
+int sys_umount(const char *point, int flags)
+{
+	return result(umount2(point, flags));
 }
 
 int sys_close(int *fd)

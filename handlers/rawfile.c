@@ -14,7 +14,7 @@ static const struct attr props[] = {
 	{.name = "create-destination",
 	 .type = ATTR_BOOL,
 	 .dflt = "false",
-	 .help = "make the missing parts of the folder"},
+	 .help = "make the missing parts of the folder; an undo removes them when they are empty"},
 	{.name = "atomic-install",
 	 .type = ATTR_BOOL,
 	 .dflt = "true",
@@ -87,8 +87,8 @@ static void rawfile_discard(struct step *st)
 	struct err own;
 
 	err_clear(&own);
-	if (staged_revert(st->file, &own) == 0)
-		staged_drop(st->file, &own);
+	if (staged_revert(st->file, &own) == 0 && staged_drop(st->file, &own) == 0)
+		staged_unmake(&st->file->place, st->file->root_fd, &own);
 }
 
 const struct handler handler_rawfile = {

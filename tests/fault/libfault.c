@@ -31,7 +31,7 @@
 #define CALLS(X)                                                                                                       \
 	X(open) X(read) X(pread) X(write) X(pwrite) X(fsync) X(fdatasync) X(syncfs) X(rename) X(link) X(unlink) X(mkdir) \
 	X(ftruncate) X(fallocate) X(mmap) X(fork) X(pipe) X(memfd) X(ioctl) X(flock) X(stat) X(poll) X(close) X(malloc) \
-	X(thread) X(random)
+	X(thread) X(random) X(mount) X(umount)
 
 enum call {
 #define X(n) C_##n,
@@ -203,6 +203,9 @@ WRAP(int, fstatat, (int fd, const char *p, struct stat *s, int g), stat, (fd, p,
 WRAP(int, fstatat64, (int fd, const char *p, struct stat64 *s, int g), stat, (fd, p, s, g),
      (int, const char *, struct stat64 *, int), -1)
 WRAP(int, poll, (struct pollfd *p, nfds_t n, int t), poll, (p, n, t), (struct pollfd *, nfds_t, int), -1)
+WRAP(int, mount, (const char *s, const char *p, const char *t, unsigned long f, const void *d), mount, (s, p, t, f, d),
+     (const char *, const char *, const char *, unsigned long, const void *), -1)
+WRAP(int, umount2, (const char *p, int f), umount, (p, f), (const char *, int), -1)
 WRAP(int, close, (int fd), close, (fd), (int), (syscall(SYS_close, fd), -1))
 WRAP(ssize_t, getrandom, (void *b, size_t n, unsigned g), random, (b, n, g), (void *, size_t, unsigned), -1)
 WRAP(int, pthread_create, (void *t, const void *a, void *(*f)(void *), void *x), thread, (t, a, f, x),

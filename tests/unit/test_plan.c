@@ -335,6 +335,17 @@ static void t17_files_of_the_installer_are_protected(void **state)
 	"images = ( { filename = \"image\"; sha256 = \"%H\"; " a " }, { filename = \"image\"; "    \
 	"sha256 = \"%H\"; " c " } );"
 
+static void a_file_on_a_device_says_its_file_system_and_is_mounted_from_a_device(void **state)
+{
+#define RAWFILE(more) FILE_("type = \"rawfile\"; path = \"/x\"; " more)
+	refused(*state, RAWFILE("device = \"%S\";"), E_DESC_MISSING, "filesystem");
+	refused(*state, RAWFILE("filesystem = \"ext4\";"), E_DESC_MISSING, "device");
+	refused(*state, RAWFILE("slot = \"rootfs\"; filesystem = \"ext4\";"), E_MOUNT,
+		"block device");
+	refused(*state, FILE_("type = \"rawfile\"; path = \"/../x\"; slot = \"rootfs\"; "
+			      "filesystem = \"ext4\";"), E_FILE, "'..'");
+}
+
 static void two_entries_on_the_same_bytes_are_refused(void **state)
 {
 	struct bench *b = *state;
@@ -505,6 +516,7 @@ int main(void)
 		T(t39_an_image_larger_than_its_target_is_refused),
 		T(t40_targets_must_be_devices_or_existing_files),
 		T(t17_files_of_the_installer_are_protected),
+		T(a_file_on_a_device_says_its_file_system_and_is_mounted_from_a_device),
 		T(two_entries_on_the_same_bytes_are_refused),
 		T(a_link_to_the_same_target_is_the_same_target),
 		T(two_entries_for_the_same_file_are_refused),

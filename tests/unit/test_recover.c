@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,13 +99,14 @@ static const char *var(struct bench *b, const char *name)
 /* how far the install came before the cut */
 enum came { NOTED, STAGED, PUBLISHED };
 
-static void stage(struct bench *b, unsigned i, enum came how)
+static void stage_file(struct bench *b, unsigned i, bool create, enum came how)
 {
 	struct staged *s = NULL;
-	char text[1536];
+	char text[PLACE_TEXT];
 	int fd;
 
-	assert_int_equal(staged_open(&s, b->file[i], b->txn, i, false, &b->e), 0);
+	assert_int_equal(staged_open(&s, b->file[i], b->txn, i, create, &b->e), 0);
+	assert_int_equal(staged_look_kept(s, &b->e), 0);
 	assert_int_equal(install_place_text(&s->place, text, sizeof(text)), 0);
 	assert_int_equal(journal_add(b->r.journal, JOURNAL_FILE, text, &b->e), 0);
 	if (how >= STAGED) {
@@ -117,6 +119,16 @@ static void stage(struct bench *b, unsigned i, enum came how)
 	if (how >= PUBLISHED)
 		assert_int_equal(staged_publish(s, &b->e), 0);
 	staged_close(s);
+}
+
+static void stage(struct bench *b, unsigned i, enum came how)
+{
+	stage_file(b, i, false, how);
+}
+
+static void stage_made(struct bench *b, enum came how)
+{
+	stage_file(b, 1, true, how);
 }
 
 static void begin(struct bench *b)
@@ -263,7 +275,7 @@ static void recovery_that_was_cut_itself_goes_on(void **state)
 	rec = journal_at(b->r.journal, 2);
 	assert_int_equal(install_place_parse(&place, rec->payload), 0);
 	text_copy(place.txn, sizeof(place.txn), b->txn);
-	assert_int_equal(staged_find(&s, &place, &b->e), 1);
+	assert_int_equal(staged_find(&s, &place, -1, &b->e), 1);
 	assert_int_equal(staged_revert(s, &b->e), 0);
 	assert_int_equal(staged_drop(s, &b->e), 0);
 	staged_close(s);
@@ -352,6 +364,67 @@ static void places_survive_being_written_down(void **state)
 	assert_true(install_place_text(&in, text, sizeof(text)) < 0);
 }
 
+static void places_of_before_mounts_are_read_and_half_ones_are_not(void **state)
+{
+	static const char *const bad[] = { "", "1", "1\nname", "x\nname\n/folder", "1\nname\n/folder\n",
+					   "1\nname\n/folder\n7", "1\nname\n/folder\n7\n/dev/x",
+					   "1\nname\n/folder\nx\n/dev/x\next4",
+					   "1\nname\n/folder\n7\n/dev/x\next4\nmore" };
+	struct staged_place in = { .index = 3, .kept = 2 }, out;
+	char text[PLACE_TEXT];
+
+	(void)state;
+	assert_int_equal(install_place_parse(&out, "7\nname\n/folder"), 0);
+	assert_int_equal(out.index, 7);
+	assert_string_equal(out.folder, "/folder");
+	assert_string_equal(out.device, "");
+	assert_int_equal(out.kept, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(install_place_parse(&out, bad[i]), -EINVAL);
+	strcpy(in.folder, "/f");
+	strcpy(in.name, "n");
+	strcpy(in.device, "/dev/x");
+	strcpy(in.filesystem, "ext4");
+	assert_int_equal(install_place_text(&in, text, sizeof(text)), 0);
+	assert_int_equal(install_place_parse(&out, text), 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+	in.device[4] = '\n';
+	assert_true(install_place_text(&in, text, sizeof(text)) < 0);
+}
+
+/* 'how': killed before anything was made, with the folders made, or with the file published */
+static void made_folders_go(struct bench *b, enum came how)
+{
+	char path[128];
+
+	snprintf(b->file[1], sizeof(b->file[1]), "%s/app/x/y/two", b->dir);
+	begin(b);
+	stage_made(b, how);
+	recovers(b, RECOVERED_UNDONE);
+	snprintf(path, sizeof(path), "%s/app/x", b->dir);
+	assert_int_not_equal(access(path, F_OK), 0);
+	snprintf(path, sizeof(path), "%s/app", b->dir);
+	assert_int_equal(access(path, F_OK), 0);
+}
+
+static void folders_made_by_an_undone_install_go_away(void **state)
+{
+	for (enum came how = NOTED; how <= PUBLISHED; how++)
+		made_folders_go(*state, how);
+}
+
+static void a_device_that_is_gone_keeps_the_journal(void **state)
+{
+	struct bench *b = *state;
+
+	begin(b);
+	journal_add(b->r.journal, JOURNAL_FILE, "0\none\n/\n0\n/dev/no-such-device\next4", &b->e);
+	assert_true(recover_run(&b->r, &b->e) < 0);
+	assert_int_equal(b->e.code, E_RECOVER);
+	assert_non_null(strstr(b->e.why, "no-such-device"));
+	assert_non_null(journal_at(b->r.journal, 0));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -369,6 +442,9 @@ int main(void)
 		T(t114_the_status_says_interrupted),
 		T(a_damaged_record_of_a_place_is_not_guessed),
 		T(places_survive_being_written_down),
+		T(places_of_before_mounts_are_read_and_half_ones_are_not),
+		T(folders_made_by_an_undone_install_go_away),
+		T(a_device_that_is_gone_keeps_the_journal),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

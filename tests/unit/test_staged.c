@@ -611,7 +611,7 @@ static int recover(const struct staged_place *place, bool finish)
 {
 	struct err e = {0};
 	struct staged *s;
-	int rc = staged_find(&s, place, &e);
+	int rc = staged_find(&s, place, -1, &e);
 
 	if (rc <= 0)
 		return rc;
@@ -821,13 +821,13 @@ static void staged_find_of_nothing_is_nothing(void **state)
 	struct staged *s;
 
 	(void)state;
-	assert_int_equal(staged_find(&s, &p, &e), 0);
+	assert_int_equal(staged_find(&s, &p, -1, &e), 0);
 	assert_null(s);
 	snprintf(p.folder, sizeof(p.folder), "%s/not-there", dir);
-	assert_int_equal(staged_find(&s, &p, &e), 0);
+	assert_int_equal(staged_find(&s, &p, -1, &e), 0);
 	assert_false(err_is_set(&e));
 	snprintf(p.txn, sizeof(p.txn), "../..");
-	assert_true(staged_find(&s, &p, &e) < 0);
+	assert_true(staged_find(&s, &p, -1, &e) < 0);
 	assert_int_equal(e.code, E_INTERNAL);
 }
 
