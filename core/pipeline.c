@@ -21,7 +21,9 @@ unsigned pipeline_threads(const struct settings *cfg)
 
 static int ahead(struct stream **s, const struct feed *f, struct err *e)
 {
-	return f->threads < 2 ? 0 : stage_ahead_open(s, AHEAD_DEPTH, STREAM_BLOCK, e);
+	const size_t block = sys_is_small() ? STREAM_BLOCK_SMALL : STREAM_BLOCK;
+
+	return f->threads < 2 ? 0 : stage_ahead_open(s, AHEAD_DEPTH, block, e);
 }
 
 /* the stage that knows whether these are the signed bytes */
@@ -49,35 +51,45 @@ static int stack_decompress(struct stream **s, const struct plan_step *ps, const
 	return stage_decompress_open(s, c, f->cfg->mem_max, e);
 }
 
-static int stack_transforms(struct stream **s, const struct plan_step *ps, const struct feed *f,
-			    struct err *e)
+static int stack_decrypt(struct stream **s, const struct plan_step *ps, struct err *e)
 {
-	int rc = 0;
-
-	if (ps->key)
-		rc = stage_decrypt_open(s, ps->key, e);
-	if (rc == 0)
-		rc = stack_decompress(s, ps, f, e);
-	if (rc == 0 && ps->room != UINT64_MAX)
-		rc = stage_cap_open(s, ps->room, e);
-	return rc;
+	return ps->key ? stage_decrypt_open(s, ps->key, e) : 0;
 }
 
+/* does it run in threads or a process of its own, so that one more only costs memory and a copy? */
+static bool overlaps_itself(const struct plan_step *ps, const struct feed *f)
+{
+	bool blocks = ps->blocks.digests && !f->notes;
+	bool child = ps->step.entry->compressed != CODEC_NONE && !blocks && !f->notes && !ps->key;
+
+	return blocks || child;
+}
+
+/*
+ * Three works want a core each: reading and hashing, decompressing, writing. Decrypting is so cheap that
+ * it stays with writing, while the block is warm.
+ */
 static int stack(struct stream **s, const struct plan_step *ps, const struct feed *f, struct err *e)
 {
-	bool transforms = ps->key || ps->step.entry->compressed != CODEC_NONE;
 	int rc = 0;
 
 	if (f->meter)
 		rc = stage_count_open(s, f->meter, e);
 	if (rc == 0)
 		rc = stack_proof(s, ps, f, e);
-	if (rc == 0)
+	if (rc == 0 && !overlaps_itself(ps, f))
 		rc = ahead(s, f, e);
 	if (rc == 0)
-		rc = stack_transforms(s, ps, f, e);
-	if (rc == 0 && transforms)
-		rc = ahead(s, f, e);
+		rc = stack_decrypt(s, ps, e);
+	if (rc == 0 && ps->step.entry->compressed != CODEC_NONE) {
+		bool here = (*s)->proof != PROOF_NONE;
+
+		rc = stack_decompress(s, ps, f, e);
+		if (rc == 0 && here)
+			rc = ahead(s, f, e);
+	}
+	if (rc == 0 && ps->room != UINT64_MAX)
+		rc = stage_cap_open(s, ps->room, e);
 	return rc;
 }
 

@@ -2,12 +2,13 @@
  * How the bytes of one step travel: stages over a payload, pulled to their proven end by the
  * handler.
  *
- *   payload -> count -> verify | blocks | proven -> decrypt -> decompress -> cap -> [ahead] ->
- * handler
+ *   payload -> count -> verify | blocks | proven -> [ahead] -> decrypt -> decompress -> [ahead]
+ *           -> cap -> handler
  *
  * What arrives is decompressed in this process only when each byte is proven before it is lent;
  * otherwise in the child without rights. Where the cores allow, reading and hashing, decompressing
- * and writing run beside each other. Both functions take 'raw' and close it.
+ * and writing run beside each other; no thread is put where a stage has its own. Both functions
+ * take 'raw' and close it.
  */
 #ifndef CORE_PIPELINE_H
 #define CORE_PIPELINE_H

@@ -209,7 +209,8 @@ struct proven {
 	struct stream s;
 	const struct notes *notes;
 	EVP_CIPHER_CTX *mac;
-	uint8_t *block;
+	uint8_t *block; /* holds 'held' bytes, 'lent' of them are taken */
+	size_t held, lent;
 	uint64_t done;
 };
 
@@ -228,10 +229,10 @@ static int proven_end(const struct proven *p, struct err *e)
 	return r > 0 ? changed_at(p, e) : (int)r;
 }
 
-static int fill_proven(struct proven *p, size_t n, struct err *e)
+static int fill_proven(struct proven *p, uint8_t *buf, size_t n, struct err *e)
 {
 	for (size_t done = 0; done < n;) {
-		ssize_t r = stream_read(p->s.up, p->block + done, n - done, e);
+		ssize_t r = stream_read(p->s.up, buf + done, n - done, e);
 
 		if (r < 0)
 			return (int)r;
@@ -242,14 +243,14 @@ static int fill_proven(struct proven *p, size_t n, struct err *e)
 	return 0;
 }
 
-static int compare_note(const struct proven *p, size_t n, struct err *e)
+static int compare_note(const struct proven *p, const uint8_t *buf, size_t n, struct err *e)
 {
 	uint64_t block = p->done / NOTE_BLOCK;
 	uint8_t tag[TAG_LEN];
 	int rc = mac_start(p->mac, block, e);
 
 	if (rc == 0)
-		rc = mac_add(p->mac, p->block, n, e);
+		rc = mac_add(p->mac, buf, n, e);
 	if (rc == 0)
 		rc = mac_end(p->mac, tag, e);
 	if (rc == 0 && CRYPTO_memcmp(tag, p->notes->tags[block], TAG_LEN) != 0)
@@ -257,23 +258,59 @@ static int compare_note(const struct proven *p, size_t n, struct err *e)
 	return rc;
 }
 
+/* the next block into buf, or nothing at the end */
+static ssize_t proven_block(struct proven *p, uint8_t *buf, size_t n, struct err *e)
+{
+	int rc = n == 0 ? proven_end(p, e) : fill_proven(p, buf, n, e);
+
+	if (rc == 0 && n > 0)
+		rc = compare_note(p, buf, n, e);
+	if (rc < 0)
+		return rc;
+	p->done += n;
+	return (ssize_t)n;
+}
+
+static size_t proven_len(const struct proven *p)
+{
+	uint64_t left = p->notes->size - p->done;
+
+	return left < NOTE_BLOCK ? (size_t)left : NOTE_BLOCK;
+}
+
 static ssize_t proven_next(struct stream *s, const uint8_t **buf, struct err *e)
 {
 	struct proven *p = (struct proven *)s;
-	uint64_t left = p->notes->size - p->done;
-	size_t n = left < NOTE_BLOCK ? (size_t)left : NOTE_BLOCK;
-	int rc;
+	size_t n = proven_len(p);
 
-	if (n == 0)
-		return proven_end(p, e);
-	rc = fill_proven(p, n, e);
-	if (rc == 0)
-		rc = compare_note(p, n, e);
-	if (rc < 0)
-		return rc;
+	*buf = p->block + p->lent;
+	if (p->lent < p->held) {
+		n = p->held - p->lent;
+		p->lent = p->held;
+		return (ssize_t)n;
+	}
 	*buf = p->block;
-	p->done += n;
-	return (ssize_t)n;
+	p->lent = p->held = n;
+	return proven_block(p, p->block, n, e);
+}
+
+/* whole blocks go straight into the caller's memory */
+static ssize_t proven_read(struct stream *s, uint8_t *buf, size_t n, struct err *e)
+{
+	struct proven *p = (struct proven *)s;
+	const uint8_t *from = NULL;
+	ssize_t r;
+
+	if (p->lent == p->held && n >= proven_len(p))
+		return proven_block(p, buf, proven_len(p), e);
+	r = proven_next(s, &from, e);
+	if (r > 0 && (size_t)r > n) {
+		p->lent -= (size_t)r - n;
+		r = (ssize_t)n;
+	}
+	if (r > 0)
+		memcpy(buf, from, (size_t)r);
+	return r;
 }
 
 static void proven_close(struct stream *s)
@@ -288,6 +325,7 @@ static void proven_close(struct stream *s)
 static const struct stream_ops proven_ops = {
 	.name = "proven",
 	.next = proven_next,
+	.read = proven_read,
 	.close = proven_close,
 };
 

@@ -298,9 +298,9 @@ static pid_t start_child(const struct process_stage_options *o, const struct rin
 static int process_init(struct process_stage *p, const struct process_stage_options *o,
 			struct err *e)
 {
-	const bool small = o->mem_max < SMALL_MEMORY;
+	const bool small = o->mem_max < SMALL_MEMORY || sys_is_small();
 	const struct ring_shape shape = {.in = small ? 64 * 1024 : 256 * 1024,
-					 .out = small ? 256 * 1024 : STREAM_BLOCK};
+					 .out = small ? STREAM_BLOCK_SMALL : STREAM_BLOCK};
 	AUTO_CLOSE int memory = -1;
 	int ends[2];
 

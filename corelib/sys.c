@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -192,6 +193,13 @@ int sys_random(void *buf, size_t n)
 		done += (size_t)r;
 	}
 	return 0;
+}
+
+bool sys_is_small(void)
+{
+	struct sysinfo i;
+
+	return sysinfo(&i) == 0 && (uint64_t)i.totalram * i.mem_unit < 128u << 20;
 }
 
 void sys_set_root(const char *root)

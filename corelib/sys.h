@@ -55,6 +55,9 @@ int64_t sys_now_real(void);
 
 int sys_random(void *buf, size_t n);
 
+/* less than 128 MiB of memory in all: buffers are chosen smaller */
+bool sys_is_small(void);
+
 /*
  * /proc, /sys, /dev and /etc as the program sees them. Tests put a folder in front;
  * the product never sets it. path is absolute; out has room for n bytes.

@@ -207,6 +207,31 @@ static void notes_of_an_empty_payload_and_of_a_full_last_block(void **state)
 	}
 }
 
+/* large reads go past the stage's own block; small ones leave a rest that the next large one takes */
+static void notes_second_pass_fills_the_callers_memory_in_any_size(void **state)
+{
+	static const size_t sizes[] = {SIZE, 100, SIZE, BLOCK, BLOCK - 1, 2, SIZE};
+	struct notes *notes = good_notes();
+	struct stream *s = NULL;
+	struct err e;
+	size_t at = 0;
+	ssize_t r = 1;
+
+	(void)state;
+	err_clear(&e);
+	assert_int_equal(stream_mem_open(&s, data, SIZE, &e), 0);
+	assert_int_equal(stage_proven_open(&s, notes, &e), 0);
+	for (size_t i = 0; r > 0; i++) {
+		r = stream_read(s, got + at, sizes[i % 7] < SIZE - at ? sizes[i % 7] : SIZE - at + 10, &e);
+		assert_true(r >= 0);
+		at += (size_t)r;
+	}
+	assert_int_equal(at, SIZE);
+	assert_memory_equal(got, data, SIZE);
+	s = stream_close(s);
+	notes_free(notes);
+}
+
 static void notes_second_pass_is_proven_as_a_whole_and_aligned(void **state)
 {
 	struct notes *notes = good_notes();
@@ -303,6 +328,7 @@ int main(void)
 		cmocka_unit_test(notes_that_are_not_complete_prove_nothing),
 		cmocka_unit_test(notes_of_an_empty_payload_and_of_a_full_last_block),
 		cmocka_unit_test(notes_second_pass_is_proven_as_a_whole_and_aligned),
+		cmocka_unit_test(notes_second_pass_fills_the_callers_memory_in_any_size),
 		cmocka_unit_test(notes_error_from_above_keeps_its_code),
 		cmocka_unit_test(notes_over_a_file_that_another_changes),
 	};
