@@ -5,7 +5,7 @@ load helper
 teardown() {
 	local l
 	cd / || return 1
-	for l in mnt; do mountpoint -q "$T/$l" && umount "$T/$l"; done
+	! mountpoint -q "$T/mnt" || umount "$T/mnt"
 	if [ -e "$T/loops" ]; then
 		while read -r l; do
 			partx -d "$l" 2>/dev/null

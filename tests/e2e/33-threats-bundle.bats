@@ -14,8 +14,8 @@ refused() {
 	tidy
 }
 
-signed_release() { # signed_release [ATTRIBUTES]: slots, and the members of a bundle as files, signed
-	keys; slots; release 2.0 "sha256 = \"\"; ${1-}"
+signed_release() { # slots, and the members of a bundle as files, signed
+	keys; slots; release 2.0 'sha256 = "";'
 	sed -i "s/sha256 = \"\"/sha256 = \"$(sha rootfs.img)\"/" sw-description
 	by_hand rootfs.img
 }

@@ -13,7 +13,7 @@ old_or_new() {
 	if boots b; then slot_holds b rootfs.img; else boots a; fi
 }
 
-device_again() { rm -rf state slot-? bootenv device.cfg; slots "${1-}"; }
+device_again() { rm -rf state slot-? bootenv device.cfg; slots; }
 
 @test "an install from a file writes to target, state and environment, and nowhere else" {
 	need_strace
@@ -120,7 +120,7 @@ device_again() { rm -rf state slot-? bootenv device.cfg; slots "${1-}"; }
 	mkdir evil tmpdir; chmod 777 tmpdir
 	printf 'openssl_conf = x\n[x]\nengines = e\n[e]\nf = g\n[g]\ndynamic_path = %s/evil/e.so\ninit = 1\n' "$T" >evil/openssl.cnf
 	cat demo.swu | LD_LIBRARY_PATH=$T/evil OPENSSL_CONF=$T/evil/openssl.cnf OPENSSL_ENGINES=$T/evil OPENSSL_MODULES=$T/evil BASH_ENV=$T/evil/x ENV=$T/evil/x \
-		LUA_INIT=@$T/evil/x LUA_PATH=$T/evil/?.lua IFS=/ TMPDIR=$T/tmpdir http_proxy=http://evil https_proxy=http://evil SWUPDATE_X=1 MALLOC_CHECK_=3 GCONV_PATH=$T/evil \
+		LUA_INIT=@$T/evil/x LUA_PATH="$T/evil/?.lua" IFS=/ TMPDIR=$T/tmpdir http_proxy=http://evil https_proxy=http://evil SWUPDATE_X=1 MALLOC_CHECK_=3 GCONV_PATH=$T/evil \
 		LOCPATH=$T/evil strace -f -qq -v -s 400 -e trace=execve,open,openat,openat2 -o trace "$BIN/swinstall" -f device.cfg -i -
 	slot_holds b rootfs.img
 	grep 'swinstall-unpack' trace | grep execve >child
