@@ -90,7 +90,11 @@ static void warn_state(struct run *r)
 
 static int open_bundle(struct run *r, struct err *e)
 {
-	const struct stream_fd_options so = {.size = UINT64_MAX, .cancel = &r->job->cancel};
+	const struct stream_fd_options so = {
+		.size = UINT64_MAX,
+		.idle_ms = (unsigned)(r->cfg.idle_timeout * 1000),
+		.cancel = &r->job->cancel,
+	};
 	const struct bundle_options bo = {
 		.max_members = r->cfg.max_members,
 		.max_description = r->cfg.has_description_max ? r->cfg.description_max : 0,

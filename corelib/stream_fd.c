@@ -139,6 +139,14 @@ static bool is_canceled(struct source *f)
 	return flag_is_set(f->o.cancel) || atomic_load_explicit(&f->s.stop, memory_order_relaxed);
 }
 
+static int fell_silent(struct source *f, struct err *e)
+{
+	err_fix(e, "see why the sender stopped, and send again; for one that pauses longer, raise "
+		   "idle-timeout in the configuration");
+	return err_set(e, E_DEADLINE, ETIMEDOUT, "no byte came for %g s at byte %llu",
+		       f->o.idle_ms / 1000.0, place(f));
+}
+
 /* until bytes are there; the descriptor stays as it is, blocking or not, because others may share
  * it */
 static int wait_for_bytes(struct source *f, struct err *e)
@@ -155,9 +163,7 @@ static int wait_for_bytes(struct source *f, struct err *e)
 			return err_set(e, E_CANCELED, ECANCELED, "cancelled at byte %llu",
 				       place(f));
 		if (f->o.idle_ms && waited >= f->o.idle_ms)
-			return err_set(e, E_DEADLINE, ETIMEDOUT,
-				       "no byte came for %u ms at byte %llu", f->o.idle_ms,
-				       place(f));
+			return fell_silent(f, e);
 		if (f->o.idle_ms && f->o.idle_ms - waited < slice)
 			slice = (unsigned)(f->o.idle_ms - waited);
 		rc = poll(&p, 1, (int)slice);

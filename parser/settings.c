@@ -52,6 +52,7 @@ int settings_new(struct settings **out, struct err *e)
 		.mem_max = 8 << 20,
 		.max_members = 4096,
 		.lock_timeout = 60,
+		.idle_timeout = 60,
 	};
 	*out = &d->s;
 	return 0;

@@ -56,7 +56,7 @@ struct settings {
 	int direct_io;	    /* enum blkdev_direct */
 	int compare_writes; /* enum blkdev_compare */
 	int cpio_loose;
-	uint64_t mem_max, max_members, threads, lock_timeout;
+	uint64_t mem_max, max_members, threads, lock_timeout, idle_timeout;
 	struct strings targets; /* allow-list; empty = any that root controls */
 	const struct slot_setting *slots;
 	size_t slot_count;

@@ -14,6 +14,7 @@
 
 #include "core/spool.h"
 #include "corelib/digest.h"
+#include "corelib/sys.h"
 #include "tests/unit/envkit.h"
 #include "tests/unit/fake_stream.h"
 #include "tests/unit/jobkit.h"
@@ -270,6 +271,35 @@ static void variables_that_do_not_fit_are_refused_before_any_write(void **state)
 	refuses(k, E_ENV_BIG);
 }
 
+/* sends a part of the bundle, then nothing more */
+static int falls_silent(int fd, const uint8_t *bytes, size_t n)
+{
+	size_t at = n < 4000 ? n : 4000;
+
+	if (write(fd, bytes, at) != (ssize_t)at)
+		return -1;
+	return usleep(1500 * 1000);
+}
+
+static void t22_a_silent_sender_holds_the_lock_no_longer_than_idle_timeout(void **state)
+{
+	struct jobkit *k = *state;
+	uint64_t start = sys_now_ms();
+	uint32_t before;
+
+	k->cfg->idle_timeout = 1;
+	jobkit_bundle(k, SOFTWARE(ROOTFS("")), parts, 1);
+	before = jobkit_sum(k);
+	k->feeder = falls_silent;
+	assert_true(jobkit_install_pipe(k, JOB_INSTALL) < 0);
+	assert_int_equal(k->e.code, E_DEADLINE);
+	assert_non_null(strstr(k->e.fix, "idle-timeout"));
+	assert_true(sys_now_ms() - start < 2500);
+	assert_int_equal(jobkit_sum(k), before);
+	k->feeder = NULL;
+	assert_int_equal(jobkit_install_pipe(k, JOB_INSTALL), 0); /* the lock is free again */
+}
+
 static void an_update_that_has_nothing_to_do_succeeds(void **state)
 {
 	struct jobkit *k = *state;
@@ -360,6 +390,7 @@ int main(void)
 		T(a_list_of_vars_is_refused_while_planning),
 		T(boot_variables_of_the_bundle_come_with_the_switch),
 		T(variables_that_do_not_fit_are_refused_before_any_write),
+		T(t22_a_silent_sender_holds_the_lock_no_longer_than_idle_timeout),
 		T(an_update_that_has_nothing_to_do_succeeds),
 		T(the_list_of_installed_versions_is_written),
 		T(t4_without_signature_a_hash_may_be_missing_but_never_be_wrong),

@@ -102,7 +102,7 @@ static void settings_every_key_of_globals_arrives(void **state)
 		"hwrevision-file = \"/h\"; state-variable = \"st\"; allow-unsigned = \"yes\"; strict = true;\n"
 		"strict-members = \"yes\"; require-redundant-env = \"enabled\"; verify-writes = true;\n"
 		"direct-io = \"no\"; compare-writes = \"yes\"; compat-cpio = \"loose\"; mem-max = \"64M\";\n"
-		"max-members = 10; threads = 2; lock-timeout = 0; targets = [ \"/dev/a\", \"/dev/b\" ];\n"
+		"max-members = 10; threads = 2; lock-timeout = 0; idle-timeout = 7; targets = [ \"/dev/a\", \"/dev/b\" ];\n"
 		"accepted-select = \"a,b\"; };");
 	const struct settings *s = p.s;
 
@@ -151,6 +151,7 @@ static void settings_every_key_of_globals_arrives(void **state)
 	assert_int_equal(s->max_members, 10);
 	assert_int_equal(s->threads, 2);
 	assert_int_equal(s->lock_timeout, 0);
+	assert_int_equal(s->idle_timeout, 7);
 	assert_int_equal(s->targets.count, 2);
 	assert_string_equal(s->accepted_select.at[0], "a,b");
 	settings_free(p.s);
@@ -280,6 +281,8 @@ static void settings_wrong_values_name_their_line(void **state)
 	refused("globals = {\n mem-max = 1; };", "allowed is 65536", "line 2");
 	refused("globals = {\n threads = 65; };", "allowed is 0 to 64", "line 2");
 	refused("globals = {\n lock-timeout = \"1X\"; };", "is not a size", "line 2");
+	refused("globals = {\n idle-timeout = 0; };", "idle-timeout", "line 2"); /* L4: never for ever */
+	refused("globals = {\n idle-timeout = 86401; };", "idle-timeout", "line 2");
 	refused("globals = {\n targets = (1); };", "must be a text", "line 2");
 	refused("globals = {\n public-key-file = [ \"a\" ]; };", "must be a text, not a list",
 		"line 2");

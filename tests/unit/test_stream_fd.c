@@ -371,6 +371,8 @@ static void fd_pipe_that_stays_silent_is_a_deadline(void **state)
 	assert_int_equal(stream_fd_open(&s, fds[0], &o, &e), 0);
 	assert_int_equal(stream_drain(s, &e), -ETIMEDOUT);
 	assert_int_equal(e.code, E_DEADLINE);
+	assert_non_null(strstr(e.why, "for 0.13 s at byte 3"));
+	assert_non_null(strstr(e.fix, "idle-timeout"));
 	assert_int_equal(s->pos, 3);
 	assert_true(sys_now_ms() - start >= 130 && sys_now_ms() - start < 1300);
 	close(fds[0]);
