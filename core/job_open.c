@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "core/policy.h"
+#include "core/remarks.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 #include "parser/version.h"
@@ -153,11 +154,12 @@ static int refuse_lua(const struct manifest *m, struct err *e)
 
 static int read_description(struct run *r, struct err *e)
 {
+	struct remarks remarks = { .note = tell_note, .arg = r->job };
 	struct manifest_options o = {
 		.strict = r->cfg.strict,
 		.hash_required = r->trust.vouched,
-		.note = tell_note,
-		.arg = r->job,
+		.note = remarks_note,
+		.arg = &remarks,
 	};
 	struct policy p = {.note = tell_note, .arg = r->job};
 	char selection[512];
@@ -169,6 +171,7 @@ static int read_description(struct run *r, struct err *e)
 		return rc;
 	text = bundle_description(r->bundle, &n);
 	rc = manifest_parse(&r->manifest, text, n, &o, e);
+	remarks_end(&remarks);
 	if (rc < 0)
 		return err_at(e, rc, "sw-description");
 	tell_line(r->job, LOG_LEVEL_INFO, "release %s", r->manifest->version);

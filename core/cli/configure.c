@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/remarks.h"
 #include "corelib/log.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
@@ -57,6 +58,7 @@ static int place_of(const struct configure *c, const char *file, char *path, siz
 static int read_file(struct settings *s, const struct configure *c, const char *file, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
+	struct remarks remarks = {.note = note, .arg = (void *)(uintptr_t)file};
 	char path[4096];
 	size_t n;
 	int rc = place_of(c, file, path, sizeof(path), e);
@@ -74,7 +76,9 @@ static int read_file(struct settings *s, const struct configure *c, const char *
 		return rc;
 	}
 	s->file = arena_strndup(s->arena, file, strlen(file));
-	return settings_parse(s, text, n, note, (void *)(uintptr_t)file, e);
+	rc = settings_parse(s, text, n, remarks_note, &remarks, e);
+	remarks_end(&remarks);
+	return rc;
 }
 
 static int find_and_read(struct settings *s, const struct configure *c, struct err *e)

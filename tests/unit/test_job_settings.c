@@ -300,6 +300,61 @@ static void t22_a_silent_sender_holds_the_lock_no_longer_than_idle_timeout(void 
 	assert_int_equal(jobkit_install_pipe(k, JOB_INSTALL), 0); /* the lock is free again */
 }
 
+static unsigned lines(const char *text)
+{
+	unsigned n = 0;
+
+	while ((text = strchr(text, '\n')))
+		n++, text++;
+	return n;
+}
+
+static void t31_odd_keys_of_a_description_cannot_fill_the_log(void **state)
+{
+	struct jobkit *k = *state;
+	char text[16384] = SOFTWARE(ROOTFS("") "ODD"), *at = strstr(text, "ODD"), tail[16];
+
+	snprintf(tail, sizeof(tail), "%s", at + 3);
+	for (int i = 0; i < 500; i++)
+		at += sprintf(at, "odd_%d = 1;\n", i);
+	strcpy(at, tail);
+	jobkit_bundle(k, text, parts, 1);
+	installs(k);
+	assert_true(lines(k->notes) < 30);
+	assert_non_null(strstr(k->notes, "odd_19 "));
+	assert_null(strstr(k->notes, "odd_20"));
+	assert_non_null(strstr(k->notes, "and 480 more"));
+}
+
+static void append(const struct jobkit *k, const void *bytes, size_t n)
+{
+	FILE *f = fopen(k->bundle, "a");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, n, f), n);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void t27_bytes_behind_the_end_are_told_once_and_strict_refuses_them(void **state)
+{
+	struct jobkit *k = *state;
+	char *told;
+
+	jobkit_bundle(k, SOFTWARE(ROOTFS("")), parts, 1);
+	append(k, "\0\0\0\0", 4);
+	installs(k);
+	assert_null(strstr(k->notes, "follow the end"));
+	append(k, "more", 4);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal((i ? jobkit_install_pipe : jobkit_install)(k, JOB_INSTALL), 0);
+		told = strstr(k->notes, "follow the end of the bundle");
+		assert_non_null(told);
+		assert_null(strstr(told + 1, "follow the end"));
+	}
+	k->cfg->strict_members = true;
+	refuses(k, E_CPIO_TRAILER);
+}
+
 static void an_update_that_has_nothing_to_do_succeeds(void **state)
 {
 	struct jobkit *k = *state;
@@ -391,6 +446,8 @@ int main(void)
 		T(boot_variables_of_the_bundle_come_with_the_switch),
 		T(variables_that_do_not_fit_are_refused_before_any_write),
 		T(t22_a_silent_sender_holds_the_lock_no_longer_than_idle_timeout),
+		T(t31_odd_keys_of_a_description_cannot_fill_the_log),
+		T(t27_bytes_behind_the_end_are_told_once_and_strict_refuses_them),
 		T(an_update_that_has_nothing_to_do_succeeds),
 		T(the_list_of_installed_versions_is_written),
 		T(t4_without_signature_a_hash_may_be_missing_but_never_be_wrong),
