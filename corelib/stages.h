@@ -18,7 +18,10 @@ int stage_limit_open(struct stream **s, uint64_t size, struct err *e);
 /* at most max bytes, the upstream's end is the end: one byte more is E_LIMIT_OUTPUT */
 int stage_cap_open(struct stream **s, uint64_t max, struct err *e);
 
-/* the end is proven by the SHA-256 of all bytes: E_PAYLOAD_HASH */
+/*
+ * The end is proven by the SHA-256 of all bytes: E_PAYLOAD_HASH. That is the code too where the
+ * upstream knows its size and fails behind the last byte with E_CPIO_SUM, and the digest differs.
+ */
 int stage_verify_open(struct stream **s, const uint8_t sha256[32], struct err *e);
 /* the end carries cpio's checksum, the sum of all bytes: E_CPIO_SUM. It proves nothing. */
 int stage_sum_open(struct stream **s, uint32_t sum, struct err *e);

@@ -80,6 +80,34 @@ static void t1_verify_one_flipped_bit_is_an_error_instead_of_the_end(void **stat
 	}
 }
 
+/* both stages, as a member with a checksum travels */
+static enum errcode both(const uint8_t *bytes, uint64_t n, uint32_t sum, bool size_known)
+{
+	struct fake f = {.data = bytes, .size = n, .max_piece = 700};
+	struct err e = {0};
+	AUTO_STREAM struct stream *s = NULL;
+
+	assert_int_equal(fake_stream_open(&s, &f, &e), 0);
+	assert_int_equal(stage_sum_open(&s, sum, &e), 0);
+	s->has_size = size_known;
+	assert_int_equal(stage_verify_open(&s, want, &e), 0);
+	return stream_drain(s, &e) < 0 ? e.code : E_NONE;
+}
+
+static void t1_t49_of_two_wrong_sums_the_signed_one_is_told(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SIZE; i = i < SIZE - 40 ? i + 97 : i + 1) {
+		memcpy(bad, data, SIZE);
+		bad[i] ^= 4;
+		assert_int_equal(both(bad, SIZE, want_sum, true), E_PAYLOAD_HASH);
+	}
+	assert_int_equal(both(data, SIZE, want_sum, true), E_NONE);
+	assert_int_equal(both(data, SIZE, want_sum + 1, true), E_CPIO_SUM);
+	/* where more parts would follow, the digest so far says nothing */
+	assert_int_equal(both(data, SIZE - 1, want_sum, false), E_CPIO_SUM);
+}
+
 static void verify_early_end_or_more_bytes_is_a_wrong_hash(void **state)
 {
 	struct err e = {0};
@@ -161,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verify_good_bytes_pass_unchanged_in_any_cutting),
 		cmocka_unit_test(t1_verify_one_flipped_bit_is_an_error_instead_of_the_end),
+		cmocka_unit_test(t1_t49_of_two_wrong_sums_the_signed_one_is_told),
 		cmocka_unit_test(verify_early_end_or_more_bytes_is_a_wrong_hash),
 		cmocka_unit_test(verify_error_names_both_digests),
 		cmocka_unit_test(verify_hands_on_an_error_from_above_with_its_own_code),
