@@ -8,6 +8,7 @@
 
 #include "core/policy.h"
 #include "core/remarks.h"
+#include "corelib/sandbox.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 #include "parser/version.h"
@@ -247,6 +248,32 @@ static void allow_files(size_t entries)
 	setrlimit(RLIMIT_NOFILE, &l); /* if it is not enough, opening tells */
 }
 
+/* does a payload go through the child without rights? */
+static bool wants_child(const struct run *r)
+{
+	for (size_t i = 0; i < r->plan->count; i++) {
+		const struct plan_step *ps = &r->plan->steps[i];
+
+		if (!ps->skipped && ps->route == ROUTE_FLOW && ps->step.entry->compressed != CODEC_NONE)
+			return true;
+	}
+	return false;
+}
+
+static int check_sandbox(const struct run *r, struct err *e)
+{
+	unsigned missing = wants_child(r) ? sandbox_missing() : 0;
+	const char *what = missing == SANDBOX_LANDLOCK ? "Landlock" :
+			   missing == SANDBOX_SECCOMP  ? "seccomp" : "Landlock and seccomp";
+
+	if (missing && r->cfg.strict)
+		return err_set(e, E_SANDBOX, ENOTSUP, "it has no %s, and strict is on", what);
+	if (missing)
+		tell_line(r->job, LOG_LEVEL_WARN, "W_NO_SANDBOX: this kernel has no %s; payloads are "
+			  "unpacked in a process with fewer walls", what);
+	return 0;
+}
+
 static int make_plan(struct run *r, struct err *e)
 {
 	const struct plan_input in = {
@@ -272,6 +299,8 @@ static int make_plan(struct run *r, struct err *e)
 		rc = plan_build(&r->plan, &in, e);
 	if (rc == 0)
 		rc = check_undo(r, e);
+	if (rc == 0)
+		rc = check_sandbox(r, e);
 	return rc;
 }
 

@@ -167,14 +167,22 @@ static size_t landlock_rights(long version, struct landlock_attr *a)
 	return version >= 6 ? 24 : version >= 4 ? 16 : 8;
 }
 
+/* of the kernel's interface; 0 = it has none */
+static long landlock_version(void)
+{
+	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_ASK_VERSION);
+
+	return version < 1 && (errno == ENOSYS || errno == EOPNOTSUPP) ? 0 : version;
+}
+
 /* 1 = done, 0 = this kernel has none */
 static int landlock_enter(void)
 {
 	struct landlock_attr a;
-	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_ASK_VERSION);
+	long version = landlock_version();
 
 	if (version < 1)
-		return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -1;
+		return (int)version;
 
 	size_t size = landlock_rights(version, &a);
 	AUTO_CLOSE int fd = (int)syscall(SYS_landlock_create_ruleset, &a, size, 0);
@@ -255,10 +263,15 @@ static int allow_all(scmp_filter_ctx c, const struct sandbox *s)
 	return rc == 0 ? allow_memory(c) : rc;
 }
 
+static bool has_seccomp(void)
+{
+	return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0 || errno != EINVAL;
+}
+
 /* 1 = done, 0 = this kernel has none */
 static int seccomp_enter(const struct sandbox *s)
 {
-	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0 && errno == EINVAL)
+	if (!has_seccomp())
 		return 0;
 
 	scmp_filter_ctx c = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -317,4 +330,10 @@ int sandbox_enter(struct sandbox *s, struct err *e)
 		return refuse(e, "seccomp");
 	s->missing = (landlock ? 0 : SANDBOX_LANDLOCK) | (seccomp ? 0 : SANDBOX_SECCOMP);
 	return 0;
+}
+
+unsigned sandbox_missing(void)
+{
+	return (landlock_version() == 0 ? SANDBOX_LANDLOCK : 0) |
+	       (has_seccomp() ? 0 : SANDBOX_SECCOMP);
 }

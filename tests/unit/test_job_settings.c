@@ -5,12 +5,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <openssl/evp.h>
+#include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "core/spool.h"
 #include "corelib/digest.h"
@@ -25,6 +29,8 @@ static size_t sealed_len;
 
 #define KEY "000102030405060708090a0b0c0d0e0f"
 #define IV  "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"
+
+#define LANDLOCK_CREATE_RULESET 444 /* on every architecture */
 
 static const struct jobkit_part parts[] = {{"rootfs.img", image, IMAGE},
 					   {"rootfs.hl", list, sizeof(list)}};
@@ -326,6 +332,55 @@ static void t31_odd_keys_of_a_description_cannot_fill_the_log(void **state)
 	assert_non_null(strstr(k->notes, "and 480 more"));
 }
 
+/* a kernel without Landlock, as far as this process can see */
+static int without_landlock(struct jobkit *k)
+{
+	scmp_filter_ctx c = seccomp_init(SCMP_ACT_ALLOW);
+	const char *told;
+
+	if (!c || seccomp_rule_add(c, SCMP_ACT_ERRNO(ENOSYS), LANDLOCK_CREATE_RULESET, 0) < 0 ||
+	    seccomp_load(c) < 0)
+		return 9;
+	seccomp_release(c);
+	if (jobkit_install(k, JOB_INSTALL) < 0)
+		return 1;
+	told = strstr(k->notes, "W_NO_SANDBOX");
+	if (!told || !strstr(told, "no Landlock") || strstr(told + 1, "W_NO_SANDBOX"))
+		return 2;
+	k->cfg->strict = true;
+	return jobkit_install(k, JOB_INSTALL) < 0 && k->e.code == E_SANDBOX ? 0 : 3;
+}
+
+static size_t gzip(uint8_t *out, size_t room)
+{
+	z_stream z = { .next_in = image, .avail_in = IMAGE, .next_out = out, .avail_out = (uInt)room };
+
+	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	deflateEnd(&z);
+	return z.total_out;
+}
+
+static void a_kernel_that_cannot_confine_is_told_and_strict_refuses_it(void **state)
+{
+	struct jobkit *k = *state;
+	static uint8_t packed[IMAGE + 4096];
+	const struct jobkit_part part = { "rootfs.img", packed, gzip(packed, sizeof(packed)) };
+	int status = -1;
+	pid_t pid;
+
+	jobkit_bundle(k, SOFTWARE(ROOTFS("compressed = \"zlib\"; installed-directly = true;")), &part, 1);
+	pid = fork();
+	if (pid == 0)
+		_exit(without_landlock(k));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(jobkit_holds(k->slot[1], image, IMAGE));
+	jobkit_bundle(k, SOFTWARE(ROOTFS("")), parts, 1); /* nothing to unpack: nothing to tell */
+	installs(k);
+	assert_null(strstr(k->notes, "W_NO_SANDBOX"));
+}
+
 static void append(const struct jobkit *k, const void *bytes, size_t n)
 {
 	FILE *f = fopen(k->bundle, "a");
@@ -338,7 +393,7 @@ static void append(const struct jobkit *k, const void *bytes, size_t n)
 static void t27_bytes_behind_the_end_are_told_once_and_strict_refuses_them(void **state)
 {
 	struct jobkit *k = *state;
-	char *told;
+	char *told = NULL;
 
 	jobkit_bundle(k, SOFTWARE(ROOTFS("")), parts, 1);
 	append(k, "\0\0\0\0", 4);
@@ -347,8 +402,8 @@ static void t27_bytes_behind_the_end_are_told_once_and_strict_refuses_them(void 
 	append(k, "more", 4);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal((i ? jobkit_install_pipe : jobkit_install)(k, JOB_INSTALL), 0);
-		told = strstr(k->notes, "follow the end of the bundle");
-		assert_non_null(told);
+		told = strstr(i ? told + 1 : k->notes, "follow the end of the bundle");
+		assert_non_null(told); /* the notes of all jobs so far */
 		assert_null(strstr(told + 1, "follow the end"));
 	}
 	k->cfg->strict_members = true;
@@ -447,6 +502,7 @@ int main(void)
 		T(variables_that_do_not_fit_are_refused_before_any_write),
 		T(t22_a_silent_sender_holds_the_lock_no_longer_than_idle_timeout),
 		T(t31_odd_keys_of_a_description_cannot_fill_the_log),
+		T(a_kernel_that_cannot_confine_is_told_and_strict_refuses_it),
 		T(t27_bytes_behind_the_end_are_told_once_and_strict_refuses_them),
 		T(an_update_that_has_nothing_to_do_succeeds),
 		T(the_list_of_installed_versions_is_written),
