@@ -149,13 +149,14 @@ static int refuse_lua(const struct manifest *m, struct err *e)
 		return err_set(e, E_NOT_BUILT, ENOTSUP, "embedded-script: %s", why);
 	for (size_t i = 0; i < m->entry_count; i++)
 		if (m->entries[i].hook || m->entries[i].preinstall || m->entries[i].postinstall)
-			return err_set(e, E_NOT_BUILT, ENOTSUP, "line %u: %s", m->entries[i].line, why);
+			return err_set(e, E_NOT_BUILT, ENOTSUP, "line %u: %s", m->entries[i].line,
+				       why);
 	return 0;
 }
 
 static int read_description(struct run *r, struct err *e)
 {
-	struct remarks remarks = { .note = tell_note, .arg = r->job };
+	struct remarks remarks = {.note = tell_note, .arg = r->job};
 	struct manifest_options o = {
 		.strict = r->cfg.strict,
 		.hash_required = r->trust.vouched,
@@ -254,7 +255,8 @@ static bool wants_child(const struct run *r)
 	for (size_t i = 0; i < r->plan->count; i++) {
 		const struct plan_step *ps = &r->plan->steps[i];
 
-		if (!ps->skipped && ps->route == ROUTE_FLOW && ps->step.entry->compressed != CODEC_NONE)
+		if (!ps->skipped && ps->route == ROUTE_FLOW &&
+		    ps->step.entry->compressed != CODEC_NONE)
 			return true;
 	}
 	return false;
@@ -263,14 +265,17 @@ static bool wants_child(const struct run *r)
 static int check_sandbox(const struct run *r, struct err *e)
 {
 	unsigned missing = wants_child(r) ? sandbox_missing() : 0;
-	const char *what = missing == SANDBOX_LANDLOCK ? "Landlock" :
-			   missing == SANDBOX_SECCOMP  ? "seccomp" : "Landlock and seccomp";
+	const char *what = missing == SANDBOX_LANDLOCK	? "Landlock"
+			   : missing == SANDBOX_SECCOMP ? "seccomp"
+							: "Landlock and seccomp";
 
 	if (missing && r->cfg.strict)
 		return err_set(e, E_SANDBOX, ENOTSUP, "it has no %s, and strict is on", what);
 	if (missing)
-		tell_line(r->job, LOG_LEVEL_WARN, "W_NO_SANDBOX: this kernel has no %s; payloads are "
-			  "unpacked in a process with fewer walls", what);
+		tell_line(r->job, LOG_LEVEL_WARN,
+			  "W_NO_SANDBOX: this kernel has no %s; payloads are "
+			  "unpacked in a process with fewer walls",
+			  what);
 	return 0;
 }
 

@@ -33,7 +33,8 @@ static ssize_t verify_end(struct verify *v, struct err *e)
 		       have, want);
 }
 
-/* cpio's checksum fails behind the last byte: only the signed digest knows whether one was changed */
+/* cpio's checksum fails behind the last byte: only the signed digest knows whether one was changed
+ */
 static ssize_t verify_failed(struct verify *v, ssize_t r, struct err *e)
 {
 	uint8_t got[SHA256_LEN];

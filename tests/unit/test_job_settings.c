@@ -353,7 +353,8 @@ static int without_landlock(struct jobkit *k)
 
 static size_t gzip(uint8_t *out, size_t room)
 {
-	z_stream z = { .next_in = image, .avail_in = IMAGE, .next_out = out, .avail_out = (uInt)room };
+	z_stream z = {
+		.next_in = image, .avail_in = IMAGE, .next_out = out, .avail_out = (uInt)room};
 
 	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
 	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
@@ -365,11 +366,12 @@ static void a_kernel_that_cannot_confine_is_told_and_strict_refuses_it(void **st
 {
 	struct jobkit *k = *state;
 	static uint8_t packed[IMAGE + 4096];
-	const struct jobkit_part part = { "rootfs.img", packed, gzip(packed, sizeof(packed)) };
+	const struct jobkit_part part = {"rootfs.img", packed, gzip(packed, sizeof(packed))};
 	int status = -1;
 	pid_t pid;
 
-	jobkit_bundle(k, SOFTWARE(ROOTFS("compressed = \"zlib\"; installed-directly = true;")), &part, 1);
+	jobkit_bundle(k, SOFTWARE(ROOTFS("compressed = \"zlib\"; installed-directly = true;")),
+		      &part, 1);
 	pid = fork();
 	if (pid == 0)
 		_exit(without_landlock(k));
