@@ -10,6 +10,7 @@
 
 #define BAR_MIN 10
 #define BAR_MAX 30
+#define SPEED_MIN_MS 100 /* of less, a speed would be a guess */
 #define INDENT	9 /* of the texts of an error report */
 
 #define RED   "\033[1;31m"
@@ -234,9 +235,10 @@ void term_step_text(const struct term_bar *b, uint64_t elapsed, const struct ter
 	size_t width = s->width > 1 ? s->width - 1 : 0, left;
 
 	term_size(b->bytes, size);
-	term_size(elapsed ? (uint64_t)((double)b->bytes * 1000 / (double)elapsed) : b->bytes,
-		  speed);
-	if (b->bytes)
+	term_size(elapsed ? (uint64_t)((double)b->bytes * 1000 / (double)elapsed) : 0, speed);
+	if (b->bytes && elapsed < SPEED_MIN_MS)
+		text_print(numbers, sizeof(numbers), "  %s", size);
+	else if (b->bytes)
 		text_print(numbers, sizeof(numbers), "  %s in %" PRIu64 ".%" PRIu64 " s, %s/s",
 			   size, elapsed / 1000, elapsed / 100 % 10, speed);
 	left = width > strlen(numbers) ? width - strlen(numbers) : 0;

@@ -118,6 +118,23 @@ static void bar_never_reaches_the_last_column(void **state)
 			}
 }
 
+static void a_step_too_short_to_measure_shows_no_speed(void **state)
+{
+	struct term_style s = {.width = 80};
+	struct term_bar b = {.step = 1, .steps = 1, .action = "writing", .name = "x", .bytes = 3100000};
+	char out[512];
+
+	(void)state;
+	for (uint64_t ms = 0; ms < 100; ms += 33) {
+		term_step_text(&b, ms, &s, out, sizeof(out));
+		assert_non_null(strstr(out, "MB"));
+		assert_null(strstr(out, "/s"));
+		assert_null(strstr(out, " in "));
+	}
+	term_step_text(&b, 100, &s, out, sizeof(out));
+	assert_non_null(strstr(out, "in 0.1 s, "));
+}
+
 static void percent_stays_within_its_hundred(void **state)
 {
 	struct term_bar b = half();
@@ -326,6 +343,7 @@ int main(void)
 		cmocka_unit_test(times_are_short_and_readable),
 		cmocka_unit_test(bar_tells_step_percent_speed_and_time_left),
 		cmocka_unit_test(bar_never_reaches_the_last_column),
+		cmocka_unit_test(a_step_too_short_to_measure_shows_no_speed),
 		cmocka_unit_test(percent_stays_within_its_hundred),
 		cmocka_unit_test(error_report_has_five_fields_within_the_width),
 		cmocka_unit_test(error_report_keeps_long_words_whole),
