@@ -77,14 +77,10 @@ ALL_LDFLAGS = $(OPT) -pthread $(LINK_HARDEN) $(LDFLAGS)
 # ---- what is built --------------------------------------------------------------------------
 include corelib/Makefile parser/Makefile handlers/Makefile core/Makefile core/build/Makefile core/cli/Makefile
 
-# while the parts arrive: what is listed and not there yet is left out
-there = $(foreach o,$(1),$(if $(wildcard $(o:.o=.c)),$(o)))
-handlers := $(foreach h,$(handler-y),$(if $(wildcard handlers/$(h).c),$(h)))
-progs := $(foreach p,$(prog-y),$(if $(wildcard core/cli/$(p).c),$(p)))
-LIB_OBJS := $(addprefix $(O)/,$(call there,$(corelib-y) $(parser-y) $(addprefix handlers/,$(addsuffix .o,$(handlers)) registry.o props.o) $(core-y)))
-BUILD_OBJS := $(addprefix $(O)/,$(call there,$(build-y)))
-CLI_OBJS := $(addprefix $(O)/,$(call there,$(cli-y)))
-PROGRAMS := $(addprefix $(O)/,$(progs))
+LIB_OBJS := $(addprefix $(O)/,$(corelib-y) $(parser-y) $(handler-y:%=handlers/%.o) handlers/registry.o handlers/props.o $(core-y))
+BUILD_OBJS := $(addprefix $(O)/,$(build-y))
+CLI_OBJS := $(addprefix $(O)/,$(cli-y))
+PROGRAMS := $(addprefix $(O)/,$(prog-y))
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(pkgs-y) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(pkgs-y) 2>/dev/null)
 LIBS = $(PKG_LIBS) $(libs-y)
@@ -120,9 +116,9 @@ $(O)/flags: FORCE | $(AUTO)
 FORCE:
 
 # the registry: a row for each handler that the configuration names
-$(O)/generated/handlers.inc: handlers/Makefile $(AUTO) $(handlers:%=handlers/%.c)
+$(O)/generated/handlers.inc: handlers/Makefile $(AUTO) $(handler-y:%=handlers/%.c)
 	$(call say,GEN,$@)
-	$(Q)mkdir -p $(@D); for h in $(handlers); do echo "HANDLER(handler_$$(echo $$h | tr - _))"; done > $@
+	$(Q)mkdir -p $(@D); for h in $(handler-y); do echo "HANDLER(handler_$$(echo $$h | tr - _))"; done > $@
 $(O)/handlers/registry.o: $(O)/generated/handlers.inc
 # the boot environments that the configuration names
 $(O)/generated/bootenv.inc: corelib/Makefile $(AUTO)
@@ -156,16 +152,20 @@ $(O)/libswcli.a: $(CLI_OBJS)
 
 # a program is core/cli/NAME.c and what it takes of the libraries; core/cli/Makefile may list more as NAME-y
 define program
-$(O)/$(1): $(O)/core/cli/$(1).o $$(addprefix $(O)/,$$(call there,$$($(1)-y))) $(if $(filter swbundle,$(1)),$(O)/libswbuild.a) $(O)/libswcli.a $(O)/libswinstall.a
+$(O)/$(1): $(O)/core/cli/$(1).o $$(addprefix $(O)/,$$($(1)-y)) $(if $(filter swbundle,$(1)),$(O)/libswbuild.a) $(O)/libswcli.a $(O)/libswinstall.a
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) $$(if $$($(1)-libs),$$($(1)-libs),$$(LIBS))
 endef
-$(foreach p,$(progs),$(eval $(call program,$(p))))
+$(foreach p,$(prog-y),$(eval $(call program,$(p))))
 
 # ---- tests ----------------------------------------------------------------------------------
 # tests/unit/test_x.c is one program; tests/unit/*.c without test_ help all of them
-UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
-UNIT_HELP := $(patsubst %.c,$(O)/%.o,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+# but for those that need what this configuration leaves out
+include tests/unit/needs.mk
+UNIT_ALL := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_NOT := $(sort $(foreach s,$(UNIT_SYMBOLS),$(if $(CONFIG_$(s)),,$(addprefix test_,$(UNIT_OF_$(s))))))
+UNIT_SRC := $(filter-out $(UNIT_NOT:%=tests/unit/%.c),$(UNIT_ALL))
+UNIT_HELP := $(patsubst %.c,$(O)/%.o,$(filter-out $(UNIT_ALL),$(wildcard tests/unit/*.c)))
 UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRC))
 $(O)/unit/%: $(O)/tests/unit/%.o $(UNIT_HELP) $(O)/libswcli.a $(O)/libswbuild.a $(O)/libswinstall.a
 	$(call say,LD,$@)
@@ -177,6 +177,7 @@ $(O)/libexec/swinstall/swinstall-unpack: $(O)/swinstall-unpack
 .PHONY: unit unit-build
 unit-build: all $(UNIT) $(O)/libexec/swinstall/swinstall-unpack
 unit: unit-build
+	$(Q)for t in $(UNIT_NOT); do echo "SKIP: $$t needs what this configuration leaves out"; done
 	$(Q)O=$(O) scripts/run-unit $(UNIT)
 
 # ---- documents made from the tables -----------------------------------------------------------
@@ -197,7 +198,7 @@ DESTBIN := $(DESTDIR)$(PREFIX)/bin
 .PHONY: install
 install: all
 	install -d $(DESTBIN) $(DESTDIR)$(PREFIX)/libexec/swinstall
-	for p in $(filter-out swinstall-unpack,$(progs)); do install -m 0755 $(O)/$$p $(DESTBIN)/; done
+	for p in $(filter-out swinstall-unpack,$(prog-y)); do install -m 0755 $(O)/$$p $(DESTBIN)/; done
 	install -m 0755 $(O)/swinstall-unpack $(DESTDIR)$(PREFIX)/libexec/swinstall/
 
 .PHONY: clean distclean
