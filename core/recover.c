@@ -64,31 +64,32 @@ static int settle_files(struct recovery *r, bool keep, struct err *e)
 
 /* ---- after the commit point ---- */
 
-static int redo_after(const struct recovery *r, struct err *e)
+/* a list that cannot be written now (read-only, moved) must not stop every later install */
+static bool redo_after(const struct recovery *r)
 {
 	const struct journal_record *rec;
-	int rc = 0;
+	struct err ignored = {0};
+	bool all = true;
 
-	for (size_t i = 0; rc == 0 && (rec = journal_at(r->journal, i)); i++)
+	for (size_t i = 0; (rec = journal_at(r->journal, i)); i++)
 		if (rec->type == JOURNAL_AFTER && r->cfg->gen_swversions)
-			rc = installed_write(r->cfg->gen_swversions, rec->payload, e);
-	return rc;
+			all &= installed_write(r->cfg->gen_swversions, rec->payload, &ignored) == 0;
+	return all;
 }
 
 static int finish(struct recovery *r, struct err *e)
 {
 	int rc = settle_files(r, true, e);
 
-	if (rc == 0)
-		rc = redo_after(r, e);
 	if (rc < 0)
 		return rc;
 	r->did = RECOVERED_FINISHED;
 	text_print(r->text, sizeof(r->text),
 		   "the installation of release %s was interrupted after its "
-		   "switch: finished, the new system is active%s%s",
+		   "switch: finished, the new system is active%s%s%s",
 		   r->version, r->left[0] ? "; an old file stays, in a folder .swinstall-*, on " : "",
-		   r->left);
+		   r->left,
+		   redo_after(r) ? "" : "; the list of installed versions could not be written");
 	return 0;
 }
 

@@ -232,6 +232,23 @@ static void a_cut_after_the_switch_keeps_the_new_files_and_finishes(void **state
 	recovers(b, RECOVERED_NOTHING);
 }
 
+/* the new system may have no place for the list: that must not stop every later install */
+static void a_versions_file_that_cannot_be_written_does_not_hold_recovery_up(void **state)
+{
+	struct bench *b = *state;
+
+	b->cfg.gen_swversions = "/proc/no/such/file";
+	begin(b);
+	stage(b, 0, PUBLISHED);
+	journal_add(b->r.journal, JOURNAL_AFTER, "app 2.0\n", &b->e);
+	set(b, "swinstall_txn", b->txn);
+	set(b, "recovery_status", NULL);
+	recovers(b, RECOVERED_FINISHED);
+	assert_true(file_is(b, 0, "new"));
+	assert_non_null(strstr(b->r.text, "list of installed versions"));
+	recovers(b, RECOVERED_NOTHING);
+}
+
 static void only_swinstall_txn_decides_not_what_boot_scripts_change(void **state)
 {
 	struct bench *b = *state;
@@ -433,6 +450,7 @@ int main(void)
 		T(t103_a_cut_while_staging_leaves_the_old_files),
 		T(a_cut_between_publishing_and_the_switch_brings_the_old_files_back),
 		T(a_cut_after_the_switch_keeps_the_new_files_and_finishes),
+		T(a_versions_file_that_cannot_be_written_does_not_hold_recovery_up),
 		T(only_swinstall_txn_decides_not_what_boot_scripts_change),
 		T(without_a_boot_switch_the_committed_record_decides),
 		T(recovery_that_was_cut_itself_goes_on),
