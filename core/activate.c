@@ -296,13 +296,22 @@ static void take_back_switch(struct activation *a, struct envset *old)
 	a->unknown = rc < 0;
 }
 
+/* without a boot switch the record is the commit point: unknown when only its flush failed */
+static int commit_journal(struct activation *a, struct err *e)
+{
+	int rc = a->journal ? journal_add(a->journal, JOURNAL_COMMITTED, "", e) : 0;
+
+	a->unknown = rc < 0 && journal_is_broken(a->journal);
+	return rc;
+}
+
 static int switch_over(struct activation *a, struct err *e)
 {
 	struct envset now = {0}, old = {0};
 	int rc;
 
 	if (!bootenv_is_switch(a->env))
-		return a->journal ? journal_add(a->journal, JOURNAL_COMMITTED, "", e) : 0;
+		return commit_journal(a, e);
 	rc = final_set(a, &now, e);
 	if (rc == 0)
 		rc = old_values(a, &now, &old, e);
@@ -429,7 +438,7 @@ void activate_abort(struct activation *a)
 		return;
 	if (a->unknown) {
 		tell(a,
-		     "the boot environment may or may not have been switched: nothing is undone; "
+		     "the switch may or may not have reached the medium: nothing is undone; "
 		     "the next start looks and finishes or undoes (swctl recover)");
 		return;
 	}

@@ -342,6 +342,11 @@ int journal_add(struct journal *j, enum journal_type type, const char *payload, 
 	return append(j, type, payload, e);
 }
 
+bool journal_is_broken(const struct journal *j)
+{
+	return j->broken;
+}
+
 /* on a full disk emptying the file says the same and needs no space */
 int journal_finish(struct journal *j, struct err *e)
 {

@@ -8,6 +8,7 @@
 #ifndef CORE_JOURNAL_H
 #define CORE_JOURNAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "corelib/err.h"
@@ -36,6 +37,8 @@ struct journal *journal_close(struct journal *j);
 const struct journal_record *journal_at(const struct journal *j, size_t i);
 int journal_begin(struct journal *j, const char *version, char txn[17], struct err *e);
 int journal_add(struct journal *j, enum journal_type type, const char *payload, struct err *e);
+/* a flush failed: whether the medium holds the last record nobody knows, and none follows it */
+bool journal_is_broken(const struct journal *j);
 /* DONE, then the file starts anew */
 int journal_finish(struct journal *j, struct err *e);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/activate.h"
@@ -37,6 +38,18 @@ struct bench {
 	struct err e;
 };
 static struct bench *current; /* the fake device's flush has no argument of ours */
+
+/* the n-th fdatasync from now on fails once, counting from 1: only the journal calls it */
+static int fail_sync;
+
+int fdatasync(int fd)
+{
+	if (fail_sync && --fail_sync == 0) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
 
 static const char *var(struct bench *b, const char *name)
 {
@@ -444,6 +457,25 @@ static void without_a_boot_switch_the_journal_is_the_commit_point(void **state)
 	assert_true(journal_has(b, JOURNAL_COMMITTED));
 }
 
+/* the record is in the file, and whether the medium has it nobody knows: as with the boot switch */
+static void a_committed_record_that_was_not_flushed_is_left_to_recovery(void **state)
+{
+	struct bench *b = *state;
+
+	open_env(b, "none");
+	run_begin(b);
+	fail_sync = 2; /* STAGED, COMMITTED */
+	assert_true(activate_commit(&b->act, &b->e) < 0);
+	assert_int_equal(b->e.code, E_JOURNAL);
+	b->seen[0] = '\0';
+	activate_abort(&b->act);
+	assert_string_equal(b->seen, ""); /* no discard */
+	assert_non_null(strstr(b->notes, "the next start looks"));
+	journal_close(b->act.journal);
+	assert_int_equal(journal_open(&b->act.journal, b->dir, &(struct err){0}), 0);
+	assert_true(journal_has(b, JOURNAL_COMMITTED)); /* so it finishes, and must find the new */
+}
+
 static void variables_that_cannot_be_stored_are_refused_while_planning(void **state)
 {
 	struct bench *b = *state;
@@ -484,6 +516,7 @@ int main(void)
 		T(installed_versions_are_written_after_the_switch),
 		T(a_versions_file_that_cannot_be_written_never_fails_an_install),
 		T(without_a_boot_switch_the_journal_is_the_commit_point),
+		T(a_committed_record_that_was_not_flushed_is_left_to_recovery),
 		T(variables_that_cannot_be_stored_are_refused_while_planning),
 		T(without_a_journal_an_image_still_installs),
 	};
