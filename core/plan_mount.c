@@ -49,10 +49,12 @@ static int add_mount(struct plan *p, struct plan_step *ps, const struct plan_inp
 {
 	const struct entry *t = ps->step.entry;
 	const char *path;
-	int fd, rc = plan_device_open(p, t, in, &path, &fd, e);
+	int fd, rc = plan_device_open(t, in, &path, &fd, e);
 
-	if (rc == 0)
+	if (rc == 0) {
+		plan_takes_slot(p, t, in, &(struct place_range){.fd = fd, .path = path});
 		rc = judge(in, fd, path, e);
+	}
 	if (rc == 0)
 		rc = keep_names(&ps->step.file->place, path, t->filesystem, e);
 	if (rc == 0 && !p->mounts)

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/place.h"
+#include "corelib/extent.h"
 #include "corelib/staged.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
@@ -26,60 +28,49 @@ static int device_path(const struct entry *t, const struct plan_input *in, const
 	return 0;
 }
 
-/* do both names lead to the same place? */
-static bool same_place(const struct stat *a, const char *path)
+/* a bundle may name a disk and an offset, or a loop device, instead of the slot: its bytes count */
+static bool in_slot(const struct slot_setting *s, const struct place_range *r)
 {
-	struct stat b;
+	struct extent x, mine;
 
-	if (stat(path, &b) < 0)
-		return false;
-	if (S_ISBLK(a->st_mode) || S_ISCHR(a->st_mode))
-		return (a->st_mode & S_IFMT) == (b.st_mode & S_IFMT) && a->st_rdev == b.st_rdev;
-	return a->st_dev == b.st_dev && a->st_ino == b.st_ino;
-}
-
-/* a bundle may name the device of a slot instead of the slot */
-static bool in_slot(const struct slot_setting *s, int fd)
-{
-	struct stat st;
-
-	if (!s || fd < 0 || fstat(fd, &st) < 0)
+	if (!s || extent_of(r->fd, r->off, r->len, &x) < 0)
 		return false;
 	for (size_t i = 0; i < s->place_count; i++)
-		if (same_place(&st, s->places[i].path))
+		if (place_extent(s->places[i].path, &mine) == 0 && extent_overlaps(&mine, &x))
 			return true;
 	return false;
 }
 
-int plan_device_open(struct plan *p, const struct entry *t, const struct plan_input *in,
-		     const char **path, int *fd, struct err *e)
+void plan_takes_slot(struct plan *p, const struct entry *t, const struct plan_input *in,
+		     const struct place_range *r)
+{
+	if (t->slot || in_slot(in->slots->target, r) || in_slot(in->slots->next, r))
+		p->takes_slot = true;
+}
+
+int plan_device_open(const struct entry *t, const struct plan_input *in, const char **path,
+		     int *fd, struct err *e)
 {
 	int rc = device_path(t, in, path, e);
 
 	*fd = -1;
-	if (rc == 0)
-		rc = slots_open_target(in->slots, *path, fd, e);
-	if (rc < 0)
-		return rc;
-	if (t->slot || in_slot(in->slots->target, *fd) || in_slot(in->slots->next, *fd))
-		p->takes_slot = true;
-	return 0;
+	return rc < 0 ? rc : slots_open_target(in->slots, *path, fd, e);
 }
 
-static int open_device(struct plan *p, struct plan_step *ps, const struct plan_input *in,
-		       struct err *e)
+static int open_device(struct plan_step *ps, const struct plan_input *in, struct err *e)
 {
 	const struct blkdev_options o = {
 		.direct = (enum blkdev_direct)in->cfg->direct_io,
 		.compare = (enum blkdev_compare)in->cfg->compare_writes,
 	};
 	const char *path;
-	int fd, rc = plan_device_open(p, ps->step.entry, in, &path, &fd, e);
+	int fd, rc = plan_device_open(ps->step.entry, in, &path, &fd, e);
 
 	return rc < 0 ? rc : blkdev_open(&ps->step.dev, fd, path, &o, e);
 }
 
-static int judge_device(struct plan_step *ps, const struct plan_input *in, struct err *e)
+static int judge_device(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+			struct err *e)
 {
 	struct step *st = &ps->step;
 	const struct place_range r = {
@@ -92,6 +83,7 @@ static int judge_device(struct plan_step *ps, const struct plan_input *in, struc
 	int rc = slots_judge(in->slots, in->env, &r, &live, e);
 
 	st->live = live == PLACE_LIVE;
+	plan_takes_slot(p, st->entry, in, &r);
 	if (rc < 0 && !st->has_size && st->entry->compressed)
 		err_fix(e, "if the image is small enough not to reach there, say so with the "
 			   "property decompressed-size");
@@ -163,7 +155,7 @@ int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_inpu
 {
 	switch (ps->step.handler->place) {
 	case PLACE_DEVICE:
-		return open_device(p, ps, in, e);
+		return open_device(ps, in, e);
 	case PLACE_FILE:
 		return open_file(p, ps, in, e);
 	default:
@@ -175,8 +167,7 @@ int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_inpu
 int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		     struct err *e)
 {
-	(void)p;
-	return ps->step.dev ? judge_device(ps, in, e) : 0;
+	return ps->step.dev ? judge_device(p, ps, in, e) : 0;
 }
 
 /* which device: two descriptors of one device give the same pair */

@@ -18,6 +18,7 @@
 #include "corelib/text.h"
 #include "tests/unit/envkit.h"
 #include "tests/unit/fake_host.h"
+#include "tests/unit/loopdev.h"
 #include "tests/unit/make_bundle.h"
 
 enum { SLOT = 256 * 1024, IMAGE = 100 * 1024 };
@@ -250,6 +251,32 @@ static void a_slot_stands_for_its_device(void **state)
 	assert_int_equal(plan_with(b, IMG("device = \"%O\";"), 0), 0);
 	assert_true(b->p->takes_slot);
 	refused(b, IMG("slot = \"kernel\";"), E_SLOT, "kernel");
+}
+
+/* its bytes are what counts: a disk and an offset, or a loop device, lead there too */
+static void the_bytes_of_a_slot_by_another_name_take_the_slot(void **state)
+{
+	struct bench *b = *state;
+	struct loopdev loop;
+	char lists[512];
+	const char *why = loopdev_attach(&loop, b->slot, 512, false);
+
+	if (why) {
+		print_message("SKIP: %s\n", why);
+		skip();
+	}
+	snprintf(lists, sizeof(lists),
+		 "images = ( { filename = \"image\"; sha256 = \"%%H\"; device = "
+		 "\"%s\"; offset = 4096; } );",
+		 loop.path);
+	assert_int_equal(plan_with(b, lists, 0), 0);
+	assert_true(b->p->takes_slot);
+	b->slots.target = NULL; /* the same when it is the one that boots next */
+	b->slots.next = &b->slot_settings[1];
+	assert_int_equal(plan_with(b, lists, 0), 0);
+	assert_true(b->p->takes_slot);
+	forget(b);
+	loopdev_detach(&loop);
 }
 
 static void a_file_that_is_no_slot_is_live_and_proven_first(void **state)
@@ -506,6 +533,7 @@ int main(void)
 		T(t1_files_are_live_and_proven_first),
 		T(the_planning_of_a_file_writes_nothing),
 		T(a_slot_stands_for_its_device),
+		T(the_bytes_of_a_slot_by_another_name_take_the_slot),
 		T(a_file_that_is_no_slot_is_live_and_proven_first),
 		T(unknown_types_are_refused_with_a_guess),
 		T(a_handler_in_the_wrong_list_is_refused),
