@@ -390,13 +390,18 @@ bool inuse_partitions(const struct inuse *u, dev_t disk, char *why, size_t n)
 	return inuse_each_partition(disk, partition_in_use, &s) != 0;
 }
 
-static bool is_behind(const struct stat *file, dev_t loop)
-{
-	char path[512];
-	struct stat st;
+/* the bytes asked about, by what is below the loop device that shows them (0: by no such device) */
+struct shown {
+	struct extent x;
+	dev_t through;
+};
 
-	return extent_sysfs_line(loop, "loop/backing_file", path, sizeof(path)) == 0 &&
-	       stat(path, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+static bool shows(dev_t loop, const struct shown *s)
+{
+	struct extent x;
+
+	return loop != s->through && extent_of_device(loop, 0, 0, &x) == 0 &&
+	       extent_overlaps(&x, &s->x);
 }
 
 static int loop_dev(const char *name, dev_t *dev)
@@ -413,13 +418,13 @@ static int loop_dev(const char *name, dev_t *dev)
 	return rc < 0 ? rc : parse_dev(text, dev);
 }
 
-static bool loop_uses(const struct inuse *u, const char *name, const struct stat *file, char *why,
+static bool loop_uses(const struct inuse *u, const char *name, const struct shown *s, char *why,
 		      size_t n)
 {
 	char inner[160];
 	dev_t dev;
 
-	if (loop_dev(name, &dev) < 0 || !is_behind(file, dev))
+	if (loop_dev(name, &dev) < 0 || !shows(dev, s))
 		return false;
 	if (!inuse_device(u, dev, inner, sizeof(inner)) &&
 	    !inuse_partitions(u, dev, inner, sizeof(inner)))
@@ -428,7 +433,7 @@ static bool loop_uses(const struct inuse *u, const char *name, const struct stat
 	return true;
 }
 
-static bool any_loop_uses(const struct inuse *u, const struct stat *st, char *why, size_t n)
+static bool any_loop_uses(const struct inuse *u, const struct shown *s, char *why, size_t n)
 {
 	char path[512];
 	struct dirent *d;
@@ -440,7 +445,7 @@ static bool any_loop_uses(const struct inuse *u, const struct stat *st, char *wh
 		return true;
 	}
 	while (dir && !found && (d = readdir(dir)))
-		found = strncmp(d->d_name, "loop", 4) == 0 && loop_uses(u, d->d_name, st, why, n);
+		found = strncmp(d->d_name, "loop", 4) == 0 && loop_uses(u, d->d_name, s, why, n);
 	if (dir)
 		closedir(dir);
 	return found;
@@ -448,9 +453,31 @@ static bool any_loop_uses(const struct inuse *u, const struct stat *st, char *wh
 
 bool inuse_file(const struct inuse *u, const struct stat *st, char *why, size_t n)
 {
+	const struct shown all = {.x = {.kind = EXTENT_FILE,
+					.dev = st->st_dev,
+					.ino = st->st_ino,
+					.end = UINT64_MAX}};
+
 	if (is_swap(u, st)) {
 		snprintf(why, n, "is swap space");
 		return true;
 	}
-	return any_loop_uses(u, st, why, n);
+	return any_loop_uses(u, &all, why, n);
+}
+
+bool inuse_backing(const struct inuse *u, dev_t loop, const struct extent *x, char *why, size_t n)
+{
+	const struct shown s = {.x = *x, .through = loop};
+	char path[512], inner[160];
+	struct stat st;
+
+	if (extent_sysfs_line(loop, "loop/backing_file", path, sizeof(path)) < 0)
+		return false;
+	if (x->kind == EXTENT_FILE)
+		return any_loop_uses(u, &s, why, n);
+	if (stat(path, &st) < 0 || !S_ISBLK(st.st_mode) ||
+	    !inuse_device(u, st.st_rdev, inner, sizeof(inner)))
+		return false;
+	snprintf(why, n, "lies on a device that %s", inner);
+	return true;
 }

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "corelib/err.h"
+#include "corelib/extent.h"
 
 #define INUSE_ROOTS 32
 
@@ -43,6 +44,9 @@ bool inuse_device(const struct inuse *u, dev_t dev, char *why, size_t n);
 bool inuse_partitions(const struct inuse *u, dev_t disk, char *why, size_t n);
 /* the same for a regular file: swap, or behind a loop device that is in use */
 bool inuse_file(const struct inuse *u, const struct stat *st, char *why, size_t n);
+/* the same for what a loop device shows (x, of extent_of_device), by another loop device or by the
+ * device below; false for all other disks */
+bool inuse_backing(const struct inuse *u, dev_t loop, const struct extent *x, char *why, size_t n);
 
 /* calls f with each partition of a disk until it returns something else than 0, and returns that */
 int inuse_each_partition(dev_t disk, int (*f)(dev_t part, void *arg), void *arg);

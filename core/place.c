@@ -172,6 +172,7 @@ static int judge_block(const struct inuse *u, const struct place_range *r, dev_t
 {
 	char why[WHY];
 	struct cover c = {.u = u, .why = why};
+	struct extent below;
 
 	int rc = extent_on_disk(dev, r->off, r->len, &c.x);
 	if (rc < 0)
@@ -186,6 +187,9 @@ static int judge_block(const struct inuse *u, const struct place_range *r, dev_t
 	if (rc > 0)
 		return active(e, why);
 	if (!c.partitions && inuse_device(u, disk, why, sizeof(why)))
+		return active(e, why);
+	if (extent_of_device(disk, c.x.off, c.x.end - c.x.off, &below) == 0 &&
+	    inuse_backing(u, disk, &below, why, sizeof(why)))
 		return active(e, why);
 	if (is_boot_partition(dev))
 		*live = PLACE_LIVE;

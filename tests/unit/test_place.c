@@ -212,6 +212,39 @@ static void t2_place_held_by_another_program_is_active(void **state)
 	assert_int_equal(judge(loop.path, 0, 0), 'i');
 }
 
+/* a second loop device shows the bytes of the first one, and nothing of it is mounted itself */
+static void t40_place_behind_a_second_loop_device_is_what_the_first_one_is(void **state)
+{
+	struct loopdev second;
+
+	(void)state;
+	need_loop(false);
+	assert_null(loopdev_attach(&second, image, 512, false));
+	int idle = judge(second.path, 0, 0);
+	int held = open(loop.path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	int used = judge(second.path, 0, 0);
+	close(held);
+	loopdev_detach(&second);
+	assert_int_equal(idle, 'i');
+	assert_int_equal(used, E_TARGET_ACTIVE);
+}
+
+static void t40_place_on_a_loop_device_over_a_device_in_use_is_active(void **state)
+{
+	struct loopdev second;
+
+	(void)state;
+	need_loop(false);
+	assert_null(loopdev_attach(&second, loop.path, 512, false));
+	int idle = judge(second.path, 0, 0);
+	int held = open(loop.path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	int used = judge(second.path, 0, 0);
+	close(held);
+	loopdev_detach(&second);
+	assert_int_equal(idle, 'i');
+	assert_int_equal(used, E_TARGET_ACTIVE);
+}
+
 static void t2_place_that_is_mounted_is_active_also_as_inactive_slot(void **state)
 {
 	char point[96], out[256];
@@ -438,6 +471,8 @@ int main(void)
 		T(place_idle_loop_device_is_idle),
 		T(place_loop_device_over_the_running_slot_is_active),
 		T(t2_place_held_by_another_program_is_active),
+		T(t40_place_behind_a_second_loop_device_is_what_the_first_one_is),
+		T(t40_place_on_a_loop_device_over_a_device_in_use_is_active),
 		T(t2_place_that_is_mounted_is_active_also_as_inactive_slot),
 		T(place_partition_is_idle_and_the_rest_of_its_disk_is_live),
 		T(t40_place_range_that_touches_a_partition_in_use_is_active),
