@@ -33,19 +33,45 @@ struct build {
 	uint64_t size; /* of the bundle */
 };
 
+struct facts {
+	struct variables v; /* first: variables_find() is given the whole */
+	const struct build *b;
+};
+
+/* of the file as it lies there: before compression, as existing generators have it */
+static int tell_fact(void *arg, enum template_call what, const char *file,
+		     char answer[CALL_ANSWER], struct err *e)
+{
+	const struct build *b = ((struct facts *)arg)->b;
+	const struct payload_dirs dirs = {.at = b->o->dirs, .count = b->o->dir_count};
+	struct payload_file p = {.path = file, .part_size = b->o->part_size, .fd = -1};
+	int rc = payload_open(&p, &dirs, &b->out, e);
+
+	if (rc == 0 && what == CALL_SHA256)
+		rc = payload_measure(&p, e);
+	if (rc == 0 && what == CALL_SHA256)
+		text_hex(p.sha256, SHA256_LEN, answer);
+	else if (rc == 0)
+		(void)text_print(answer, CALL_ANSWER, "%" PRIu64, p.plain_size);
+	payload_close(&p);
+	return rc;
+}
+
 static int load_template(struct build *b, struct err *e)
 {
-	struct variables v __attribute__((cleanup(variables_clear))) = {0};
-	const struct template_vars look = {.find = variables_find, .arg = &v};
+	struct facts f = {.b = b};
+	const struct template_vars look = {.find = variables_find, .call = tell_fact, .arg = &f};
 	AUTO_FREE char *text = NULL;
 	size_t n;
 	int rc = build_read_text(b->o->template_file, &text, &n, e);
 
 	if (rc == 0)
-		rc = variables_open(&v, b->o->vars_file, b->o->use_environment, e);
-	if (rc < 0)
-		return rc;
-	return err_at(e, template_load(&b->t, text, n, &look, e), "%s", b->o->template_file);
+		rc = variables_open(&f.v, b->o->vars_file, b->o->use_environment, e);
+	if (rc == 0)
+		rc = err_at(e, template_load(&b->t, text, n, &look, e), "%s",
+			    b->o->template_file);
+	variables_clear(&f.v);
+	return rc;
 }
 
 /* ---- payloads --------------------------------------------------------------------------- */

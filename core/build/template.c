@@ -87,6 +87,74 @@ static int expand_into(struct expansion *x, const char *text, size_t n,
 	return rc;
 }
 
+/* ---- $swupdate_get_...(FILE) ------------------------------------------------------------ */
+
+static const struct {
+	const char *text;
+	enum template_call what;
+} calls[] = {{"$swupdate_get_sha256(", CALL_SHA256}, {"$swupdate_get_size(", CALL_SIZE}};
+
+/* the row of the call that begins at s, or -1 */
+static int call_at(const char *s, size_t left)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		if (left > strlen(calls[i].text) &&
+		    memcmp(s, calls[i].text, strlen(calls[i].text)) == 0)
+			return (int)i;
+	return -1;
+}
+
+/* answer one call; *s is moved behind it */
+static int answer(struct expansion *x, const char **s, size_t left, const struct template_vars *v,
+		  struct err *e)
+{
+	int row = call_at(*s, left), rc;
+	const char *file = *s + strlen(calls[row].text);
+	size_t room = left - (size_t)(file - *s);
+	const char *end = memchr(file, ')', room);
+	char name[256], text[CALL_ANSWER];
+
+	if (!end || memchr(file, '\n', (size_t)(end - file)) ||
+	    text_print(name, sizeof(name), "%.*s", (int)(end - file), file) < 0 || !*name)
+		return err_set(e, E_BUILD, EINVAL, "%s names no file", calls[row].text + 1);
+	rc = v->call(v->arg, calls[row].what, name, text, e);
+	*s = end + 1;
+	return rc < 0 ? err_at(e, rc, "%s", name) : append(x, text, strlen(text), e);
+}
+
+static int answer_all(struct expansion *x, const struct expansion *in,
+		      const struct template_vars *v, struct err *e)
+{
+	const char *s = in->at, *end = in->at + in->n;
+	int rc = 0;
+
+	while (rc == 0 && s < end) {
+		const char *mark = memchr(s, '$', (size_t)(end - s));
+		bool call = mark && call_at(mark, (size_t)(end - mark)) >= 0;
+		const char *upto = !mark ? end : call ? mark : mark + 1;
+
+		rc = append(x, s, (size_t)(upto - s), e);
+		s = upto;
+		if (rc == 0 && call)
+			rc = err_at(e, answer(x, &s, (size_t)(end - s), v, e), "line %u",
+				    line_of(in->at, mark));
+	}
+	return rc;
+}
+
+static int with_calls(struct expansion *x, const struct template_vars *v, struct err *e)
+{
+	struct expansion plain = *x;
+	int rc;
+
+	x->at = malloc(TEXT_MAX + 1);
+	x->n = 0;
+	rc = x->at ? answer_all(x, &plain, v, e)
+		   : err_set(e, E_MEMORY, ENOMEM, "no memory for the description");
+	free(plain.at);
+	return rc;
+}
+
 int template_expand(const char *text, size_t n, const struct template_vars *v, char **out,
 		    size_t *out_n, struct err *e)
 {
@@ -97,6 +165,8 @@ int template_expand(const char *text, size_t n, const struct template_vars *v, c
 	if (!x.at)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the description");
 	rc = expand_into(&x, text, n, v, e);
+	if (rc == 0 && v->call)
+		rc = with_calls(&x, v, e);
 	if (rc < 0) {
 		free(x.at);
 		return rc;

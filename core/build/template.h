@@ -31,9 +31,16 @@ struct template
 	size_t count;
 };
 
-/* value of a variable, or NULL */
+/* facts of a file that existing templates ask for: $swupdate_get_sha256(FILE),
+ * $swupdate_get_size(FILE) */
+enum template_call { CALL_SHA256, CALL_SIZE };
+#define CALL_ANSWER 65
+
+/* value of a variable, or NULL; answer of a call (call NULL: calls stay) */
 struct template_vars {
 	const char *(*find)(void *arg, const char *name);
+	int (*call)(void *arg, enum template_call what, const char *file, char answer[CALL_ANSWER],
+		    struct err *e);
 	void *arg;
 };
 
@@ -53,7 +60,7 @@ int template_group(struct template *t, struct node *parent, const char *name, st
 /* *text is malloc'ed */
 int template_print(const struct template *t, char **text, size_t *n, struct err *e);
 
-/* @@NAME@@ alone, for template_load and its tests; *out is malloc'ed */
+/* @@NAME@@, then calls, for template_load and its tests; *out is malloc'ed */
 int template_expand(const char *text, size_t n, const struct template_vars *v, char **out,
 		    size_t *out_n, struct err *e);
 

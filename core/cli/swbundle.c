@@ -247,11 +247,13 @@ static const struct command {
 	const char *undone;
 	int (*run)(const struct swbundle_cli *c, struct err *e);
 } commands[] = {
+	{"init", &swbundle_init_table, "folder", "no project was made", swbundle_init},
 	{"keygen", &swbundle_keygen_table, NULL, "no key was made", run_keygen},
 	{"build", &swbundle_build_table, "template", "no bundle was built", run_build},
 	{"verify", &swbundle_verify_table, "bundle", "the bundle is refused", run_verify},
 	{"lint", &swbundle_lint_table, "description", "the description has mistakes", swbundle_lint},
 	{"inspect", &swbundle_inspect_table, "bundle", "the bundle cannot be shown", run_inspect},
+	{"extract", &swbundle_extract_table, "bundle", "not all was extracted", swbundle_extract},
 };
 
 static void print_commands(FILE *to)

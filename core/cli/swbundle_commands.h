@@ -4,6 +4,8 @@
 
 #include "core/cli/swbundle_options.h"
 
+int swbundle_init(const struct swbundle_cli *c, struct err *e);
+int swbundle_extract(const struct swbundle_cli *c, struct err *e);
 int swbundle_lint(const struct swbundle_cli *c, struct err *e);
 
 #endif

@@ -14,7 +14,7 @@ static void print(void *arg, const struct lint_finding *f)
 int swbundle_lint(const struct swbundle_cli *c, struct err *e)
 {
 	struct variables v __attribute__((cleanup(variables_clear))) = {0};
-	const struct template_vars vars = {variables_find, &v};
+	const struct template_vars vars = {.find = variables_find, .arg = &v};
 	const struct lint_options o = {
 		.finished = c->finished, .vars = &vars, .found = print, .arg = (void *)c->word};
 	struct lint_result r = {0};

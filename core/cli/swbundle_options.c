@@ -88,10 +88,24 @@ static const struct option lint_rows[] = {
 	HELP,
 };
 
+static const struct option init_rows[] = {
+	{0, "swupdate", NULL, OPTION_FLAG, CLI(swupdate), .group = OUTPUT,
+	 .help = "two copies chosen on the device by -e, which SWUpdate installs too; else slots"},
+	HELP,
+};
+
+static const struct option extract_rows[] = {
+	{0, "dir", "FOLDER", OPTION_TEXT, CLI(dir), .group = OUTPUT,
+	 .help = "where the files go, made when absent; else the working folder"},
+	HELP,
+};
+
 static const char *const keygen_usage[] = {"[--dir FOLDER] [--name NAME] [--type TYPE]", NULL};
 static const char *const build_usage[] = {"TEMPLATE -o FILE --key KEY --cert CERT [options]", NULL};
 static const char *const verify_usage[] = {"-k KEY BUNDLE", NULL};
 static const char *const inspect_usage[] = {"[--json] BUNDLE", NULL};
+static const char *const init_usage[] = {"[--swupdate] FOLDER", NULL};
+static const char *const extract_usage[] = {"[--dir FOLDER] BUNDLE", NULL};
 static const char *const lint_usage[] = {"DESCRIPTION | TEMPLATE | BUNDLE", NULL};
 
 #define TABLE(command, text)                                                                       \
@@ -107,3 +121,5 @@ TABLE(build, "make a signed bundle of a description and files");
 TABLE(verify, "check a bundle as a device would");
 TABLE(inspect, "show what is in a bundle");
 TABLE(lint, "find all mistakes of a description, with line and path");
+TABLE(init, "make an example project that builds and installs as it is");
+TABLE(extract, "write the members of a bundle into a folder; nothing is checked but the form");

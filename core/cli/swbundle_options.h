@@ -19,6 +19,8 @@ struct swbundle_cli {
 	/* verify; keys is also 'key' there */
 	const char *purpose, *signer, *crl, *select, *board;
 	bool strict;
+	/* init */
+	bool swupdate;
 	/* lint */
 	bool finished;
 	/* inspect */
@@ -28,6 +30,6 @@ struct swbundle_cli {
 };
 
 extern const struct option_table swbundle_keygen_table, swbundle_build_table, swbundle_verify_table,
-	swbundle_inspect_table, swbundle_lint_table;
+	swbundle_inspect_table, swbundle_lint_table, swbundle_init_table, swbundle_extract_table;
 
 #endif
