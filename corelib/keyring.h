@@ -49,6 +49,10 @@ int sig_raw_verify(const struct keyring *k, const struct sig_input *in, struct s
 int sig_cms_verify(const struct keyring *k, const struct sig_input *in, struct sig_info *info,
 		   struct err *e);
 
+/* sig_sign() with how->command */
+int sig_sign_external(const struct sig_signer *how, const struct sig_input *in, uint8_t **sig,
+		      size_t *sig_len, struct err *e);
+
 /* before the first call of OpenSSL: neither its configuration file nor engines are loaded */
 int sig_openssl_init(struct err *e);
 /* "what: OpenSSL's first reason"; drains its queue; E_MEMORY when that was the cause */

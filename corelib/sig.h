@@ -58,6 +58,8 @@ int sig_claimed_signer(const void *sig, size_t n, char *name, size_t size);
 struct sig_signer {
 	enum sig_scheme scheme; /* SIG_ANY: CMS when cert_pem is given, else what suits the key */
 	const char *key_pem;
+	const char *command;  /* instead of key_pem: a program signs (sig_command.h), not Ed25519;
+				 with cert_pem what it wrote is checked */
 	const char *cert_pem; /* signer's certificate first, then its chain; NULL for bare keys */
 	int64_t time; /* of signing, noted in CMS: the same time gives the same bytes (RSA) */
 };

@@ -164,8 +164,11 @@ int sig_sign(const struct sig_signer *how, const void *data, size_t n, uint8_t *
 	const struct sig_input in = {.data = data, .n = n};
 	uint8_t raw[RAW_MAX];
 	unsigned char *der = NULL;
-	int len = 0, rc = prepare(&s, how, e);
+	int len = 0, rc;
 
+	if (how->command)
+		return sig_sign_external(how, &in, sig, sig_len, e);
+	rc = prepare(&s, how, e);
 	*sig = NULL;
 	if (rc < 0)
 		return rc;

@@ -9,6 +9,7 @@
 
 #include "core/build/choices.h"
 #include "core/build/payload.h"
+#include "core/build/sign.h"
 #include "core/build/template.h"
 #include "core/build/variables.h"
 #include "corelib/sys.h"
@@ -39,8 +40,8 @@ struct facts {
 };
 
 /* of the file as it lies there: before compression, as existing generators have it */
-static int tell_fact(void *arg, enum template_call what, const char *file,
-		     char answer[CALL_ANSWER], struct err *e)
+static int tell_fact(void *arg, enum template_call what, const char *file, char answer[CALL_ANSWER],
+		     struct err *e)
 {
 	const struct build *b = ((struct facts *)arg)->b;
 	const struct payload_dirs dirs = {.at = b->o->dirs, .count = b->o->dir_count};
@@ -68,8 +69,7 @@ static int load_template(struct build *b, struct err *e)
 	if (rc == 0)
 		rc = variables_open(&f.v, b->o->vars_file, b->o->use_environment, e);
 	if (rc == 0)
-		rc = err_at(e, template_load(&b->t, text, n, &look, e), "%s",
-			    b->o->template_file);
+		rc = err_at(e, template_load(&b->t, text, n, &look, e), "%s", b->o->template_file);
 	variables_clear(&f.v);
 	return rc;
 }
@@ -290,27 +290,15 @@ static int make_text(struct build *b, struct err *e)
 
 static int make_signature(struct build *b, struct err *e)
 {
-	struct sig_signer s = {.scheme = b->o->scheme == SIG_ANY ? SIG_CMS : b->o->scheme,
-			       .time = b->o->has_epoch ? b->o->epoch : sys_now_real()};
-	AUTO_FREE char *cert = NULL;
-	char *key = NULL;
-	size_t n = 0, cert_n;
-	int rc;
+	const struct sign_options s = {.key_file = b->o->key_file,
+				       .cert_file = b->o->cert_file,
+				       .command = b->o->signer,
+				       .scheme = b->o->scheme,
+				       .has_epoch = b->o->has_epoch,
+				       .epoch = b->o->epoch};
 
-	if (!b->o->key_file)
-		return 0;
-	rc = build_read_text(b->o->key_file, &key, &n, e);
-	if (rc == 0 && b->o->cert_file && s.scheme == SIG_CMS)
-		rc = build_read_text(b->o->cert_file, &cert, &cert_n, e);
-	s.key_pem = key;
-	s.cert_pem = cert;
-	if (rc == 0)
-		rc = err_at(e, sig_sign(&s, b->text, b->text_n, &b->sig, &b->sig_n, e), "%s",
-			    b->o->key_file);
-	if (key)
-		secure_zero(key, n);
-	free(key);
-	return rc;
+	return s.key_file || s.command ? sign_text(&s, b->text, b->text_n, &b->sig, &b->sig_n, e)
+				       : 0;
 }
 
 static int write_files(struct build *b, struct cpio_writer *w, bool scripts, struct err *e)

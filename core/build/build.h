@@ -21,6 +21,7 @@ struct build_options {
 	const char *const *dirs; /* where payloads are; the template's folder is the last */
 	size_t dir_count;
 	const char *key_file, *cert_file; /* key_file NULL: not signed */
+	const char *signer;		  /* instead of key_file: an external program */
 	enum sig_scheme scheme;		  /* SIG_ANY: CMS */
 	const char *vars_file;		  /* NAME=VALUE lines for @@NAME@@ */
 	bool use_environment;		  /* then the environment's */

@@ -24,7 +24,7 @@ enum { DONE = 0, FAILED = 1, USAGE = 2, REFUSED = 3 };
 #define FOLDERS_MAX 64
 #define KEYS_MAX    (1024 * 1024)
 
-static int usage_error(struct err *e, const char *why)
+int swbundle_usage(struct err *e, const char *why)
 {
 	return err_set(e, E_USAGE, EINVAL, "%s", why);
 }
@@ -35,7 +35,7 @@ static void warn(void *arg, const char *text)
 	log_warn("%s", text);
 }
 
-static enum sig_scheme scheme_of(const char *name)
+enum sig_scheme swbundle_scheme(const char *name)
 {
 	for (int s = SIG_RSA_PKCS1; name && s <= SIG_CMS; s++)
 		if (strcmp(sig_scheme_name((enum sig_scheme)s), name) == 0)
@@ -65,17 +65,21 @@ static int run_keygen(const struct swbundle_cli *c, struct err *e)
 
 /* ---- build ------------------------------------------------------------------------------ */
 
-static int check_signing(const struct swbundle_cli *c, struct err *e)
+int swbundle_check_signing(const struct swbundle_cli *c, struct err *e)
 {
 	bool cms = !c->scheme || strcmp(c->scheme, "cms") == 0;
 
 	if (c->unsigned_bundle)
-		return c->key || c->cert ? usage_error(e, "--unsigned and --key exclude each other")
+		return c->key || c->cert || c->command
+			       ? swbundle_usage(e, "--unsigned and --key exclude each other")
 					 : 0;
-	if (!c->key)
-		return usage_error(e, "give the private key with --key, or say --unsigned");
+	if (c->key && c->command)
+		return swbundle_usage(e, "--key and --signer exclude each other");
+	if (!c->key && !c->command)
+		return swbundle_usage(
+			e, "give the private key with --key, or the program that signs with --signer");
 	if (cms && !c->cert)
-		return usage_error(
+		return swbundle_usage(
 			e, "signing by CMS needs the certificate too (--cert); for a bare key say "
 			   "--scheme rsa, rsa-pss, ecdsa or ed25519");
 	return 0;
@@ -88,38 +92,40 @@ static int list_folders(const struct swbundle_cli *c, const char **dirs, size_t 
 	const char *slash = strrchr(c->word, '/');
 
 	if (c->include.count >= FOLDERS_MAX)
-		return usage_error(e, "too many folders are named with -I");
+		return swbundle_usage(e, "too many folders are named with -I");
 	for (size_t i = 0; i < c->include.count; i++)
 		dirs[(*count)++] = c->include.at[i];
 	if (text_print(own, PATH_MAX, "%.*s", slash ? (int)(slash - c->word + 1) : 1,
 		       slash ? c->word : ".") < 0)
-		return usage_error(e, "the name of the template is too long");
+		return swbundle_usage(e, "the name of the template is too long");
 	dirs[(*count)++] = own;
 	return 0;
 }
 
-static int read_epoch(struct build_options *o, struct err *e)
+int swbundle_epoch(bool *has, int64_t *epoch, struct err *e)
 {
 	const char *text = getenv("SOURCE_DATE_EPOCH");
 	uint64_t v;
 
+	*has = false;
 	if (!text || !*text)
 		return 0;
 	if (text_u64(text, &v) < 0 || v > UINT32_MAX)
-		return usage_error(e, "SOURCE_DATE_EPOCH must be seconds since 1970");
-	o->has_epoch = true;
-	o->epoch = (int64_t)v;
+		return swbundle_usage(e, "SOURCE_DATE_EPOCH must be seconds since 1970");
+	*has = true;
+	*epoch = (int64_t)v;
 	return 0;
 }
 
 static void print_built(const struct swbundle_cli *c, uint64_t size)
 {
 	const char *scheme = c->scheme ? c->scheme : "cms";
+	bool is_signed = c->key || c->command;
 
-	if (!c->key)
+	if (!is_signed)
 		log_warn("the bundle is not signed: devices refuse it");
 	printf("%s: %" PRIu64 " bytes, %s%s\n", c->output, size,
-	       c->key ? "signed by " : "not signed", c->key ? scheme : "");
+	       is_signed ? "signed by " : "not signed", is_signed ? scheme : "");
 }
 
 static int run_build(const struct swbundle_cli *c, struct err *e)
@@ -132,22 +138,23 @@ static int run_build(const struct swbundle_cli *c, struct err *e)
 		.dirs = dirs,
 		.key_file = c->key,
 		.cert_file = c->cert,
-		.scheme = scheme_of(c->scheme),
+		.signer = c->command,
+		.scheme = swbundle_scheme(c->scheme),
 		.vars_file = c->vars,
 		.use_environment = true,
 		.hash_lists = c->hash_list,
 		.note = warn,
 	};
 	uint64_t size = 0;
-	int rc = c->output ? check_signing(c, e) : usage_error(e, "name the bundle with -o");
+	int rc = c->output ? swbundle_check_signing(c, e) : swbundle_usage(e, "name the bundle with -o");
 
 	if (rc == 0)
 		rc = list_folders(c, dirs, &o.dir_count, own, e);
 	if (rc == 0)
-		rc = read_epoch(&o, e);
+		rc = swbundle_epoch(&o.has_epoch, &o.epoch, e);
 	if (rc == 0 && c->part_size &&
 	    (text_size(c->part_size, &o.part_size) < 0 || !o.part_size || o.part_size > UINT32_MAX))
-		rc = usage_error(e, "--part-size must be a size below 4 GiB");
+		rc = swbundle_usage(e, "--part-size must be a size below 4 GiB");
 	if (rc == 0)
 		rc = build_bundle(&o, &size, e);
 	if (rc == 0)
@@ -167,7 +174,7 @@ static int read_key_file(const char *path, char **text, size_t *n, struct err *e
 /* unlike on a device it does not matter here who else may write the key file */
 static int load_keys(const struct swbundle_cli *c, struct keyring **k, struct err *e)
 {
-	struct keyring_options o = {.pinned = scheme_of(c->scheme),
+	struct keyring_options o = {.pinned = swbundle_scheme(c->scheme),
 				    .purpose = c->purpose,
 				    .signer_name = c->signer,
 				    .now = sys_now_real()};
@@ -193,7 +200,7 @@ static int read_selection(const struct swbundle_cli *c, struct selection *s, cha
 		return 0;
 	comma = text_copy(words, 256, c->select) < 0 ? NULL : strchr(words, ',');
 	if (!comma)
-		return usage_error(e, "-e takes SET,MODE");
+		return swbundle_usage(e, "-e takes SET,MODE");
 	*comma = '\0';
 	s->set = words;
 	s->mode = comma + 1;
@@ -211,7 +218,7 @@ static int run_verify(const struct swbundle_cli *c, struct err *e)
 	struct keyring *k = NULL;
 	char words[256];
 	int rc = c->key ? read_selection(c, &only, words, e)
-			: usage_error(e, "name the keys of the device with -k");
+			: swbundle_usage(e, "name the keys of the device with -k");
 
 	if (rc == 0)
 		rc = load_keys(c, &k, e);
@@ -250,6 +257,7 @@ static const struct command {
 	{"init", &swbundle_init_table, "folder", "no project was made", swbundle_init},
 	{"keygen", &swbundle_keygen_table, NULL, "no key was made", run_keygen},
 	{"build", &swbundle_build_table, "template", "no bundle was built", run_build},
+	{"sign", &swbundle_sign_table, "bundle", "the bundle was not signed", swbundle_sign},
 	{"verify", &swbundle_verify_table, "bundle", "the bundle is refused", run_verify},
 	{"lint", &swbundle_lint_table, "description", "the description has mistakes", swbundle_lint},
 	{"inspect", &swbundle_inspect_table, "bundle", "the bundle cannot be shown", run_inspect},

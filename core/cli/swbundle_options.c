@@ -36,6 +36,9 @@ static const struct option build_rows[] = {
 	{0, "vars", "FILE", OPTION_TEXT, CLI(vars), .group = INPUT,
 	 .help = "NAME=VALUE lines for @@NAME@@ in the template; then the environment is asked"},
 	{0, "key", "FILE", OPTION_TEXT, CLI(key), .group = SIGNING, .help = "private key (PEM)"},
+	{0, "signer", "COMMAND", OPTION_TEXT, CLI(command), .group = SIGNING,
+	 .help = "instead of --key: a program (words split at blanks, no shell) that reads the raw digest on standard "
+		 "input and writes the signature on standard output; with --cert what it wrote is checked"},
 	{0, "cert", "FILE", OPTION_TEXT, CLI(cert), .group = SIGNING,
 	 .help = "certificate of the key, its chain behind it (PEM)"},
 	{0, "scheme", "SCHEME", OPTION_TEXT, CLI(scheme), .values = schemes, .group = SIGNING,
@@ -100,12 +103,28 @@ static const struct option extract_rows[] = {
 	HELP,
 };
 
+static const struct option sign_rows[] = {
+	{'o', "output", "FILE", OPTION_TEXT, CLI(output), .group = OUTPUT,
+	 .help = "the signed bundle; else the bundle is replaced. It appears whole or not at all"},
+	{0, "key", "FILE", OPTION_TEXT, CLI(key), .group = SIGNING, .help = "private key (PEM)"},
+	{0, "signer", "COMMAND", OPTION_TEXT, CLI(command), .group = SIGNING,
+	 .help = "instead of --key: a program (words split at blanks, no shell) that reads the raw digest on standard "
+		 "input and writes the signature on standard output; with --cert what it wrote is checked"},
+	{0, "cert", "FILE", OPTION_TEXT, CLI(cert), .group = SIGNING,
+	 .help = "certificate of the key, its chain behind it (PEM)"},
+	{0, "scheme", "SCHEME", OPTION_TEXT, CLI(scheme), .values = schemes, .group = SIGNING,
+	 .help = "cms (unless told otherwise), rsa, rsa-pss, ecdsa, ed25519"},
+	HELP,
+};
+
 static const char *const keygen_usage[] = {"[--dir FOLDER] [--name NAME] [--type TYPE]", NULL};
 static const char *const build_usage[] = {"TEMPLATE -o FILE --key KEY --cert CERT [options]", NULL};
 static const char *const verify_usage[] = {"-k KEY BUNDLE", NULL};
 static const char *const inspect_usage[] = {"[--json] BUNDLE", NULL};
 static const char *const init_usage[] = {"[--swupdate] FOLDER", NULL};
 static const char *const extract_usage[] = {"[--dir FOLDER] BUNDLE", NULL};
+static const char *const sign_usage[] = {"BUNDLE --key KEY --cert CERT [options]",
+					 "BUNDLE --signer COMMAND --cert CERT [options]", NULL};
 static const char *const lint_usage[] = {"DESCRIPTION | TEMPLATE | BUNDLE", NULL};
 
 #define TABLE(command, text)                                                                       \
@@ -123,3 +142,4 @@ TABLE(inspect, "show what is in a bundle");
 TABLE(lint, "find all mistakes of a description, with line and path");
 TABLE(init, "make an example project that builds and installs as it is");
 TABLE(extract, "write the members of a bundle into a folder; nothing is checked but the form");
+TABLE(sign, "give a bundle a signature, or a new one");

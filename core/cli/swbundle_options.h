@@ -16,6 +16,7 @@ struct swbundle_cli {
 	const char *output, *key, *cert, *scheme, *vars, *part_size;
 	struct strings include;
 	bool hash_list, unsigned_bundle;
+	const char *command; /* an external signer */
 	/* verify; keys is also 'key' there */
 	const char *purpose, *signer, *crl, *select, *board;
 	bool strict;
@@ -30,6 +31,7 @@ struct swbundle_cli {
 };
 
 extern const struct option_table swbundle_keygen_table, swbundle_build_table, swbundle_verify_table,
-	swbundle_inspect_table, swbundle_lint_table, swbundle_init_table, swbundle_extract_table;
+	swbundle_inspect_table, swbundle_lint_table, swbundle_init_table, swbundle_extract_table,
+	swbundle_sign_table;
 
 #endif
