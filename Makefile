@@ -182,12 +182,12 @@ unit: unit-build
 
 # ---- documents made from the tables -----------------------------------------------------------
 # swdoc is not installed: it prints the tables that the programs read
-$(O)/swdoc: $(O)/core/cli/swdoc.o $(O)/libswinstall.a
+$(O)/swdoc: $(O)/core/cli/swdoc.o $(O)/core/cli/swbundle_options.o $(O)/libswcli.a $(O)/libswinstall.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 .PHONY: docs docs-check
 docs: $(O)/swdoc
-	$(Q)for d in errors config; do $(O)/swdoc $$d > doc/$$d.md || exit 1; done
+	$(Q)for d in errors config swbundle; do $(O)/swdoc $$d > doc/$$d.md || exit 1; done
 docs-check: $(O)/swdoc
 	$(Q)O=$(O) scripts/check-docs
 

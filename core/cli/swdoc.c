@@ -1,11 +1,13 @@
 /*
  * Prints the reference pages of doc/ from the tables that the programs read. Not installed.
- * Usage: swdoc errors | config
+ * Usage: swdoc errors | config | swbundle
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/cli/swbundle_options.h"
 #include "corelib/err.h"
 #include "corelib/text.h"
 #include "parser/settings.h"
@@ -81,12 +83,32 @@ static void print_config(void)
 		print_rows(settings_schema(i));
 }
 
+static void print_swbundle(void)
+{
+	static const struct option_table *const all[] = {
+		&swbundle_init_table,	&swbundle_keygen_table,	 &swbundle_build_table,
+		&swbundle_sign_table,	&swbundle_verify_table,	 &swbundle_lint_table,
+		&swbundle_inspect_table, &swbundle_extract_table,
+	};
+
+	printf("# swbundle\n%s\nMakes, signs, checks and shows bundles on the build machine. `swbundle init FOLDER` "
+	       "writes a project to begin with. The exit status is 0 when all is well, 1 for a failure, 2 for "
+	       "a command line that cannot be used, 3 for a bundle or description that is refused.\n",
+	       made);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		char *text = options_help(all[i]);
+
+		printf("\n## %s\n\n```text\n%s```\n", all[i]->program, text ? text : "");
+		free(text);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*print)(void);
-	} pages[] = {{"errors", print_errors}, {"config", print_config}};
+	} pages[] = {{"errors", print_errors}, {"config", print_config}, {"swbundle", print_swbundle}};
 
 	for (size_t i = 0; argc == 2 && i < ARRAY_SIZE(pages); i++) {
 		if (strcmp(argv[1], pages[i].name) == 0) {
@@ -94,6 +116,6 @@ int main(int argc, char **argv)
 			return fflush(stdout) || ferror(stdout);
 		}
 	}
-	fprintf(stderr, "usage: swdoc errors | config\n");
+	fprintf(stderr, "usage: swdoc errors | config | swbundle\n");
 	return 2;
 }
