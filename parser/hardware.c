@@ -6,7 +6,7 @@
  * is asked for. What still grows is the automaton, because every repetition is a copy of what is
  * repeated: (((a+)+)+)+ doubles with each '+', [ab]{0,255} is 255 sets. And optional parts inside of
  * repetitions inside of repetitions, a???*** or (((a?)?)*)*, some tens of them, take glibc hours to
- * compile. So references back are refused, and so are a pattern that unfolds to more than 512
+ * compile, and so do counted copies of such. So references back are refused, and so are a pattern that unfolds to more than 512
  * characters and repetitions deeper than 4 in each other; the worst found below these bounds takes
  * 51 ms against 256 characters.
  */
@@ -72,8 +72,11 @@ static void nest_at_least(struct weight *w, unsigned nest)
 		w->nest[w->depth] = nest;
 }
 
+/* copies of repetitions are the worst: x**{1,255} */
 static void weigh_repeat(struct weight *w, unsigned long count)
 {
+	if (w->last_nest && count > 1)
+		w->last_nest += count > 2 ? 2 : 1;
 	nest_at_least(w, ++w->last_nest);
 	if (count > 1) {
 		w->sum[w->depth] += w->last * (count - 1);

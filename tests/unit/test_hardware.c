@@ -70,7 +70,7 @@ static void t44_pattern_that_backtracks_elsewhere_ends_in_time(void **state)
 		"#RE:[ab]{0,255}[ab]{0,250}c",
 		"#RE:(.?.?.?.?){90}c",
 		"#RE:(a?){200}c",
-		"#RE:((((a+)+)+)+)$",
+		"#RE:((a+)+)$",
 		"#RE:(.?)*(.?)*(.?)*(.?)*(((.?)?)?)*c",
 		"#RE:(a{1,16}){1,16}c",
 	};
@@ -135,6 +135,9 @@ static void t44_optional_parts_deep_in_repetitions_are_refused(void **state)
 	refused("#RE:(((((a)?)?)*)*)*", "a", "deep");
 	refused("#RE:x(((((a?)b)*c)*d|e)*f)*", "a", "deep");
 	refused("#RE:a{1}{1}{1}{1}{1}", "a", "deep");
+	refused("#RE:x**{1,64}y**{1,64}z**{1,64}", "1", "deep");
+	refused("#RE:((x*)*){1,20}{1,6}", "1", "deep");
+	refused("#RE:(((a?+)?)+)", "a", "deep");
 	fits("#RE:(((a?)?)*)*.*?$", "aab", 1);
 	fits("#RE:^(a?b?)*(c?)*(d?)*(e?)*(f?)*(g?)*$", "abcdefg", 1);
 }
