@@ -128,6 +128,23 @@ static int check_protected(const struct staged_place *place, const struct plan_i
 	return 0;
 }
 
+/* devices are looked up by slots_open_target() */
+static int check_listed(const struct staged_place *place, const struct settings *c, struct err *e)
+{
+	char mine[PATH_MAX], folder[PATH_MAX];
+
+	if (!c->targets.count)
+		return 0;
+	if (!realpath(place->folder, folder))
+		text_copy(folder, sizeof(folder), place->folder);
+	for (size_t i = 0; i < c->targets.count; i++)
+		if (realpath(c->targets.at[i], mine) && is_beneath(folder, mine))
+			return 0;
+	return err_set(e, E_TARGET, EPERM,
+		       "'%s/%s' is not beneath a folder of the list targets of the configuration",
+		       folder, place->name);
+}
+
 static int open_file(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		     struct err *e)
 {
@@ -145,7 +162,8 @@ static int open_file(struct plan *p, struct plan_step *ps, const struct plan_inp
 	if (rc < 0)
 		return rc;
 	ps->step.live = true;
-	return check_protected(&ps->step.file->place, in, e);
+	rc = check_listed(&ps->step.file->place, in->cfg, e);
+	return rc < 0 ? rc : check_protected(&ps->step.file->place, in, e);
 }
 
 /* ---- both ---- */

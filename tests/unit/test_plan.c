@@ -358,6 +358,18 @@ static void t17_files_of_the_installer_are_protected(void **state)
 	assert_int_equal(plan_with(b, FILE_("path = \"%D/other2\";"), 0), 0);
 }
 
+static void files_outside_of_the_listed_targets_are_refused(void **state)
+{
+	struct bench *b = *state;
+	const char *here[] = {b->dir};
+	const char *elsewhere[] = {"/usr", "/nonexistent", "/tm"};
+
+	b->cfg.targets = (struct strings){elsewhere, 3};
+	refused(b, FILE_("path = \"%D/other2\";"), E_TARGET, "list targets");
+	b->cfg.targets = (struct strings){here, 1};
+	assert_int_equal(plan_with(b, FILE_("path = \"%D/other2\";"), 0), 0);
+}
+
 #define TWO(a, c)                                                                                  \
 	"images = ( { filename = \"image\"; sha256 = \"%H\"; " a " }, { filename = \"image\"; "    \
 	"sha256 = \"%H\"; " c " } );"
@@ -545,6 +557,7 @@ int main(void)
 		T(t40_targets_must_be_devices_or_existing_files),
 		T(t17_files_of_the_installer_are_protected),
 		T(a_file_on_a_device_says_its_file_system_and_is_mounted_from_a_device),
+		T(files_outside_of_the_listed_targets_are_refused),
 		T(two_entries_on_the_same_bytes_are_refused),
 		T(a_link_to_the_same_target_is_the_same_target),
 		T(two_entries_for_the_same_file_are_refused),
