@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "corelib/orphans.h"
 #include "corelib/spawn.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
@@ -119,6 +120,11 @@ static void read_last(struct run *r)
 	}
 }
 
+static const char *name_of(const struct process *p)
+{
+	return p->name ? p->name : p->argv[0];
+}
+
 /* ---- running ------------------------------------------------------------------------------------
  */
 
@@ -138,7 +144,7 @@ static void wait_a_little(struct run *r, int ms)
 
 static int stopped(struct run *r, struct err *e)
 {
-	const char *name = r->p->argv[0];
+	const char *name = name_of(r->p);
 
 	if (r->p->cancel && *r->p->cancel)
 		return err_set(e, E_CANCELED, ECANCELED, "%s was ended because of a cancel", name);
@@ -174,7 +180,7 @@ static int judge(const struct run *r, struct err *e)
 	if (r->status == 0)
 		return 0;
 	spawn_tell(r->status, how, sizeof(how));
-	return err_set(e, E_PROCESS, ECHILD, "%s %s", r->p->argv[0], how);
+	return err_set(e, E_PROCESS, ECHILD, "%s %s", name_of(r->p), how);
 }
 
 /* pipes of output; the ends for the program go to theirs[] */
@@ -221,6 +227,19 @@ static int start(struct run *r, struct err *e)
 	return rc;
 }
 
+static int run_through(struct run *r, struct err *e)
+{
+	int rc = start(r, e);
+
+	if (rc <= 0) {
+		read_last(r);
+		return rc;
+	}
+	r->until = sys_now_ms() + (r->p->deadline_ms ?: DEADLINE_MS);
+	rc = run_on(r, e);
+	return rc < 0 ? rc : judge(r, e);
+}
+
 int process_run(const struct process *p, struct err *e)
 {
 	if (p->extra > EXTRA_MAX)
@@ -234,14 +253,15 @@ int process_run(const struct process *p, struct err *e)
 	for (unsigned i = 0; i < 2 + EXTRA_MAX; i++)
 		r->sources[i].fd = -1;
 
-	int rc = start(r, e);
+	struct orphans o = {.watching = false};
 
-	if (rc > 0) {
-		r->until = sys_now_ms() + (p->deadline_ms ?: DEADLINE_MS);
-		rc = run_on(r, e);
-		return rc < 0 ? rc : judge(r, e);
-	}
-	read_last(r);
+	if (p->whole)
+		orphans_watch(&o);
+	int rc = run_through(r, e);
+
+	if (rc < 0)
+		orphans_end(&o);
+	orphans_release(&o);
 	return rc;
 }
 

@@ -5,7 +5,8 @@
  * and descriptors that are named; it leads a process group of its own that is killed whole at
  * the deadline. Its output is read without blocking and handed on line by line, made printable:
  * at most 1000 bytes a line, 1 MiB of descriptors 1 and 2 together; the rest is read and dropped.
- * What a program leaves running after a good end lives on; what made a session of its own is not ended.
+ * What a program leaves running after a good end lives on; what made a session of its own is ended after
+ * a bad one only with 'whole'.
  */
 #ifndef CORELIB_PROCESS_H
 #define CORELIB_PROCESS_H
@@ -23,6 +24,7 @@ struct process_line {
 
 struct process {
 	const char *const *argv;
+	const char *name;       /* in messages; NULL = argv[0] */
 	const char *const *env; /* NULL: PATH and HOME only */
 	int exec_fd;            /* execute this descriptor instead of argv[0]; -1 = argv[0] */
 	int stdin_fd;           /* -1 = /dev/null */
@@ -32,6 +34,7 @@ struct process {
 	uid_t uid;              /* used with gid when drop is set */
 	gid_t gid;
 	bool drop;              /* give up user, groups, capabilities; no new privileges */
+	bool whole;             /* end all that it started, sessions of their own too, when it fails */
 	void (*line)(void *arg, const struct process_line *l); /* may be NULL */
 	void *arg;
 };
