@@ -7,6 +7,7 @@
 
 #include "core/install.h"
 #include "core/installed.h"
+#include "core/scripts.h"
 #include "corelib/staged.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
@@ -201,7 +202,10 @@ int activate_begin(struct activation *a, struct err *e)
 static int flush_all(const struct activation *a, struct err *e)
 {
 	struct plan *p = a->plan;
+	int scripts = scripts_flush(p, e);
 
+	if (scripts < 0)
+		return scripts;
 	for (size_t i = 0; i < p->count; i++) {
 		struct plan_step *ps = &p->steps[i];
 		int rc = 0;
@@ -401,14 +405,17 @@ int activate_commit(struct activation *a, struct err *e)
 
 /* ---- abort ---- */
 
-static void run_postfailure(struct plan *p)
+static void run_postfailure(const struct activation *a)
 {
+	struct plan *p = a->plan;
+
 	for (size_t i = 0; i < p->count; i++) {
-		struct err ignored = {0};
+		struct err e = {0};
 		struct plan_step *ps = &p->steps[i];
 
-		if (ps->started && ps->step.handler->kind == HANDLER_ACTION)
-			ps->step.handler->run(&ps->step, PHASE_POSTFAILURE, &ignored);
+		if (ps->ready && ps->step.handler->phases & 1u << PHASE_POSTFAILURE &&
+		    ps->step.handler->run(&ps->step, PHASE_POSTFAILURE, &e) < 0)
+			tell_err(a, "a script failed to tidy up", &e);
 	}
 }
 
@@ -442,7 +449,7 @@ void activate_abort(struct activation *a)
 		     "the next start looks and finishes or undoes (swctl recover)");
 		return;
 	}
-	run_postfailure(a->plan);
+	run_postfailure(a);
 	install_discard(a->plan);
 	if (!a->began)
 		return;

@@ -13,9 +13,11 @@ static void output(void *arg, const struct process_line *l)
 
 int command_run(const struct command *c, struct err *e)
 {
-	const char *const argv[] = { "/bin/sh", "-c", c->line, NULL };
+	const char *const argv[] = {"/bin/sh", "-c", c->line, NULL};
 	const struct process p = {
 		.argv = argv,
+		.name = c->name,
+		.whole = true,
 		.exec_fd = -1,
 		.stdin_fd = -1,
 		.cancel = c->cancel,

@@ -159,6 +159,42 @@ static bool is_action(const struct plan_step *ps)
 	return ps->step.handler && ps->step.handler->kind == HANDLER_ACTION;
 }
 
+/* from here on its failure is its own matter too */
+static int store_action(struct install *in, struct plan_step *ps, struct err *e)
+{
+	int rc;
+
+	ps->started = true;
+	rc = ps->intake ? pull(in, ps, e) : 0;
+	ps->ready = rc == 0;
+	return plan_at(in->plan, ps, rc, e);
+}
+
+static bool has_arrived(const struct install *in, const struct plan_step *ps)
+{
+	return in->plan->seekable || !ps->intake || ps->intake->spooled;
+}
+
+/* the payloads of actions, as far as they have arrived: proven, then stored where they can run */
+static int store_actions(struct install *in, struct err *e)
+{
+	struct plan *p = in->plan;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < p->count && !in->dry; i++) {
+		struct plan_step *ps = &p->steps[i];
+
+		if (!ps->skipped && is_action(ps) && !ps->started && has_arrived(in, ps))
+			rc = store_action(in, ps, e);
+	}
+	return rc;
+}
+
+static bool acts(const struct plan_step *ps, enum phase phase)
+{
+	return !ps->skipped && is_action(ps) && ps->step.handler->phases & 1u << phase;
+}
+
 static int run_actions(struct install *in, enum phase phase, struct err *e)
 {
 	struct plan *p = in->plan;
@@ -167,24 +203,37 @@ static int run_actions(struct install *in, enum phase phase, struct err *e)
 	for (size_t i = 0; rc == 0 && i < p->count && !in->dry; i++) {
 		struct plan_step *ps = &p->steps[i];
 
-		if (ps->skipped || !is_action(ps))
+		if (!acts(ps, phase))
 			continue;
 		watch(in, INSTALL_RUNS, ps, 0);
-		ps->started = true;
 		rc = plan_at(p, ps, ps->step.handler->run(&ps->step, phase, e), e);
 		ps->done = rc == 0 && phase == PHASE_POSTINSTALL;
 	}
 	return rc;
 }
 
+/* once, before the first byte goes to a target */
+static int prepare(struct install *in, struct err *e)
+{
+	int rc;
+
+	if (in->prepared)
+		return 0;
+	in->prepared = true;
+	rc = begin(in, e);
+	if (rc == 0)
+		rc = store_actions(in, e);
+	return rc < 0 ? rc : run_actions(in, PHASE_PREINSTALL, e);
+}
+
 /* all that has not run yet, in order */
 static int run_rest(struct install *in, struct err *e)
 {
 	struct plan *p = in->plan;
-	int rc = begin(in, e);
+	int rc = prepare(in, e);
 
 	if (rc == 0)
-		rc = run_actions(in, PHASE_PREINSTALL, e);
+		rc = store_actions(in, e);
 	for (size_t i = 0; rc == 0 && i < p->count; i++) {
 		struct plan_step *ps = &p->steps[i];
 
@@ -294,7 +343,7 @@ static bool all_before_done(const struct plan *p, const struct plan_step *ps)
 static int run_partitions(struct install *in, struct err *e)
 {
 	struct plan *p = in->plan;
-	int rc = begin(in, e);
+	int rc = prepare(in, e);
 
 	for (size_t i = 0; rc == 0 && i < p->count; i++) {
 		struct plan_step *ps = &p->steps[i];
@@ -306,12 +355,15 @@ static int run_partitions(struct install *in, struct err *e)
 	return rc;
 }
 
-static bool has_actions(const struct plan *p)
+/* has everything arrived that runs before the first image? What flows may not come before it */
+static bool may_prepare(const struct install *in)
 {
+	const struct plan *p = in->plan;
+
 	for (size_t i = 0; i < p->count; i++)
-		if (!p->steps[i].skipped && is_action(&p->steps[i]))
-			return true;
-	return false;
+		if (acts(&p->steps[i], PHASE_PREINSTALL) && !has_arrived(in, &p->steps[i]))
+			return false;
+	return true;
 }
 
 /* may this payload go straight to its only step? */
@@ -319,12 +371,11 @@ static bool may_flow(const struct install *in, const struct intake *t)
 {
 	const struct plan_step *ps = t->users[0];
 
-	if (t->count != 1)
+	if (t->count != 1 || !may_prepare(in))
 		return false;
 	if (ps->route == ROUTE_FLOW)
 		return true;
-	return ps->route == ROUTE_BLOCKS && ps->list && !has_actions(in->plan) &&
-	       all_before_done(in->plan, ps);
+	return ps->route == ROUTE_BLOCKS && ps->list && all_before_done(in->plan, ps);
 }
 
 static int flow(struct install *in, struct intake *t, struct err *e)

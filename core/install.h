@@ -29,7 +29,7 @@ struct install {
 	void *arg;
 	/* kept here */
 	unsigned threads;
-	bool begun;
+	bool begun, prepared;
 };
 
 /* prove every payload, write nothing */

@@ -8,6 +8,7 @@
 
 #include "core/command.h"
 #include "core/job_private.h"
+#include "core/scripts.h"
 #include "core/status.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
@@ -120,13 +121,23 @@ static void note(void *arg, const char *text)
 	tell_note(r->job, text);
 }
 
+/* an action is told once for each of its phases, but that after a failure */
+static unsigned runs_of(const struct handler *h)
+{
+	const unsigned pre = 1u << PHASE_PREINSTALL, post = 1u << PHASE_POSTINSTALL;
+
+	if (h->kind != HANDLER_ACTION)
+		return 1;
+	return !!(h->phases & pre) + !!(h->phases & post);
+}
+
 /* how many steps will be told: each payload is checked or stored, each step written */
 static unsigned count_steps(const struct plan *p, bool check)
 {
 	unsigned n = 0;
 
 	for (size_t i = 0; !check && i < p->count; i++)
-		n += !p->steps[i].skipped;
+		n += p->steps[i].skipped ? 0 : runs_of(p->steps[i].step.handler);
 	for (size_t i = 0; i < p->intake_count; i++) {
 		const struct plan_step *ps = p->intakes[i].users[0];
 
@@ -278,6 +289,7 @@ static int recover(struct run *r, char *did, size_t n, struct err *e)
 		rc = journal_open(&r->journal, r->cfg.state_dir, e);
 	if (rc < 0)
 		return rc;
+	scripts_tidy(&r->cfg);
 	rec.env = r->env;
 	rec.journal = r->journal;
 	rc = recover_run(&rec, e);

@@ -8,6 +8,7 @@
 
 #include "core/policy.h"
 #include "core/remarks.h"
+#include "core/scripts.h"
 #include "corelib/sandbox.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
@@ -65,6 +66,7 @@ static int open_state(struct run *r, struct err *e)
 		rc = activate_env(&r->cfg, &r->env, e);
 	if (rc < 0)
 		return rc;
+	scripts_tidy(&r->cfg);
 	if (journal_open(&r->journal, r->cfg.state_dir, &r->journal_err) < 0)
 		r->journal = NULL;
 	rec.env = r->env;
@@ -208,8 +210,28 @@ static void host_tell(struct host *h, const char *text)
 	tell_line(r->job, LOG_LEVEL_INFO, "%s", text);
 }
 
+static void host_say(struct host *h, enum log_level level, const char *text)
+{
+	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
+
+	tell_said(r->job, level, text);
+}
+
+static int script_folder(struct host *h, const char **path, struct err *e)
+{
+	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
+
+	*path = r->scripts;
+	return r->scripts[0] ? 0 : scripts_make(&r->cfg, r->scripts, sizeof(r->scripts), e);
+}
+
 static const struct host_ops host_ops = {
-	.set_variable = set_variable, .has_variable = has_variable, .tell = host_tell};
+	.set_variable = set_variable,
+	.has_variable = has_variable,
+	.tell = host_tell,
+	.say = host_say,
+	.script_folder = script_folder,
+};
 
 static int check_undo(const struct run *r, struct err *e)
 {
@@ -295,6 +317,7 @@ static int make_plan(struct run *r, struct err *e)
 
 	r->host.ops = &host_ops;
 	allow_files(r->manifest->entry_count);
+	r->host.cancel = &r->job->cancel;
 	rc = check_vars(r, e);
 	if (rc == 0)
 		rc = slots_observe(&r->slots, &r->cfg, r->env, e);
@@ -337,6 +360,7 @@ void run_close(struct run *r)
 	manifest_free(r->manifest);
 	if (r->bundle)
 		bundle_close(r->bundle);
+	scripts_remove(r->scripts);
 	if (r->journal)
 		journal_close(r->journal);
 	if (r->env)

@@ -51,6 +51,7 @@ struct run {
 	struct slots slots;
 	struct plan *plan;
 	struct activation act;
+	char scripts[512];		  /* the folder of scripts; "" = none was needed */
 };
 
 /* job_open.c: everything up to the plan; nothing is written but by recovery */
@@ -63,7 +64,8 @@ void tell_state(struct job *j, enum job_state s);
 void tell_step(struct job *j, enum install_event what, const struct plan_step *ps, uint64_t size);
 void tell_line(struct job *j, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-void tell_note(void *job, const char *text); /* a warning */
+void tell_said(void *job, enum log_level level, const char *text); /* by a program that was run */
+void tell_note(void *job, const char *text);			   /* a warning */
 void tell_result(struct job *j, int rc, const struct err *e);
 void tell_moved(void *job, uint64_t bytes);
 

@@ -100,6 +100,15 @@ void tell_line(struct job *j, enum log_level level, const char *fmt, ...)
 	put_line(j, level, text);
 }
 
+/* what scripts chatter does not push events out of the ring */
+void tell_said(void *job, enum log_level level, const char *text)
+{
+	if (level > LOG_LEVEL_INFO)
+		log_line(level, "%s", text);
+	else
+		put_line(job, level, text);
+}
+
 void tell_note(void *job, const char *text)
 {
 	put_line(job, LOG_LEVEL_WARN, text);

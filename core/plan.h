@@ -46,6 +46,7 @@ struct plan_step {
 	struct mount *mount;	    /* NULL: its file lies on the live system */
 	bool skipped;		    /* install-if-*: nothing to do */
 	bool started, done;
+	bool ready; /* an action whose payload is stored whole: it may run */
 };
 
 struct plan {
@@ -103,12 +104,13 @@ int plan_blocks_fit(struct plan_step *ps, uint64_t size, struct err *e);
 /*
  * Files on a device that is mounted for them, in core/plan_mount.c. The plan judges the device and
  * mounts nothing, so that a check writes nothing. early() mounts before the first byte
- * is written, but for a device that an earlier step of the plan writes: that one is mounted by open(),
- * when its step begins.
+ * is written, but for a device that an earlier step of the plan writes: that one is mounted by
+ * open(), when its step begins.
  */
 /* the folder that mounts are made in: run-dir, else state-dir */
 int plan_mounts_new(struct mounts **m, const struct settings *cfg, struct err *e);
-int plan_mount_place(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e);
+int plan_mount_place(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		     struct err *e);
 int plan_mount_overlaps(const struct plan *p, struct err *e);
 int plan_mount_early(struct plan *p, struct err *e);
 int plan_mount_open(struct plan *p, struct plan_step *ps, struct err *e);

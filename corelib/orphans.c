@@ -93,13 +93,13 @@ static void end_child(void *arg, pid_t pid)
 
 void orphans_end(struct orphans *o)
 {
-	const struct timespec pause = { .tv_nsec = 2000000 };
+	const struct timespec pause = {.tv_nsec = 2000000};
 	uint64_t until = sys_now_ms() + END_MS;
 	unsigned quiet = 0;
 
 	/* an end makes the next generation ours: until twice nobody is left */
 	while (o->watching && quiet < 2 && sys_now_ms() < until) {
-		struct hunt h = { .o = o };
+		struct hunt h = {.o = o};
 
 		each_child(end_child, &h);
 		quiet = h.found ? 0 : quiet + 1;

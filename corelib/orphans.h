@@ -1,8 +1,9 @@
 /*
- * What a program leaves behind when it is ended: grandchildren that made a session of their own (T64).
+ * What a program leaves behind when it is ended: grandchildren that made a session of their own
+ * (T64).
  *
- * Between orphans_watch() and orphans_release() they become children of this process instead of init's.
- * Those that were its children before are never touched. For corelib/process.c.
+ * Between orphans_watch() and orphans_release() they become children of this process instead of
+ * init's. Those that were its children before are never touched. For corelib/process.c.
  */
 #ifndef CORELIB_ORPHANS_H
 #define CORELIB_ORPHANS_H
@@ -16,8 +17,8 @@
 struct orphans {
 	pid_t known[ORPHANS_KNOWN]; /* children from before */
 	size_t count;
-	bool watching;              /* false: too many of them, or no /proc: nothing is ended */
-	int before;                 /* the state of the flag */
+	bool watching; /* false: too many of them, or no /proc: nothing is ended */
+	int before;    /* the state of the flag */
 };
 
 void orphans_watch(struct orphans *o);

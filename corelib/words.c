@@ -96,7 +96,7 @@ static int take(struct splitter *s, struct err *e)
 int words_split(struct words *w, const char *text, struct err *e)
 {
 	const size_t table = (WORDS_MAX + 1) * sizeof(char *);
-	struct splitter s = { .in = text ? text : "", .w = w };
+	struct splitter s = {.in = text ? text : "", .w = w};
 	int rc = 0;
 
 	w->count = 0;
@@ -118,5 +118,5 @@ int words_split(struct words *w, const char *text, struct err *e)
 void words_clear(struct words *w)
 {
 	free(w->at);
-	*w = (struct words){ 0 };
+	*w = (struct words){0};
 }

@@ -1,6 +1,6 @@
 /*
- * One text split into words as a shell splits it: blanks, quotes, backslash. Nothing is expanded, and no
- * character but these three kinds means anything: '$(id)', ';' and '*' are plain text (T41).
+ * One text split into words as a shell splits it: blanks, quotes, backslash. Nothing is expanded,
+ * and no character but these three kinds means anything: '$(id)', ';' and '*' are plain text (T41).
  */
 #ifndef CORELIB_WORDS_H
 #define CORELIB_WORDS_H
@@ -16,7 +16,8 @@ struct words {
 	size_t count;
 };
 
-/* NULL is an empty text. E_DESC_VALUE: a quote that is not closed, a backslash at the end, too many words */
+/* NULL is an empty text. E_DESC_VALUE: a quote that is not closed, a backslash at the end, too many
+ * words */
 int words_split(struct words *w, const char *text, struct err *e);
 void words_clear(struct words *w);
 

@@ -1,11 +1,12 @@
 /*
- * A handler is a named const vtable for one kind of target or action; a step is an entry bound to it.
+ * A handler is a named const vtable for one kind of target or action; a step is an entry bound to
+ * it.
  *
  * check() runs while planning, before any write, and may run again when the member's header
  * tells the size. install() pulls 'in' to its proven end or returns an error; whatever it wrote
  * is not live before commit(). discard() undoes outside effects; it runs in reverse order
- * for every started step that is not committed, also after a failed install. A handler never logs, hashes,
- * makes threads, or calls another handler.
+ * for every started step that is not committed, also after a failed install. A handler never logs,
+ * hashes, makes threads, or calls another handler.
  */
 #ifndef HANDLERS_HANDLER_H
 #define HANDLERS_HANDLER_H
@@ -39,30 +40,36 @@ struct step {
 	const struct entry *entry;
 	const struct handler *handler;
 	struct host *host;
-	struct blkdev *dev;        /* PLACE_DEVICE */
-	struct staged *file;       /* PLACE_FILE: corelib/staged.h */
-	bool live;                 /* the place is in use as it is: bytes must be proven first, then staged */
+	struct blkdev *dev;  /* PLACE_DEVICE */
+	struct staged *file; /* PLACE_FILE: corelib/staged.h */
+	bool live; /* the place is in use as it is: bytes must be proven first, then staged */
 	bool has_size;
-	uint64_t size;             /* of what will arrive at install(), when known */
-	void *state;               /* the handler's own, freed by discard or commit */
+	uint64_t size; /* of what will arrive at install(), when known */
+	void *state;   /* the handler's own, freed by discard or commit */
 };
 
 struct handler {
 	const char *name;
-	const char *aliases;       /* "tar" beside "archive"; blanks between; NULL = none */
+	const char *aliases; /* "tar" beside "archive"; blanks between; NULL = none */
 	const char *summary;
 	enum handler_kind kind;
-	unsigned sections;         /* of enum section */
+	unsigned sections; /* of enum section */
 	enum place place;
 	unsigned wants;
-	bool no_data;              /* takes no payload: a file name is refused (T4) */
-	const struct attr *props;  /* properties it takes, for check, manual and lint */
+	bool no_data;		  /* takes no payload: a file name is refused (T4) */
+	const struct attr *props; /* properties it takes, for check, manual and lint */
 	size_t prop_count;
 	int (*check)(struct step *st, struct err *e);
 	int (*install)(struct step *st, struct stream *in, struct err *e);
 	int (*commit)(struct step *st, struct err *e);
 	void (*discard)(struct step *st);
-	int (*run)(struct step *st, enum phase phase, struct err *e); /* actions */
+	/*
+	 * Actions: install() stores the payload before the first of their phases, run() acts in
+	 * each of them. One without PHASE_PREINSTALL may have its payload behind the images of a
+	 * pipe.
+	 */
+	unsigned phases; /* bits 1u << enum phase */
+	int (*run)(struct step *st, enum phase phase, struct err *e);
 };
 
 /* built-in handlers, in the order of the Makefile; NULL past the last */

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "corelib/err.h"
+#include "corelib/log.h"
 
 struct host;
 
@@ -20,10 +21,15 @@ struct host_ops {
 	bool (*has_variable)(struct host *h, const char *name);
 	/* a line for the log and the progress, from a handler that has something to tell */
 	void (*tell)(struct host *h, const char *text);
+	/* the same, of a program that was run; below LOG_LEVEL_INFO for the log only */
+	void (*say)(struct host *h, enum log_level level, const char *text);
+	/* the job's own folder for programs of the bundle: mode 0700, gone with the job (T58) */
+	int (*script_folder)(struct host *h, const char **path, struct err *e);
 };
 
 struct host {
 	const struct host_ops *ops;
+	const volatile bool *cancel; /* NULL: never */
 };
 
 #endif

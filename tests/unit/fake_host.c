@@ -34,6 +34,21 @@ static void tell(struct host *h, const char *text)
 		snprintf(f->told[f->told_count++], sizeof(f->told[0]), "%s", text);
 }
 
+static void say(struct host *h, enum log_level level, const char *text)
+{
+	struct fake_host *f = (struct fake_host *)h;
+
+	if (f->said_count < FAKE_HOST_MAX)
+		snprintf(f->said[f->said_count], sizeof(f->said[0]), "%d %s", (int)level, text);
+	f->said_count++;
+}
+
+static int script_folder(struct host *h, const char **path, struct err *e)
+{
+	*path = ((struct fake_host *)h)->folder;
+	return **path ? 0 : err_set(e, E_STATE_DIR, EROFS, "the fake has no folder");
+}
+
 const char *fake_host_value(const struct fake_host *f, const char *name)
 {
 	for (unsigned i = f->var_count; i-- > 0;)
@@ -44,7 +59,7 @@ const char *fake_host_value(const struct fake_host *f, const char *name)
 
 void fake_host_init(struct fake_host *f)
 {
-	static const struct host_ops ops = {set_variable, has_variable, tell};
+	static const struct host_ops ops = {set_variable, has_variable, tell, say, script_folder};
 
 	memset(f, 0, sizeof(*f));
 	f->h.ops = &ops;

@@ -15,7 +15,10 @@ struct fake_host {
 	unsigned var_count;
 	char told[FAKE_HOST_MAX][256];
 	unsigned told_count;
-	unsigned fail_at; /* the N-th set_variable fails with E_ENV_NAME; 0 = none */
+	char said[FAKE_HOST_MAX][1100]; /* "3 text": level and text; the first ones */
+	unsigned said_count;		/* all of them */
+	char folder[128];		/* of scripts: the test makes it */
+	unsigned fail_at;		/* the N-th set_variable fails with E_ENV_NAME; 0 = none */
 };
 
 void fake_host_init(struct fake_host *f);

@@ -78,8 +78,25 @@ static int act(struct step *st, enum phase phase, struct err *e)
 
 static const struct handler taker = {
 	.name = "taker", .kind = HANDLER_TARGET, .install = take, .discard = discard};
-static const struct handler actor = {
-	.name = "actor", .kind = HANDLER_ACTION, .run = act, .no_data = true};
+static const struct handler actor = {.name = "actor",
+				     .kind = HANDLER_ACTION,
+				     .run = act,
+				     .no_data = true,
+				     .phases = 1u << PHASE_PREINSTALL | 1u << PHASE_POSTINSTALL};
+
+/* an action with a payload: stored by taker's install, then run */
+static const struct handler script = {.name = "script",
+				      .kind = HANDLER_ACTION,
+				      .install = take,
+				      .run = act,
+				      .discard = discard,
+				      .phases = 1u << PHASE_PREINSTALL | 1u << PHASE_POSTINSTALL};
+static const struct handler late = {.name = "late",
+				    .kind = HANDLER_ACTION,
+				    .install = take,
+				    .run = act,
+				    .discard = discard,
+				    .phases = 1u << PHASE_POSTINSTALL};
 
 static int begin(void *arg, struct err *e)
 {
@@ -469,6 +486,110 @@ static void actions_run_before_and_after_all_payloads(void **state)
 	assert_string_equal(b->log, "BEGIN before:script write:a after:script ");
 }
 
+static struct plan_step *add_script(struct bench *b, const char *name, const struct handler *h,
+				    bool pipe)
+{
+	struct plan_step *ps = add(b, name, pipe ? ROUTE_SPOOL : ROUTE_TWICE, 50);
+
+	b->entries[ps - b->steps].section = SECTION_SCRIPTS;
+	b->entries[ps - b->steps].name = name;
+	ps->step.handler = h;
+	return ps;
+}
+
+static void every_script_is_proven_and_stored_before_the_first_one_runs(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_TWICE, 100);
+	add_script(b, "s", &script, false);
+	add_script(b, "t", &late, false);
+	ARCHIVE(b, "s", "a", "t");
+	assert_int_equal(run(b, false), 0);
+	assert_string_equal(b->log, "BEGIN write:s write:t before:s write:a after:s after:t ");
+	assert_true(b->steps[1].ready);
+}
+
+static void t1_a_script_with_other_bytes_keeps_everything_from_beginning(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_TWICE, 100);
+	add_script(b, "s", &script, false);
+	b->entries[1].sha256[3] ^= 1;
+	ARCHIVE(b, "s", "a");
+	assert_true(run(b, false) < 0);
+	assert_int_equal(b->e.code, E_PAYLOAD_HASH);
+	assert_string_equal(b->log, "");
+}
+
+static void scripts_at_the_front_of_a_pipe_run_before_what_flows(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_FLOW, BIG);
+	with_list(b, add(b, "b", ROUTE_BLOCKS, BIG));
+	add_script(b, "s", &script, true);
+	ARCHIVE(b, "s", "list", "a", "b");
+	assert_int_equal(run(b, true), 0);
+	assert_string_equal(b->log, "BEGIN write:s before:s write:a write:b after:s ");
+	assert_int_equal(b->steps[0].route, ROUTE_FLOW);
+	assert_int_equal(b->steps[1].route, ROUTE_BLOCKS);
+}
+
+static void a_script_behind_an_image_of_a_pipe_keeps_the_image_waiting(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_FLOW, BIG);
+	add_script(b, "s", &script, true);
+	ARCHIVE(b, "a", "s");
+	assert_int_equal(run(b, true), 0);
+	assert_string_equal(b->log, "BEGIN write:s before:s write:a after:s ");
+	assert_int_equal(b->steps[0].route, ROUTE_SPOOL);
+}
+
+static void a_script_for_afterwards_keeps_nothing_waiting(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_FLOW, BIG);
+	add_script(b, "s", &late, true);
+	ARCHIVE(b, "a", "s");
+	assert_int_equal(run(b, true), 0);
+	assert_string_equal(b->log, "BEGIN write:a write:s after:s ");
+	assert_int_equal(b->steps[0].route, ROUTE_FLOW);
+}
+
+static void a_script_that_could_not_be_stored_is_not_ready(void **state)
+{
+	struct bench *b = *state;
+
+	add_script(b, "r", &script, false);
+	add_script(b, "s", &script, false);
+	ARCHIVE(b, "r", "s");
+	b->fail_step = 2;
+	assert_true(run(b, false) < 0);
+	assert_string_equal(b->log, "BEGIN write:r write:s ");
+	assert_true(b->steps[0].ready);
+	assert_false(b->steps[1].ready);
+	install_discard(&b->plan);
+	assert_string_equal(b->log, "BEGIN write:r write:s undo:s undo:r ");
+}
+
+static void neither_a_check_nor_a_dry_run_runs_a_script(void **state)
+{
+	struct bench *b = *state;
+
+	add_script(b, "s", &script, false);
+	ARCHIVE(b, "s");
+	b->in.dry = true;
+	b->in.begin = NULL;
+	assert_int_equal(run(b, false), 0);
+	assert_int_equal(install_check(&b->in, &b->e), 0);
+	assert_string_equal(b->log, "");
+}
+
 static void a_skipped_step_is_not_touched(void **state)
 {
 	struct bench *b = *state;
@@ -540,6 +661,13 @@ int main(void)
 		T(a_step_that_fails_stops_the_rest_and_the_started_ones_are_undone_in_reverse),
 		T(what_flows_and_turns_out_wrong_is_undone_too),
 		T(actions_run_before_and_after_all_payloads),
+		T(every_script_is_proven_and_stored_before_the_first_one_runs),
+		T(t1_a_script_with_other_bytes_keeps_everything_from_beginning),
+		T(scripts_at_the_front_of_a_pipe_run_before_what_flows),
+		T(a_script_behind_an_image_of_a_pipe_keeps_the_image_waiting),
+		T(a_script_for_afterwards_keeps_nothing_waiting),
+		T(a_script_that_could_not_be_stored_is_not_ready),
+		T(neither_a_check_nor_a_dry_run_runs_a_script),
 		T(a_skipped_step_is_not_touched),
 		T(a_check_proves_everything_and_begins_nothing),
 		T(a_dry_run_reads_all_and_writes_nothing),

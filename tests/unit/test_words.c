@@ -15,51 +15,51 @@
 static const struct {
 	const char *text, *want;
 } cases[] = {
-	{ "", "" },
-	{ "   ", "" },
-	{ "a", "a|" },
-	{ "a b", "a|b|" },
-	{ "  a\t\tb \n c\r\n", "a|b|c|" },
-	{ "a 'b c' ; touch /tmp/PWN $(id)", "a|b c|;|touch|/tmp/PWN|$(id)|" },
-	{ "''", "|" },
-	{ "\"\"", "|" },
-	{ "a '' b", "a||b|" },
-	{ "''a", "a|" },
-	{ "a''b", "ab|" },
-	{ "a'b c'd", "ab cd|" },
-	{ "'a'\"b\"c", "abc|" },
-	{ "'a b'\"c d\"", "a bc d|" },
-	{ "'it'\\''s'", "it's|" },
-	{ "\"it's\"", "it's|" },
-	{ "'say \"hi\"'", "say \"hi\"|" },
-	{ "\"say \\\"hi\\\"\"", "say \"hi\"|" },
-	{ "a\\ b", "a b|" },
-	{ "\\a\\b", "ab|" },
-	{ "a\\\\b", "a\\b|" },
-	{ "\\'a", "'a|" },
-	{ "\\\"a", "\"a|" },
-	{ "'a\\b'", "a\\b|" },
-	{ "\"a\\b\"", "a\\b|" },
-	{ "\"a\\\\b\"", "a\\b|" },
-	{ "\"\\$HOME \\`id\\`\"", "$HOME `id`|" },
-	{ "$HOME ${IFS} `id`", "$HOME|${IFS}|`id`|" },
-	{ "*.img [a-z] ? {a,b} ~", "*.img|[a-z]|?|{a,b}|~|" },
-	{ "a;b|c&d>e<f", "a;b|c&d>e<f|" },
-	{ "# not a comment", "#|not|a|comment|" },
-	{ "a\\\nb", "ab|" },
-	{ "a \\\n b", "a|b|" },
-	{ "\"a\\\nb\"", "ab|" },
-	{ "'a\nb'", "a\nb|" },
-	{ "\\ ", " |" },
-	{ "A=b --x=\"1 2\"", "A=b|--x=1 2|" },
-	{ "\xc3\xa4 '\xe2\x82\xac 5'", "\xc3\xa4|\xe2\x82\xac 5|" },
-	{ "'", NULL },
-	{ "a 'b", NULL },
-	{ "\"a", NULL },
-	{ "it's", NULL },
-	{ "a\\", NULL },
-	{ "\"a\\", NULL },
-	{ "\"a\\\"", NULL },
+	{"", ""},
+	{"   ", ""},
+	{"a", "a|"},
+	{"a b", "a|b|"},
+	{"  a\t\tb \n c\r\n", "a|b|c|"},
+	{"a 'b c' ; touch /tmp/PWN $(id)", "a|b c|;|touch|/tmp/PWN|$(id)|"},
+	{"''", "|"},
+	{"\"\"", "|"},
+	{"a '' b", "a||b|"},
+	{"''a", "a|"},
+	{"a''b", "ab|"},
+	{"a'b c'd", "ab cd|"},
+	{"'a'\"b\"c", "abc|"},
+	{"'a b'\"c d\"", "a bc d|"},
+	{"'it'\\''s'", "it's|"},
+	{"\"it's\"", "it's|"},
+	{"'say \"hi\"'", "say \"hi\"|"},
+	{"\"say \\\"hi\\\"\"", "say \"hi\"|"},
+	{"a\\ b", "a b|"},
+	{"\\a\\b", "ab|"},
+	{"a\\\\b", "a\\b|"},
+	{"\\'a", "'a|"},
+	{"\\\"a", "\"a|"},
+	{"'a\\b'", "a\\b|"},
+	{"\"a\\b\"", "a\\b|"},
+	{"\"a\\\\b\"", "a\\b|"},
+	{"\"\\$HOME \\`id\\`\"", "$HOME `id`|"},
+	{"$HOME ${IFS} `id`", "$HOME|${IFS}|`id`|"},
+	{"*.img [a-z] ? {a,b} ~", "*.img|[a-z]|?|{a,b}|~|"},
+	{"a;b|c&d>e<f", "a;b|c&d>e<f|"},
+	{"# not a comment", "#|not|a|comment|"},
+	{"a\\\nb", "ab|"},
+	{"a \\\n b", "a|b|"},
+	{"\"a\\\nb\"", "ab|"},
+	{"'a\nb'", "a\nb|"},
+	{"\\ ", " |"},
+	{"A=b --x=\"1 2\"", "A=b|--x=1 2|"},
+	{"\xc3\xa4 '\xe2\x82\xac 5'", "\xc3\xa4|\xe2\x82\xac 5|"},
+	{"'", NULL},
+	{"a 'b", NULL},
+	{"\"a", NULL},
+	{"it's", NULL},
+	{"a\\", NULL},
+	{"\"a\\", NULL},
+	{"\"a\\\"", NULL},
 };
 
 static void t41_words_are_those_of_a_shell_that_expands_nothing(void **state)
@@ -67,7 +67,7 @@ static void t41_words_are_those_of_a_shell_that_expands_nothing(void **state)
 	(void)state;
 	assert_true(ARRAY_SIZE(cases) >= 40);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct err e = { 0 };
+		struct err e = {0};
 		struct words w;
 		char got[256] = "";
 		int rc = words_split(&w, cases[i].text, &e);
@@ -91,7 +91,7 @@ static void t41_words_are_those_of_a_shell_that_expands_nothing(void **state)
 
 static void no_text_is_no_words(void **state)
 {
-	struct err e = { 0 };
+	struct err e = {0};
 	struct words w;
 
 	(void)state;
@@ -104,7 +104,7 @@ static void no_text_is_no_words(void **state)
 static void more_words_than_the_bound_are_refused(void **state)
 {
 	char text[2 * (WORDS_MAX + 2)];
-	struct err e = { 0 };
+	struct err e = {0};
 	struct words w;
 
 	(void)state;

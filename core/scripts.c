@@ -1,0 +1,147 @@
+#include "core/scripts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "core/inuse.h"
+#include "core/statedir.h"
+#include "corelib/sys.h"
+#include "corelib/text.h"
+
+#define FOLDER "scripts"
+
+/* ---- the folder ---- */
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st;
+	(void)ftw;
+	sys_unlinkat(AT_FDCWD, path, kind == FTW_DP ? AT_REMOVEDIR : 0);
+	return 0;
+}
+
+void scripts_remove(const char *path)
+{
+	/* not into what a script mounted there */
+	if (*path)
+		nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+static int make_in(const char *parent, char *path, size_t n, struct err *e)
+{
+	char real[PATH_MAX];
+	AUTO_CLOSE int fd = statedir_open(parent, e);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	if (!realpath(parent, real) || text_print(path, n, "%s/" FOLDER, real) < 0) {
+		*path = '\0';
+		return err_set(e, E_STATE_DIR, ENAMETOOLONG, "the path '%s' is too long", parent);
+	}
+	scripts_remove(path);
+	rc = sys_mkdirat(fd, FOLDER, 0700);
+	if (rc == 0)
+		return 0;
+	rc = err_sys(e, E_STATE_DIR, -rc, "making the folder %s", path);
+	*path = '\0';
+	return rc;
+}
+
+int scripts_make(const struct settings *cfg, char *path, size_t n, struct err *e)
+{
+	struct err second = {0};
+	int rc = make_in(cfg->state_dir, path, n, e);
+
+	if (rc == 0 || !cfg->run_dir || make_in(cfg->run_dir, path, n, &second) < 0)
+		return rc;
+	err_clear(e);
+	return 0;
+}
+
+void scripts_tidy(const struct settings *cfg)
+{
+	char path[PATH_MAX];
+
+	if (cfg->state_dir && text_print(path, sizeof(path), "%s/" FOLDER, cfg->state_dir) == 0 &&
+	    access(path, F_OK) == 0)
+		scripts_remove(path);
+}
+
+/* ---- mounts ---- */
+
+/* is the mounted device a loop over this file? */
+static bool is_loop_over(dev_t dev, const struct stat *file)
+{
+	char name[64], path[PATH_MAX];
+	AUTO_FREE char *text = NULL;
+	struct stat st;
+	size_t n;
+
+	text_print(name, sizeof(name), "/sys/dev/block/%u:%u/loop/backing_file", major(dev),
+		   minor(dev));
+	if (sys_path(name, path, sizeof(path)) < 0 ||
+	    sys_read_file(AT_FDCWD, path, PATH_MAX, &text, &n) < 0)
+		return false;
+	if (n && text[n - 1] == '\n')
+		text[n - 1] = '\0';
+	return stat(text, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+}
+
+static bool is_target(const struct plan *p, dev_t mounted)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		const struct blkdev *d = p->steps[i].step.dev;
+		struct stat st;
+
+		if (!d || fstat(d->fd, &st) < 0)
+			continue;
+		if (S_ISBLK(st.st_mode) ? st.st_rdev == mounted : is_loop_over(mounted, &st))
+			return true;
+	}
+	return false;
+}
+
+static int flush_mount(const char *point, struct err *e)
+{
+	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, point, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	int rc;
+
+	if (fd < 0) { /* covered by another mount, or a name that cannot be read: all of them */
+		sync();
+		return 0;
+	}
+	rc = sys_syncfs(fd);
+	return rc < 0 ? err_sys(e, E_TARGET_FLUSH, -rc, "flushing what is mounted on %s", point)
+		      : 0;
+}
+
+static bool any_ran(const struct plan *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (p->steps[i].ready)
+			return true;
+	return false;
+}
+
+int scripts_flush(const struct plan *p, struct err *e)
+{
+	struct inuse u = {.root_count = 0};
+	int rc;
+
+	if (!any_ran(p))
+		return 0;
+	rc = inuse_read(&u, e);
+	for (size_t i = 0; rc == 0 && i < u.mounts.count; i++)
+		if (is_target(p, u.mounts.at[i].dev))
+			rc = flush_mount(u.mounts.at[i].point, e);
+	inuse_clear(&u);
+	return rc;
+}

@@ -1,0 +1,27 @@
+/*
+ * What shellscript, preinstall and postinstall share: the payload becomes a file in the job's
+ * private folder, a phase runs it (T41, T58-T60, T63, T64).
+ *
+ * Arguments: the word of the phase (only shellscript), then the words of 'data'. Environment:
+ * childenv.h and SWUPDATE_INFO_FD=3, SWUPDATE_WARN_FD=4. Standard output is told as TRACE, standard
+ * error as ERROR.
+ */
+#ifndef HANDLERS_SCRIPT_H
+#define HANDLERS_SCRIPT_H
+
+#include "handlers/handler.h"
+
+enum { SCRIPT_TIMEOUT = 600, SCRIPT_TIMEOUT_MOST = 7200 }; /* seconds */
+
+extern const struct attr script_props[];
+enum { SCRIPT_PROPS = 1 };
+
+int script_check(struct step *st, struct err *e);
+int script_install(struct step *st, struct stream *in, struct err *e);
+int script_run(struct step *st, enum phase phase, struct err *e); /* the word comes first */
+int script_run_plain(struct step *st, enum phase phase,
+		     struct err *e); /* the words of 'data' only */
+int script_commit(struct step *st, struct err *e);
+void script_discard(struct step *st);
+
+#endif
