@@ -78,7 +78,7 @@ SWUPDATE_INFO_FD=3
 SWUPDATE_WARN_FD=4" ] || { echo "$sorted"; false; }
 }
 
-@test "output: descriptor 1 is traced, 2 an error, 3 and 4 are for people; control bytes are escaped" {
+@test "t118 output: descriptor 1 is traced, 2 an error, 3 and 4 are for people; control bytes are escaped" {
 	script talk.sh <<-'S'
 	#!/bin/sh
 	echo to-out
@@ -331,4 +331,18 @@ failing() {
 	says preinstall
 	says postinstall
 	says timeout
+}
+
+@test "doc/scripts.md: its commands work as they are written" {
+	awk '/^```sh$/ { on = 1; next } /^```/ { on = 0 } on' "$BATS_TEST_DIRNAME/../../doc/scripts.md" >commands
+	[ -s commands ]
+	run bash -e commands
+	[ "$status" -eq 0 ] || { echo "$output"; false; }
+	says move-data.sh
+	sed -i "s|$BATS_FILE_TMPDIR/keys/test|$PWD/demo/keys/demo|" device.cfg
+	cp demo/demo.swu one.swu
+	install
+	[ "$status" -eq 0 ] || { echo "$output"; false; }
+	says '[INFO ] : about to install for living room'
+	says '[TRACE] : moving the data of living room'
 }

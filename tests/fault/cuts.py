@@ -111,9 +111,9 @@ class EnvUboot(EnvFile):
 
 
 class Scenario:
-    def __init__(self, name, env, image=True, files=0, second=False, hash_list=False, recover_too=False):
+    def __init__(self, name, env, image=True, files=0, second=False, hash_list=False, recover_too=False, script=False):
         self.name, self.env, self.image, self.files = name, env, image, files
-        self.second, self.hash_list, self.recover_too = second, hash_list, recover_too
+        self.second, self.hash_list, self.recover_too, self.script = second, hash_list, recover_too, script
 
     def paths(self, root):
         return [f"{root}/app/file{i}" for i in range(self.files)]
@@ -157,6 +157,10 @@ class Scenario:
             lines.append(f'{{ filename = "file{i}"; path = "{p}"; type = "rawfile"; }}')
         if lines:
             entries += "files: (" + ",\n".join(lines) + ");\n"
+        if self.script:
+            with open(f"{src}/run.sh", "w") as f:
+                f.write("#!/bin/sh\necho $1\n")
+            entries += 'scripts: ({ filename = "run.sh"; type = "shellscript"; });\n'
         with open(f"{src}/sw-description", "w") as f:
             f.write(f'software = {{ version = "{version}";\n{entries}bootenv: ({{ name = "app"; value = "{version}"; }}); }};\n')
         out = f"{src}/bundle.swu"
@@ -202,7 +206,7 @@ class Scenario:
             if now.get(f"file {i}") != want.get(f"file {i}"):
                 return f"file {i} is not {'new' if new else 'old'}"
         left = [os.path.join(b, n) for b, ds, fs in os.walk(root) for n in ds + fs
-                if n.startswith(".swinstall-") or n.endswith((".tmp", ".new")) and n not in TAKEN_OVER]
+                if n == "scripts" or n.startswith(".swinstall-") or n.endswith((".tmp", ".new")) and n not in TAKEN_OVER]
         if left:
             return "left behind: " + ", ".join(left)
         return None
@@ -345,6 +349,7 @@ def main():
             Scenario("three files", EnvFile(), image=False, files=3),
             Scenario("image and two files", EnvUboot(), files=2),
             Scenario("second install before the reboot", EnvFile(), second=True),
+            Scenario("image, a file and a script", EnvFile(), files=1, script=True),
         ]
         chosen = [s for s in scenarios if not a.only or a.only in s.name]
         sweep = Sweep(tools, a.seed)
