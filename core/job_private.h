@@ -51,7 +51,7 @@ struct run {
 	struct slots slots;
 	struct plan *plan;
 	struct activation act;
-	char scripts[512];		  /* the folder of scripts; "" = none was needed */
+	char scripts[512]; /* the folder of scripts; "" = none was needed */
 };
 
 /* job_open.c: everything up to the plan; nothing is written but by recovery */
