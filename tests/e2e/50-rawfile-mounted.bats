@@ -245,3 +245,42 @@ kill_at() {
 		done
 	done
 }
+
+# killed after the switch, with the old content still there
+kill_after_switch() {
+	[ -e "$BATS_FILE_TMPDIR/libfault.so" ] || skip 'no libfault.so'
+	files "$(on_disk /etc/app.conf)"
+	for n in $(seq 1 30); do
+		mount "$loop" mnt && echo old >mnt/etc/app.conf && umount mnt
+		echo 'bootslot=a' >bootenv
+		run env LD_PRELOAD="$BATS_FILE_TMPDIR/libfault.so" FAULT_CALL=unlink FAULT_N="$n" FAULT_ERR=kill \
+			timeout 60 swinstall -f device.cfg files.swu
+		grep -q '^swinstall_txn=' bootenv && [ "$status" -ne 0 ] && return 0
+		swctl -f device.cfg recover
+	done
+	return 1
+}
+
+@test 'recovery finishes also when the device is mounted by now, as after the reboot into it' {
+	kill_after_switch
+	mount "$loop" mnt
+	find mnt -name '.swinstall-*' | grep .
+	run swctl -f device.cfg recover
+	echo "$output"
+	[ "$status" -eq 0 ]
+	umount mnt
+	is_tidy
+	cmp app.conf mnt/etc/app.conf
+}
+
+@test 'recovery finishes also when the device is mounted read-only, and says what stays' {
+	kill_after_switch
+	mount -o ro "$loop" mnt
+	run swctl -f device.cfg recover
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"$loop"* ]]
+	cmp app.conf mnt/etc/app.conf
+	run swctl -f device.cfg recover
+	[[ "$output" != *"$loop"* ]]
+}
