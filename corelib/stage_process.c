@@ -355,9 +355,12 @@ int stage_process_open(struct stream **s, enum codec c, uint64_t mem_max, struct
 	if (rc < 0 || c == CODEC_NONE)
 		return rc;
 	rc = process_helper("swinstall-unpack", program, sizeof(program));
-	if (rc < 0)
-		return err_set(
+	if (rc < 0) {
+		rc = err_set(
 			e, E_WORKER, -rc,
 			"swinstall-unpack is neither beside this program nor in ../libexec/swinstall");
+		err_fix(e, "install swinstall-unpack in one of the two (make install does)");
+		return rc;
+	}
 	return stage_process_start(s, &o, e);
 }
