@@ -266,7 +266,7 @@ failing() {
 	[ "$(tr '\n' ' ' <out)" = "$PWD/state/scripts/bare preinst $PWD/state/scripts/bare postinst " ]
 }
 
-@test "t59 where the folder forbids execution a sealed copy in memory runs" {
+@test "T59: where the folder forbids execution a sealed copy in memory runs" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
 	mount -t tmpfs -o noexec,mode=700 tmpfs state 2>/dev/null || skip "mounting is not possible here"
 	echo "echo \$1 >>$PWD/out" | script bare
