@@ -92,6 +92,7 @@ $(CONFIG): | $(KCONFIG_SRC)
 	$(call say,CONFIG,$@ (default))
 	$(call kconf,kconfig-conf --defconfig='$(CURDIR)/scripts/configs/default') >/dev/null
 $(AUTO): $(CONFIG) $(KCONFIG_SRC)
+	$(call kconf,kconfig-conf --olddefconfig) >/dev/null
 	$(call kconf,kconfig-conf --silentoldconfig) </dev/null >/dev/null
 	$(Q)touch $(AUTO) $(AUTOH)
 

@@ -14,8 +14,8 @@ need_jq() { command -v jq >/dev/null || skip 'SKIP: there is no jq'; }
 	need_script
 	run on_terminal swinstall -f device.cfg "$good"
 	[ "$status" -eq 0 ]
-	[[ "$output" == *'1/2 checked rootfs.img  1.0 MB in '* ]]
-	[[ "$output" == *'2/2 written rootfs.img  1.0 MB in '* ]]
+	[[ "$output" == *'1/2 checked rootfs.img  1.0 MB'* ]]
+	[[ "$output" == *'2/2 written rootfs.img  1.0 MB'* ]]
 	[[ "$output" == *"release 2.0 of '$good' is installed; reboot to start it"* ]]
 	[[ "$output" != *'[INFO ]'* ]]
 }
