@@ -64,3 +64,10 @@ lint-full: all
 	$(Q)O=$(O) scripts/lint all
 format:
 	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+
+# the long campaigns: a night, not a check
+.PHONY: proof
+proof:
+	$(Q)$(MAKE) O=$(O) cuts CUTS=1000000
+	$(Q)$(MAKE) O=$(O) fault FAULTS_MOST=0
+	$(Q)$(MAKE) O=$(O)/fuzz CC=clang SAN=fuzz fuzz
