@@ -26,6 +26,12 @@ static int ahead(struct stream **s, const struct feed *f, struct err *e)
 	return f->threads < 2 ? 0 : stage_ahead_open(s, AHEAD_DEPTH, block, e);
 }
 
+/* writing has a core to itself: threads that hash on it only get in its way */
+static unsigned hashers(const struct feed *f)
+{
+	return f->threads > 1 ? f->threads - 1 : 1;
+}
+
 /* the stage that knows whether these are the signed bytes */
 static int stack_proof(struct stream **s, const struct plan_step *ps, const struct feed *f,
 		       struct err *e)
@@ -33,7 +39,7 @@ static int stack_proof(struct stream **s, const struct plan_step *ps, const stru
 	if (f->notes)
 		return stage_proven_open(s, f->notes, e);
 	if (ps->blocks.digests)
-		return stage_blocks_open(s, &ps->blocks, f->threads, e);
+		return stage_blocks_open(s, &ps->blocks, hashers(f), e);
 	if (ps->step.entry->has_sha256)
 		return stage_verify_open(s, ps->step.entry->sha256, e);
 	return 0; /* only under allow-unsigned: the parser demands sha256 otherwise */
@@ -59,7 +65,7 @@ static int stack_decrypt(struct stream **s, const struct plan_step *ps, struct e
 /* does it run in threads or a process of its own, so that one more only costs memory and a copy? */
 static bool overlaps_itself(const struct plan_step *ps, const struct feed *f)
 {
-	bool blocks = ps->blocks.digests && !f->notes;
+	bool blocks = ps->blocks.digests && !f->notes && hashers(f) > 1;
 	bool child = ps->step.entry->compressed != CODEC_NONE && !blocks && !f->notes && !ps->key;
 
 	return blocks || child;
