@@ -18,15 +18,13 @@ load helper
 
 @test "a project of swbundle init --swupdate installs in both programs" {
 	need swupdate
-	mkdir tmp
 	swbundle init --swupdate project
 	cd project
 	printf 'DEVICE1=%s\nDEVICE2=%s\n' "$T/one" "$T/two" >devices
 	truncate -s 64K "$T/one" "$T/two"
 	swbundle keygen --dir keys >/dev/null
 	swbundle build sw-description --vars devices --key keys/swinstall.key.pem --cert keys/swinstall.cert.pem -o update.swu
-	run env TMPDIR="$T/tmp" swupdate -v -k keys/swinstall.cert.pem -H board:1.0 -e stable,copy2 -i update.swu
-	says "SWUPDATE successful"
+	fails 0 peer -k keys/swinstall.cert.pem -H board:1.0 -e stable,copy2 -i update.swu
 	cmp -n "$(stat -c %s rootfs.img)" rootfs.img "$T/two"
 	echo 'x=1' >"$T/bootenv"
 	mkdir -m 700 "$T/state"

@@ -52,15 +52,13 @@ signer() { # KEY OPTIONS
 # The usual signature, with the private key in a place that only signs digests.
 @test "an external signer makes CMS signatures that openssl and swupdate accept" {
 	need cpio swupdate
-	mkdir tmp
 	unsigned; keys
 	signer demo.key.pem -pkeyopt digest:sha256
 	swbundle sign plain.swu -o demo.swu --signer "$T/signer.sh" --cert demo.cert.pem
 	swbundle verify -k demo.cert.pem demo.swu
 	cpio -iu --quiet 'sw-description*' <demo.swu
 	openssl cms -verify -inform DER -in sw-description.sig -content sw-description -binary -CAfile demo.cert.pem -out /dev/null
-	run env TMPDIR="$T/tmp" swupdate -v -H board:1.0 -k demo.cert.pem -c -i demo.swu
-	says "SWUPDATE successful"
+	fails 0 peer -H board:1.0 -k demo.cert.pem -c -i demo.swu
 	for curve in P-256 P-384; do
 		openssl req -x509 -newkey ec -pkeyopt "ec_paramgen_curve:$curve" -nodes -days 30 -keyout ec.pem -out ec.cert.pem -subj /CN=ec -addext extendedKeyUsage=emailProtection 2>/dev/null
 		signer ec.pem -pkeyopt "digest:sha$([ "$curve" = P-256 ] && echo 256 || echo 384)"

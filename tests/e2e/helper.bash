@@ -23,6 +23,9 @@ need() {
 	done
 }
 
+# peer [OPTION...]: Debian's swupdate, judged by its log: 0 installed (or checked), 1 refused, 2 it said neither
+peer() { "${BASH_SOURCE[0]%/*}/../peers/swupdate-run" "$@"; }
+
 # fails STATUS COMMAND...: the command must end with exactly this status; its output is in $output
 fails() {
 	local want=$1

@@ -3,10 +3,7 @@
 load ../e2e/helper
 
 # theirs [OPTIONS]: install demo.swu with the peer; its output is in theirs.log
-theirs() {
-	mkdir -p tmp # its sockets and copies; it clears what it finds there
-	TMPDIR="$T/tmp" swupdate -v -H board1:1.0 -k demo.cert.pem "$@" -i demo.swu >theirs.log 2>&1
-}
+theirs() { peer -H board1:1.0 -k demo.cert.pem "$@" -i demo.swu >theirs.log 2>&1; }
 
 target() {
 	truncate -s 1M disk
@@ -84,7 +81,29 @@ installed() { sync; cmp -n "$(stat -c %s "${1:-rootfs.img}")" "$L" "${1:-rootfs.
 	cpio -iu --quiet sw-description sw-description.sig <demo.swu
 	printf 'X' | dd of=rootfs.img bs=1 seek=1000 conv=notrunc status=none
 	printf 'sw-description\nsw-description.sig\nrootfs.img\n' | cpio -o -H crc --quiet >demo.swu
-	! theirs
+	fails 1 theirs
+}
+
+# What the tests above rest on: only the installer's own word counts, and only after it began.
+@test "a run of the peer that ended before it began is neither success nor refusal" {
+	local go='[INFO ] : SWUPDATE started :  Software Update started !' end='[INFO ] : SWUPDATE running :  [endupdate] : SWUpdate was successful !'
+	local good='[INFO ] : SWUPDATE successful ! SWUPDATE successful !' bad='[ERROR] : SWUPDATE failed [0] ERROR : Compatible SW not found'
+	judged() { # judged VERDICT STATUS LINE...
+		printf '%s\n' "${@:3}" >log
+		fails "$1" "${BATS_TEST_FILENAME%/*}/swupdate-run" --judge "$2" log
+	}
+	judged 0 0 "$go" "$good" "$end"
+	judged 0 0 "$go" "$good"
+	judged 1 1 "$go" "$bad"
+	judged 2 0 "$end" "$go" "$bad"
+	judged 2 0 "$end" "$go" "$good"
+	judged 2 1 "$end" "$go" "$bad"
+	judged 2 0 "$go" "$end" "$bad"
+	judged 2 0 "$go" "$bad"
+	judged 2 1 "$go" "$good"
+	judged 2 0 "$good" "$end"
+	judged 2 1 "$bad"
+	judged 2 0 ''
 }
 
 # The documented recipe: openssl and cpio by hand, CMS or a bare RSA key.
