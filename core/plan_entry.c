@@ -21,22 +21,30 @@ static bool transformed(const struct entry *t)
 
 /* ---- handler and properties ---- */
 
+static int no_handler(const char *type, struct err *e)
+{
+	const struct handler_type *known = handler_type_find(type);
+	const char *names[128], *near;
+	size_t n = 0;
+
+	if (known)
+		return err_set(e, E_HANDLER, ENOENT,
+			       "type '%s' (%s) is not built into this program", known->name,
+			       known->summary);
+	for (; n < ARRAY_SIZE(names) && handler_at(n); n++)
+		names[n] = handler_at(n)->name;
+	near = text_nearest(type, names, n);
+	return err_set(e, E_HANDLER, ENOENT, "type '%s' is not known here%s%s%s", type,
+		       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
 static int find_handler(struct plan_step *ps, struct err *e)
 {
 	const struct entry *t = ps->step.entry;
 	const struct handler *h = t->type ? handler_find(t->type) : NULL;
-	const char *names[128];
-	const char *near;
-	size_t n = 0;
 
-	if (!h) {
-		for (; n < ARRAY_SIZE(names) && handler_at(n); n++)
-			names[n] = handler_at(n)->name;
-		near = t->type ? text_nearest(t->type, names, n) : NULL;
-		return err_set(e, E_HANDLER, ENOENT, "type '%s' is not known here%s%s%s",
-			       t->type ? t->type : "", near ? "; did you mean '" : "",
-			       near ? near : "", near ? "'?" : "");
-	}
+	if (!h)
+		return no_handler(t->type ? t->type : "", e);
 	if (!(h->sections & t->section))
 		return err_set(e, E_HANDLER, EINVAL, "type '%s' does not belong into the list '%s'",
 			       h->name, section_name(t->section));

@@ -76,4 +76,11 @@ struct handler {
 const struct handler *handler_at(size_t i);
 const struct handler *handler_find(const char *name);
 
+/* types that the format has, built in or not: for lint, messages and the manual; NULL past the last */
+struct handler_type {
+	const char *name, *summary;
+};
+const struct handler_type *handler_type_at(size_t i);
+const struct handler_type *handler_type_find(const char *name);
+
 #endif

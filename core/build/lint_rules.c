@@ -6,58 +6,6 @@
 #include "handlers/handler.h"
 #include "parser/version.h"
 
-/* types that the format has; a device may have them when this program has not */
-static const char *const types[] = {
-	"raw",
-	"rawfile",
-	"archive",
-	"tar",
-	"flash",
-	"flash-hamming1",
-	"ubivol",
-	"ubipartition",
-	"ubiswap",
-	"uboot",
-	"bootloader",
-	"bootenv",
-	"lua",
-	"shellscript",
-	"preinstall",
-	"postinstall",
-	"diskpart",
-	"toggleboot",
-	"gptswap",
-	"gptpart",
-	"diskformat",
-	"uniqueuuid",
-	"btrfs",
-	"btrfs-receive",
-	"executor",
-	"copy",
-	"rawcopy",
-	"docker_imageload",
-	"docker_imagedelete",
-	"docker_imageprune",
-	"docker_containercreate",
-	"docker_containerdelete",
-	"docker_containerstart",
-	"docker_networkcreate",
-	"docker_networkdelete",
-	"docker_volumecreate",
-	"docker_volumedelete",
-	"delta",
-	"rdiff_image",
-	"rdiff_file",
-	"remote",
-	"swuforward",
-	"ucfw",
-	"ssblswitch",
-	"emmc_boot",
-	"emmc_boot_toggle",
-	"readback",
-	"dummy",
-};
-
 static const struct node *at(const struct lint_entry *x, const char *name)
 {
 	const struct node *n = node_find(x->node, name);
@@ -67,21 +15,23 @@ static const struct node *at(const struct lint_entry *x, const char *name)
 
 /* ---- handler and properties --------------------------------------------------------------- */
 
-static bool is_type(const char *name)
+static const char *nearest_type(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-		if (strcmp(types[i], name) == 0)
-			return true;
-	return false;
+	const char *names[128];
+	size_t n = 0;
+
+	for (; n < ARRAY_SIZE(names) && handler_type_at(n); n++)
+		names[n] = handler_type_at(n)->name;
+	return text_nearest(name, names, n);
 }
 
 /* a type of the description's own Lua code may have any name */
 static void unknown_type(struct lint *l, const struct lint_entry *x)
 {
-	const char *near = text_nearest(x->d.t.type, types, ARRAY_SIZE(types));
+	const char *near = nearest_type(x->d.t.type);
 	bool own = l->top.embedded_script != NULL;
 
-	if (is_type(x->d.t.type))
+	if (handler_type_find(x->d.t.type)) /* a device may have it when this program has not */
 		return;
 	lint_say(l, !own, at(x, "type"), "\"%s\" is no handler that is known%s%s%s", x->d.t.type,
 		 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");

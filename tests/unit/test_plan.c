@@ -293,6 +293,8 @@ static void a_file_that_is_no_slot_is_live_and_proven_first(void **state)
 static void unknown_types_are_refused_with_a_guess(void **state)
 {
 	refused(*state, IMG("device = \"%S\"; type = \"rwa\";"), E_HANDLER, "did you mean 'raw'");
+	refused(*state, IMG("device = \"%S\"; type = \"swuforward\";"), E_HANDLER,
+		"(a bundle passed on to other units) is not built into");
 	refused(*state, IMG("device = \"%S\"; type = \"no-such-thing-at-all\";"), E_HANDLER,
 		"not known");
 }
@@ -381,8 +383,10 @@ static void a_file_on_a_device_says_its_file_system_and_is_mounted_from_a_device
 	refused(*state, RAWFILE("filesystem = \"ext4\";"), E_DESC_MISSING, "device");
 	refused(*state, RAWFILE("slot = \"rootfs\"; filesystem = \"ext4\";"), E_MOUNT,
 		"block device");
-	refused(*state, FILE_("type = \"rawfile\"; path = \"/../x\"; slot = \"rootfs\"; "
-			      "filesystem = \"ext4\";"), E_FILE, "'..'");
+	refused(*state,
+		FILE_("type = \"rawfile\"; path = \"/../x\"; slot = \"rootfs\"; "
+		      "filesystem = \"ext4\";"),
+		E_FILE, "'..'");
 }
 
 static void two_entries_on_the_same_bytes_are_refused(void **state)

@@ -21,11 +21,31 @@ static void registry_finds_every_listed_handler_by_its_name(void **state)
 		assert_ptr_equal(handler_find(handler_at(i)->name), handler_at(i));
 }
 
+static void every_built_in_handler_is_a_type_of_the_format(void **state)
+{
+	(void)state;
+	for (size_t i = 0; handler_at(i); i++)
+		assert_non_null(handler_type_find(handler_at(i)->name));
+}
+
+static void a_type_is_found_whether_it_is_built_in_or_not(void **state)
+{
+	(void)state;
+	assert_string_equal(handler_type_find("ubivol")->name, "ubivol");
+	assert_null(handler_type_find("ubivo"));
+	for (size_t i = 0; handler_type_at(i); i++) {
+		assert_ptr_equal(handler_type_find(handler_type_at(i)->name), handler_type_at(i));
+		assert_true(handler_type_at(i)->summary[0] != '\0');
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(registry_finds_nothing_for_an_unknown_name),
 		cmocka_unit_test(registry_finds_every_listed_handler_by_its_name),
+		cmocka_unit_test(every_built_in_handler_is_a_type_of_the_format),
+		cmocka_unit_test(a_type_is_found_whether_it_is_built_in_or_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
