@@ -51,7 +51,8 @@ HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing -fno-common \
 	$(call cc_has,-fstack-clash-protection) $(call cc_has,-fcf-protection) $(call cc_has,-ftrivial-auto-var-init=zero)
 FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 LINK_HARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections
-OPT ?= -O2
+# no table for unwinding: nothing here throws, and debuggers have their own
+OPT ?= $(if $(CONFIG_SMALL_CODE),-Os,-O2) -fno-asynchronous-unwind-tables -fno-unwind-tables
 ifeq ($(SAN),address)
 OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FORTIFY :=
