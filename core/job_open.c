@@ -153,6 +153,10 @@ static int refuse_lua(const struct manifest *m, struct err *e)
 		if (m->entries[i].hook || m->entries[i].preinstall || m->entries[i].postinstall)
 			return err_set(e, E_NOT_BUILT, ENOTSUP, "line %u: %s", m->entries[i].line,
 				       why);
+	for (size_t i = 0; i < m->bootenv_count; i++)
+		if (m->bootenv[i].hook)
+			return err_set(e, E_NOT_BUILT, ENOTSUP, "line %u: %s", m->bootenv[i].line,
+				       why);
 	return 0;
 }
 

@@ -107,7 +107,7 @@ static int check_selection(const struct draft_context *c, struct err *e)
 	return 0;
 }
 
-static int check_whole(const struct manifest *m, struct err *e)
+int manifest_check_whole(const struct manifest *m, struct err *e)
 {
 	if (!m->version)
 		return err_set(e, E_DESC_MISSING, 0, "software.version is missing");
@@ -130,7 +130,7 @@ static int fill_draft(struct manifest_draft *d, const struct draft_context *c, s
 		rc = manifest_entries(d, c, e);
 	if (rc == 0)
 		rc = manifest_variables(d, c, e);
-	return rc < 0 ? rc : check_whole(&d->m, e);
+	return rc < 0 ? rc : manifest_check_whole(&d->m, e);
 }
 
 int manifest_parse(struct manifest **m, const void *text, size_t n,

@@ -76,6 +76,7 @@ const struct property *entry_properties(const struct entry *t, const char *name)
 
 struct boot_var {
 	const char *name, *value; /* value NULL = unset */
+	const char *hook;
 	unsigned line;
 };
 
@@ -110,6 +111,27 @@ struct manifest_options {
 int manifest_parse(struct manifest **m, const void *text, size_t n,
 		   const struct manifest_options *o, struct err *e);
 void manifest_free(struct manifest *m);
+
+/*
+ * What code of the bundle made of an entry or a variable, in the order of the manifest's lists. A
+ * group holds attributes as a description has them; it and its texts live in the manifest's arena.
+ */
+enum amend { AMEND_KEEP, AMEND_LEAVE_OUT, AMEND_REPLACE };
+struct amendment {
+	enum amend what;
+	const struct node *group; /* AMEND_REPLACE */
+};
+struct amendments {
+	const struct amendment *entries; /* entry_count of them; NULL: all are kept */
+	const struct amendment *bootenv; /* bootenv_count of them; NULL: all are kept */
+};
+/*
+ * *m becomes a new manifest in the same arena; nothing of the old one is changed, and on an error
+ * *m stays the old one. A new entry passes every rule of the parser, keeps section, index
+ * and line, and has a sha256 where the old one had (L1).
+ */
+int manifest_amend(struct manifest **m, const struct amendments *a,
+		   const struct manifest_options *o, struct err *e);
 
 /* "images[0] (rootfs.ext4, line 12)" for messages */
 void entry_label(const struct entry *t, char *out, size_t n);

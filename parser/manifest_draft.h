@@ -48,6 +48,11 @@ struct draft_context {
 /* one group as the entry that it is in 'section': its attributes, then the rules across them */
 int manifest_entry_one(struct entry_draft *d, const struct node *n, enum section section,
 		       const struct draft_context *c, struct err *e);
+/* one group as a variable of bootenv */
+int manifest_variable_one(struct boot_var *v, const struct node *n, const struct draft_context *c,
+			  struct err *e);
+/* nothing to install is an error, and so is a missing version */
+int manifest_check_whole(const struct manifest *m, struct err *e);
 int manifest_entries(struct manifest_draft *d, const struct draft_context *c, struct err *e);
 int manifest_variables(struct manifest_draft *d, const struct draft_context *c, struct err *e);
 

@@ -311,6 +311,31 @@ struct collect_vars {
 	size_t count;
 };
 
+static int fill_var(struct boot_var *v, const struct node *n, const struct schema *s,
+		    struct arena *a, struct err *e)
+{
+	int rc;
+
+	v->line = n->line;
+	rc = schema_fill(s, n, v, a, e);
+	if (rc == 0 && !v->name)
+		rc = refuse(n, E_DESC_MISSING, "has no name", e);
+	return rc;
+}
+
+int manifest_variable_one(struct boot_var *v, const struct node *n, const struct draft_context *c,
+			  struct err *e)
+{
+	struct schema s = boot_var_schema;
+
+	s.name = section_name(SECTION_BOOTENV);
+	s.where = SECTION_BOOTENV;
+	s.strict = c->o->strict;
+	s.note = c->o->note;
+	s.arg = c->o->arg;
+	return fill_var(v, n, &s, c->arena, e);
+}
+
 static int add_var(void *arg, const struct node *n, struct err *e)
 {
 	struct collect_vars *k = arg;
@@ -324,12 +349,9 @@ static int add_var(void *arg, const struct node *n, struct err *e)
 		return no_memory(e);
 	if (k->count >= MOST_VARS)
 		return refuse(n, E_DESC_LIMIT, "is one of too many variables", e);
-	cell->v.line = n->line;
-	rc = schema_fill(&k->schema, n, &cell->v, k->c->arena, e);
+	rc = fill_var(&cell->v, n, &k->schema, k->c->arena, e);
 	if (rc < 0)
 		return rc;
-	if (!cell->v.name)
-		return refuse(n, E_DESC_MISSING, "has no name", e);
 	/* the first one of a name counts, as existing bundles have it */
 	for (const struct var_cell *v = k->first; v; v = v->next)
 		if (!strcmp(v->v.name, cell->v.name)) {

@@ -155,6 +155,9 @@ static const struct attr variables[] = {
 	{ .name = "value", .type = ATTR_STRING, .where = VARIABLES,
 	  .at = offsetof(struct boot_var, value),
 	  .help = "its value; empty or absent removes the variable" },
+	{ .name = "hook", .type = ATTR_STRING, .where = SECTION_BOOTENV,
+	  .at = offsetof(struct boot_var, hook), .max = 255,
+	  .help = "Lua function that may change the variable" },
 };
 
 const struct schema boot_var_schema = {
