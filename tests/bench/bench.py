@@ -7,6 +7,7 @@ A B A B … after a warm-up, medians; wall, CPU (user+system of all processes) a
 The target is a loop device over a file on tmpfs. Nothing here passes or fails: figures are printed beside the goals.
 """
 import argparse
+import contextlib
 import datetime
 import os
 import re
@@ -92,6 +93,28 @@ def timed_peer(argv, folder, memory):
                 return row
         time.sleep(0.2)
     raise RuntimeError(f"{' '.join(argv)}: no run said that the bundle is installed")
+
+
+@contextlib.contextmanager
+def memory_group(limit):
+    """what to put before a command so that it runs with that much memory; None where that cannot be had"""
+    name = f"swinstall-bench-{os.getpid()}"
+    for base, key in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        group = f"{base}/{name}"
+        try:
+            os.mkdir(group)
+        except OSError:
+            continue
+        try:
+            with open(f"{group}/{key}", "w") as f:
+                f.write(str(limit))
+        except OSError:
+            os.rmdir(group)
+            continue
+        yield ["sh", "-c", f'echo $$ >{group}/cgroup.procs; exec "$@"', "sh"]
+        os.rmdir(group)
+        return
+    yield None
 
 
 def short(goal, ratio, cpu, peak):
@@ -401,6 +424,11 @@ class Bench:
                 f.truncate(size)
 
         self.pair("F13", "1 core, no crypto instructions", "≤ 0.7, CPU ≤ 0.8", one + self.ours(b), one + self.peer(b), reset=reset)
+        with memory_group(64 * MIB) as inside:
+            if not inside:
+                self.single("F13m", "the same in a memory group of 64 MiB", "completes", "not measured: no memory group can be made here")
+                return
+            self.pair("F13m", "the same in a memory group of 64 MiB", "≤ 0.7, CPU ≤ 0.8", inside + one + self.ours(b), inside + one + self.peer(b), reset=reset)
 
     def table(self):
         cpu = next((x.split(":")[1].strip() for x in open("/proc/cpuinfo") if x.startswith("model name")), "?")
