@@ -9,35 +9,9 @@
 
 #include "corelib/sys.h"
 #include "corelib/text.h"
+#include "parser/keyfile.h"
 
 enum { KEY_FILE_MAX = 4096 };
-
-static int bad_key(struct err *e)
-{
-	/* never a word of the content */
-	return err_set(e, E_KEY_AES, EINVAL,
-		       "a key file has one line: the key as 32, 48 or 64 "
-		       "hexadecimal digits, a blank, the IV as 32");
-}
-
-int keys_parse(struct aes_key *k, const char *text, size_t n, struct err *e)
-{
-	size_t len = 0, iv, iv_len = 0;
-
-	while (len < n && text[len] != ' ' && text[len] != '\t' && text[len] != '\n')
-		len++;
-	for (iv = len; iv < n && (text[iv] == ' ' || text[iv] == '\t');)
-		iv++;
-	while (iv + iv_len < n && strchr(" \t\r\n", text[iv + iv_len]) == NULL)
-		iv_len++;
-	if (len != 32 && len != 48 && len != 64)
-		return bad_key(e);
-	if (text_unhex(text, len, k->key, len / 2) < 0 ||
-	    text_unhex(text + iv, iv_len, k->iv, sizeof(k->iv)) < 0)
-		return bad_key(e);
-	k->bits = (unsigned)len * 4;
-	return 0;
-}
 
 /* only root, or we, may read it */
 static int check_owner(int fd, const char *path, struct err *e)
@@ -70,7 +44,7 @@ static int read_key(struct aes_key *k, const char *path, struct err *e)
 	n = sys_read(fd, text, sizeof(text));
 	if (n < 0)
 		return err_sys(e, E_KEY_AES, (int)-n, "reading the key file %s", path);
-	rc = keys_parse(k, text, (size_t)n, e);
+	rc = keyfile_parse(k, text, (size_t)n, e);
 	secure_zero(text, sizeof(text));
 	return err_at(e, rc, "%s", path);
 }

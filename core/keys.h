@@ -10,7 +10,5 @@
 /* the key of an encrypted entry; E_KEY_AES. keys_free wipes it. */
 int keys_find(struct aes_key **k, const struct settings *cfg, const struct entry *t, struct err *e);
 void keys_free(struct aes_key *k);
-/* "<hex key> <hex iv>" */
-int keys_parse(struct aes_key *k, const char *text, size_t n, struct err *e);
 
 #endif

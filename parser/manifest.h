@@ -69,6 +69,7 @@ struct cipher_row {
 	unsigned bits;
 };
 const struct cipher_row *entry_cipher(const struct entry *t);
+const struct cipher_row *cipher_find(const char *name); /* "aes-cbc-256" */
 
 /* a value of a property: the last one listed, or NULL; and all of them */
 const char *entry_property(const struct entry *t, const char *name);

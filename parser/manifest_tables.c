@@ -1,6 +1,8 @@
 /* Elements of the description and attributes of its entries: parser, manual and lint read these. */
 #include "parser/manifest_draft.h"
 
+#include <string.h>
+
 enum { TOP = 1 };
 enum {
 	/* an item of bootenv with a file name is an entry too: a file of variables */
@@ -77,6 +79,14 @@ const struct cipher_row *entry_cipher(const struct entry *t)
 {
 	return t->encrypted > 0 && (size_t)t->encrypted < ARRAY_SIZE(ciphers) ?
 		ciphers + t->encrypted : NULL;
+}
+
+const struct cipher_row *cipher_find(const char *name)
+{
+	for (size_t i = 1; i < ARRAY_SIZE(ciphers); i++)
+		if (strcmp(ciphers[i].name, name) == 0)
+			return &ciphers[i];
+	return NULL;
 }
 
 #define AT(field) .at = offsetof(struct entry_draft, t.field)

@@ -81,14 +81,14 @@ static bool is_set(const struct node *n)
 	return n && !(n->type == NODE_BOOL && n->integer == 0);
 }
 
-/* what to compress with: nothing when it is encrypted, because then nobody can see whether it is
- * done */
-static enum codec wanted_codec(const struct template_entry *t)
+/* what to compress with: nothing when it is encrypted already, because then nobody can see whether
+ * it is done */
+static enum codec wanted_codec(const struct build *b, const struct template_entry *t)
 {
 	static const char *const words[CODEC_COUNT] = {"", "zlib", "xz", "zstd", "lz4"};
 	const struct node *n = node_find(t->group, "compressed");
 
-	if (!is_set(n) || is_set(node_find(t->group, "encrypted")))
+	if (!is_set(n) || (!b->o->aes && is_set(node_find(t->group, "encrypted"))))
 		return CODEC_NONE;
 	if (n->type == NODE_BOOL)
 		return CODEC_GZIP;
@@ -113,12 +113,53 @@ static int wanted_block(const struct template_entry *t, uint64_t *block, struct 
 		      "line %u", n->line);
 }
 
-static struct payload_file *find_file(struct build *b, const char *path, enum codec codec)
+/* an entry that is to be encrypted here: neither vector nor key may be told by the template */
+static int check_own_vector(const struct template_entry *t, struct err *e)
+{
+	const struct node *n = node_find(t->group, "ivt");
+
+	if (n)
+		return err_set(e, E_IV_REUSE, EEXIST,
+			       "ivt in line %u would be that of every release", n->line);
+	if (node_find(t->group, "aes-key"))
+		return err_set(e, E_BUILD, EINVAL,
+			       "aes-key would be readable in the bundle; the key is that of -K");
+	return 0;
+}
+
+/* what to encrypt with; words that are not known are named by the check of the finished text */
+static int wanted_cipher(struct build *b, const struct template_entry *t, enum cipher *cipher,
+			 struct err *e)
+{
+	const struct node *n = node_find(t->group, "encrypted");
+	const struct cipher_row *row = NULL;
+
+	*cipher = CIPHER_NONE;
+	if (!b->o->aes)
+		return 0;
+	if (!is_set(n) && b->o->encrypt_all && (t->image || t->file)) {
+		*cipher = CIPHER_AES_CBC;
+		return template_set_true(b->t, t->group, "encrypted", e);
+	}
+	if (is_set(n) && n->type == NODE_BOOL)
+		*cipher = CIPHER_AES_CBC;
+	else if (is_set(n) && n->type == NODE_STRING)
+		row = cipher_find(n->string);
+	if (row && row->bits && row->bits != b->o->aes->bits)
+		return err_set(e, E_KEY_AES, EINVAL, "%s is asked for; the key has %u bits",
+			       row->name, b->o->aes->bits);
+	if (row)
+		*cipher = row->cipher;
+	return *cipher == CIPHER_NONE ? 0 : check_own_vector(t, e);
+}
+
+static struct payload_file *find_file(struct build *b, const struct payload_file *like)
 {
 	for (size_t i = 0; i < b->count; i++) {
 		struct payload_file *p = &b->files[i];
 
-		if (p->path && p->codec == codec && strcmp(p->path, path) == 0)
+		if (p->path && p->codec == like->codec && p->cipher == like->cipher &&
+		    strcmp(p->path, like->path) == 0)
 			return p;
 	}
 	return NULL;
@@ -139,22 +180,26 @@ static int check_names(const struct build *b, const struct payload_file *p, stru
 static int open_file(struct build *b, const struct template_entry *t, struct payload_file **made,
 		     struct err *e)
 {
-	enum codec codec = wanted_codec(t);
-	struct payload_file *p = find_file(b, t->filename, codec);
 	const struct payload_dirs dirs = {.at = b->o->dirs, .count = b->o->dir_count};
-	int rc;
+	struct payload_file wanted = {.path = t->filename,
+				      .part_size = b->o->part_size,
+				      .key = b->o->aes,
+				      .script = t->script,
+				      .fd = -1},
+			    *p;
+	int rc = wanted_cipher(b, t, &wanted.cipher, e);
 
+	if (rc < 0)
+		return rc;
+	wanted.codec = wanted_codec(b, t);
+	p = find_file(b, &wanted);
 	*made = p;
 	if (p) {
 		p->script = p->script || t->script;
 		return 0;
 	}
 	p = &b->files[b->count];
-	*p = (struct payload_file){.path = t->filename,
-				   .codec = codec,
-				   .part_size = b->o->part_size,
-				   .script = t->script,
-				   .fd = -1};
+	*p = wanted;
 	b->count++;
 	*made = p;
 	rc = payload_open(p, &dirs, &b->out, e);
@@ -221,18 +266,40 @@ static int set_list(struct build *b, struct node *g, const struct payload_file *
 	return rc < 0 ? rc : set_digest(b, g, "hash-list-sha256", p->list_sha256, e);
 }
 
-/* what it becomes is known here, and then to the device before it writes */
-static int set_plain_size(struct build *b, struct node *g, const struct payload_file *p,
-			  struct err *e)
+static int set_size_property(struct build *b, struct node *g, const char *name, uint64_t size,
+			     struct err *e)
 {
 	struct node *props;
 	char number[32];
 	int rc = template_group(b->t, g, "properties", &props, e);
 
-	if (rc < 0 || node_find(props, "decompressed-size"))
+	if (rc < 0 || node_find(props, name))
 		return rc;
-	(void)text_print(number, sizeof(number), "%" PRIu64, p->plain_size);
-	return template_set_text(b->t, props, "decompressed-size", number, e);
+	(void)text_print(number, sizeof(number), "%" PRIu64, size);
+	return template_set_text(b->t, props, name, number, e);
+}
+
+/* what it becomes is known here, and then to the device before it writes */
+static int set_plain_sizes(struct build *b, struct node *g, const struct payload_file *p,
+			   struct err *e)
+{
+	int rc = 0;
+
+	if (p->was_compressed)
+		rc = set_size_property(b, g, "decompressed-size", p->plain_size, e);
+	if (rc == 0 && p->cipher != CIPHER_NONE)
+		rc = set_size_property(b, g, "decrypted-size", p->packed_size, e);
+	return rc;
+}
+
+static int set_iv(struct build *b, struct node *g, const struct payload_file *p, struct err *e)
+{
+	char hex[2 * sizeof(p->iv) + 1];
+
+	if (p->cipher == CIPHER_NONE)
+		return 0;
+	text_hex(p->iv, sizeof(p->iv), hex);
+	return template_set_text(b->t, g, "ivt", hex, e);
 }
 
 static int set_entry(struct build *b, struct node *g, const struct payload_file *p, struct err *e)
@@ -243,10 +310,12 @@ static int set_entry(struct build *b, struct node *g, const struct payload_file 
 		rc = template_set_number(b->t, g, "size", p->size, e);
 	if (rc == 0)
 		rc = set_digest(b, g, "sha256", p->sha256, e);
+	if (rc == 0)
+		rc = set_iv(b, g, p, e);
 	if (rc == 0 && p->parts)
 		rc = template_set_number(b->t, g, "parts", p->parts, e);
-	if (rc == 0 && p->was_compressed)
-		rc = set_plain_size(b, g, p, e);
+	if (rc == 0)
+		rc = set_plain_sizes(b, g, p, e);
 	return rc < 0 ? rc : set_list(b, g, p, e);
 }
 
@@ -261,6 +330,59 @@ static int check_selection(const struct build *b, const struct selection *sel, s
 	manifest_free(m);
 	choice_label(sel, label, sizeof(label));
 	return label[0] ? err_at(e, rc, "selection %s", label) : rc;
+}
+
+/* ---- initial vectors --------------------------------------------------------------------- */
+
+static const char *text_at(const struct template_entry *t, const char *name)
+{
+	const struct node *n = node_find(t->group, name);
+
+	return n && n->type == NODE_STRING ? n->string : "";
+}
+
+/* both are encrypted with the same key and the same vector; "" is that of the device's key file */
+static bool share_vector(const struct template_entry *s, const struct template_entry *t)
+{
+	return strcasecmp(text_at(s, "ivt"), text_at(t, "ivt")) == 0 &&
+	       strcasecmp(text_at(s, "aes-key"), text_at(t, "aes-key")) == 0;
+}
+
+/* T50: one vector for two contents tells where they are alike */
+static int check_vector(const struct build *b, size_t at, struct err *e)
+{
+	const struct template_entry *t = &b->t->entries[at];
+
+	if (!is_set(node_find(t->group, "encrypted")))
+		return 0;
+	for (size_t i = 0; i < at; i++) {
+		const struct template_entry *s = &b->t->entries[i];
+
+		if (is_set(node_find(s->group, "encrypted")) && share_vector(s, t) &&
+		    memcmp(b->of[i]->sha256, b->of[at]->sha256, SHA256_LEN) != 0)
+			return err_at(
+				e,
+				err_set(e, E_IV_REUSE, EEXIST,
+					"%s has %s that %s of line %u has already", b->of[at]->path,
+					*text_at(t, "ivt")
+						? "the ivt"
+						: "no ivt, and shares that of the device's key file",
+					b->of[i]->path, s->line),
+				"line %u of %s", t->line, b->o->template_file);
+	}
+	if (!*text_at(t, "ivt") && b->o->note)
+		b->o->note(b->o->arg, "a payload is encrypted without ivt: every release shares "
+				      "the vector of the device's key file");
+	return 0;
+}
+
+static int check_vectors(const struct build *b, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < b->t->count; i++)
+		rc = check_vector(b, i, e);
+	return rc;
 }
 
 /* the device's own reader has the last word */
@@ -281,6 +403,8 @@ static int make_text(struct build *b, struct err *e)
 
 	for (size_t i = 0; rc == 0 && i < b->t->count; i++)
 		rc = set_entry(b, b->t->entries[i].group, b->of[i], e);
+	if (rc == 0)
+		rc = check_vectors(b, e);
 	if (rc == 0)
 		rc = template_print(b->t, &b->text, &b->text_n, e);
 	return rc < 0 ? rc : check_text(b, e);

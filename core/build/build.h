@@ -14,6 +14,7 @@
 
 #include "corelib/err.h"
 #include "corelib/sig.h"
+#include "corelib/stages.h"
 
 struct build_options {
 	const char *template_file;
@@ -26,6 +27,8 @@ struct build_options {
 	const char *vars_file;		  /* NAME=VALUE lines for @@NAME@@ */
 	bool use_environment;		  /* then the environment's */
 	bool hash_lists;		  /* for each image of 1 MiB or more */
+	const struct aes_key *aes;	  /* NULL: what is 'encrypted' is so already */
+	bool encrypt_all;		  /* images and files, whatever the template says */
 	uint64_t part_size;		  /* split payloads that are larger; 0 = at 4 GiB */
 	bool has_epoch;
 	int64_t epoch; /* SOURCE_DATE_EPOCH */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/build/compress.h"
+#include "core/build/encrypt.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
@@ -46,32 +47,43 @@ static int find(struct payload_file *p, const struct payload_dirs *dirs, struct 
 		return err_sys(e, E_BUILD, errno, "reading it failed");
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, E_BUILD, EINVAL, "it is not a plain file");
-	p->size = p->plain_size = (uint64_t)st.st_size;
+	p->size = p->packed_size = p->plain_size = (uint64_t)st.st_size;
 	return 0;
 }
 
-/* ---- compressing it --------------------------------------------------------------------- */
+/* ---- compressing and encrypting it -------------------------------------------------------- */
 
-static int compress(struct payload_file *p, const struct output *scratch, struct err *e)
+/* p is from now on what 'change' makes of it */
+static int transform(struct payload_file *p, const struct output *scratch,
+		     int (*change)(struct payload_file *p, int out, struct err *e), struct err *e)
 {
-	int out, rc = compress_is_done(p->fd, p->codec, e);
+	int out = output_scratch(scratch, e), rc;
 	struct stat st = {0};
 
-	if (rc != 0)
-		return rc < 0 ? rc : 0;
-	out = output_scratch(scratch, e);
 	if (out < 0)
 		return out;
-	rc = compress_file(p->codec, p->fd, out, e);
+	rc = change(p, out, e);
 	sys_close(&p->fd);
 	p->fd = out;
 	if (rc == 0 && fstat(out, &st) < 0)
-		rc = err_sys(e, E_BUILD, errno, "reading what was compressed failed");
-	if (rc < 0)
-		return rc;
-	p->was_compressed = true;
+		rc = err_sys(e, E_BUILD, errno, "reading what was made of it failed");
 	p->size = (uint64_t)st.st_size;
-	return 0;
+	return rc;
+}
+
+static int compress(struct payload_file *p, int out, struct err *e)
+{
+	p->was_compressed = true;
+	return compress_file(p->codec, p->fd, out, e);
+}
+
+static int encrypt(struct payload_file *p, int out, struct err *e)
+{
+	struct encryption x = {.key = p->key, .cipher = p->cipher, .name = p->member};
+	int rc = encrypt_file(&x, p->fd, out, e);
+
+	memcpy(p->iv, x.iv, sizeof(p->iv));
+	return rc;
 }
 
 static bool ends_with(const char *s, const char *end)
@@ -81,7 +93,7 @@ static bool ends_with(const char *s, const char *end)
 	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-/* members have no folders; what was compressed here says so by its name */
+/* members have no folders; what was compressed or encrypted here says so by its name */
 static int name_member(struct payload_file *p, struct err *e)
 {
 	const char *slash = strrchr(p->path, '/'), *name = slash ? slash + 1 : p->path;
@@ -89,10 +101,21 @@ static int name_member(struct payload_file *p, struct err *e)
 
 	if (ends_with(name, suffix))
 		suffix = "";
-	if (text_print(p->member, sizeof(p->member) - 4, "%s%s", name, suffix) < 0 ||
+	if (text_print(p->member, sizeof(p->member) - 4, "%s%s%s", name, suffix,
+		       p->cipher == CIPHER_NONE ? "" : ".enc") < 0 ||
 	    text_print(p->list_member, sizeof(p->list_member), "%s.hl", p->member) < 0)
 		return err_set(e, E_BUILD, ENAMETOOLONG, "its name is too long");
 	return 0;
+}
+
+static int compress_if_not_done(struct payload_file *p, const struct output *scratch, struct err *e)
+{
+	int rc = compress_is_done(p->fd, p->codec, e);
+
+	if (rc == 0)
+		rc = transform(p, scratch, compress, e);
+	p->packed_size = p->size;
+	return rc < 0 ? rc : 0;
 }
 
 int payload_open(struct payload_file *p, const struct payload_dirs *dirs,
@@ -101,9 +124,11 @@ int payload_open(struct payload_file *p, const struct payload_dirs *dirs,
 	int rc = find(p, dirs, e);
 
 	if (rc == 0 && p->codec != CODEC_NONE)
-		rc = compress(p, scratch, e);
+		rc = compress_if_not_done(p, scratch, e);
 	if (rc == 0)
 		rc = name_member(p, e);
+	if (rc == 0 && p->cipher != CIPHER_NONE)
+		rc = transform(p, scratch, encrypt, e);
 	return err_at(e, rc, "%s", p->path);
 }
 

@@ -2,8 +2,8 @@
  * A file on its way into a bundle: opened once, measured once, then written as one member or
  * several parts.
  *
- * Digests are of the bytes as stored, so after compression. What is written is compared with what
- * was measured.
+ * Digests are of the bytes as stored, so after compression and encryption. What is written is
+ * compared with what was measured.
  */
 #ifndef CORE_BUILD_PAYLOAD_H
 #define CORE_BUILD_PAYLOAD_H
@@ -24,15 +24,18 @@ struct payload_file {
 	/* told by the caller */
 	const char *path;   /* as the template names it; lent */
 	enum codec codec;   /* compress with this; CODEC_NONE = as it is */
+	enum cipher cipher; /* then encrypt with this; CIPHER_NONE = as it is */
+	const struct aes_key *key;
 	uint64_t block;	    /* of the hash list; 0 = none */
 	uint64_t part_size; /* larger payloads are split; 0 = PAYLOAD_PART */
 	bool script;
 	/* found out */
 	int fd;
 	char member[256], list_member[256];
-	bool was_compressed; /* here */
-	uint64_t plain_size; /* before that */
+	bool was_compressed;		  /* here */
+	uint64_t plain_size, packed_size; /* before all, before it was encrypted */
 	uint64_t size;
+	uint8_t iv[16]; /* when it was encrypted here */
 	uint8_t sha256[SHA256_LEN], list_sha256[SHA256_LEN];
 	size_t parts;	/* 0 = one member */
 	uint32_t *sums; /* of each part */

@@ -233,7 +233,8 @@ static size_t collect(struct node *n, struct template_entry *to)
 						      .filename = node_find(n, "filename")->string,
 						      .line = n->line,
 						      .script = strcmp(list_of(n), "scripts") == 0,
-						      .image = strcmp(list_of(n), "images") == 0};
+						      .image = strcmp(list_of(n), "images") == 0,
+						      .file = strcmp(list_of(n), "files") == 0};
 		found = 1;
 	}
 	/* the copies are ours: the const of their links is for readers */
@@ -332,6 +333,18 @@ int template_set_number(struct template *t, struct node *group, const char *name
 		return err_set(e, E_BUILD, ERANGE, "%s = %" PRIu64 " is too large", name, value);
 	n->type = NODE_INT;
 	n->integer = (int64_t)value;
+	n->child = NULL;
+	return 0;
+}
+
+int template_set_true(struct template *t, struct node *group, const char *name, struct err *e)
+{
+	struct node *n = find_or_add(t, group, name);
+
+	if (!n)
+		return no_memory(e);
+	n->type = NODE_BOOL;
+	n->integer = 1;
 	n->child = NULL;
 	return 0;
 }

@@ -20,7 +20,7 @@ struct template_entry {
 	struct node *group;
 	const char *filename;
 	unsigned line;
-	bool script, image; /* stands in a list called scripts, images */
+	bool script, image, file; /* stands in a list called scripts, images, files */
 };
 
 struct template
@@ -53,6 +53,7 @@ int template_set_text(struct template *t, struct node *group, const char *name, 
 		      struct err *e);
 int template_set_number(struct template *t, struct node *group, const char *name, uint64_t value,
 			struct err *e);
+int template_set_true(struct template *t, struct node *group, const char *name, struct err *e);
 void template_unset(struct node *group, const char *name);
 int template_group(struct template *t, struct node *parent, const char *name, struct node **group,
 		   struct err *e);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/build/build.h"
+#include "core/build/encrypt.h"
 #include "core/build/inspect.h"
 #include "core/build/keygen.h"
 #include "core/build/verify.h"
@@ -72,12 +73,13 @@ int swbundle_check_signing(const struct swbundle_cli *c, struct err *e)
 	if (c->unsigned_bundle)
 		return c->key || c->cert || c->command
 			       ? swbundle_usage(e, "--unsigned and --key exclude each other")
-					 : 0;
+			       : 0;
 	if (c->key && c->command)
 		return swbundle_usage(e, "--key and --signer exclude each other");
 	if (!c->key && !c->command)
 		return swbundle_usage(
-			e, "give the private key with --key, or the program that signs with --signer");
+			e,
+			"give the private key with --key, or the program that signs with --signer");
 	if (cms && !c->cert)
 		return swbundle_usage(
 			e, "signing by CMS needs the certificate too (--cert); for a bare key say "
@@ -128,6 +130,21 @@ static void print_built(const struct swbundle_cli *c, uint64_t size)
 	       is_signed ? "signed by " : "not signed", is_signed ? scheme : "");
 }
 
+/* the key leaves memory with this function */
+static int build_encrypted(const struct swbundle_cli *c, struct build_options *o, uint64_t *size,
+			   struct err *e)
+{
+	struct aes_key k = {0};
+	int rc = c->key_aes ? encrypt_read_key(&k, c->key_aes, e) : 0;
+
+	o->aes = c->key_aes ? &k : NULL;
+	o->encrypt_all = c->encrypt;
+	if (rc == 0)
+		rc = build_bundle(o, size, e);
+	secure_zero(&k, sizeof(k));
+	return rc;
+}
+
 static int run_build(const struct swbundle_cli *c, struct err *e)
 {
 	const char *dirs[FOLDERS_MAX];
@@ -146,7 +163,8 @@ static int run_build(const struct swbundle_cli *c, struct err *e)
 		.note = warn,
 	};
 	uint64_t size = 0;
-	int rc = c->output ? swbundle_check_signing(c, e) : swbundle_usage(e, "name the bundle with -o");
+	int rc = c->output ? swbundle_check_signing(c, e)
+			   : swbundle_usage(e, "name the bundle with -o");
 
 	if (rc == 0)
 		rc = list_folders(c, dirs, &o.dir_count, own, e);
@@ -155,8 +173,10 @@ static int run_build(const struct swbundle_cli *c, struct err *e)
 	if (rc == 0 && c->part_size &&
 	    (text_size(c->part_size, &o.part_size) < 0 || !o.part_size || o.part_size > UINT32_MAX))
 		rc = swbundle_usage(e, "--part-size must be a size below 4 GiB");
+	if (rc == 0 && c->encrypt && !c->key_aes)
+		rc = swbundle_usage(e, "--encrypt needs the key (-K)");
 	if (rc == 0)
-		rc = build_bundle(&o, &size, e);
+		rc = build_encrypted(c, &o, &size, e);
 	if (rc == 0)
 		print_built(c, size);
 	return rc;
@@ -259,7 +279,8 @@ static const struct command {
 	{"build", &swbundle_build_table, "template", "no bundle was built", run_build},
 	{"sign", &swbundle_sign_table, "bundle", "the bundle was not signed", swbundle_sign},
 	{"verify", &swbundle_verify_table, "bundle", "the bundle is refused", run_verify},
-	{"lint", &swbundle_lint_table, "description", "the description has mistakes", swbundle_lint},
+	{"lint", &swbundle_lint_table, "description", "the description has mistakes",
+	 swbundle_lint},
 	{"inspect", &swbundle_inspect_table, "bundle", "the bundle cannot be shown", run_inspect},
 	{"extract", &swbundle_extract_table, "bundle", "not all was extracted", swbundle_extract},
 };
@@ -297,7 +318,8 @@ static int exit_code(const struct command *cmd, const struct err *e)
 
 	if (e->code == E_USAGE)
 		return USAGE;
-	return (cmd->run == run_verify || cmd->run == swbundle_lint) && of_bundle ? REFUSED : FAILED;
+	return (cmd->run == run_verify || cmd->run == swbundle_lint) && of_bundle ? REFUSED
+										  : FAILED;
 }
 
 static int take_word(const struct command *cmd, const struct options *o, struct swbundle_cli *c,

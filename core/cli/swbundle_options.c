@@ -48,6 +48,12 @@ static const struct option build_rows[] = {
 	{0, "hash-list", NULL, OPTION_FLAG, CLI(hash_list), .group = PAYLOADS,
 	 .help = "signed hashes of each block for images of 1 MiB or more, so that they can be written while they "
 		 "arrive; the entry's hash-list = true does it for one"},
+	{'K', "key-aes", "FILE", OPTION_TEXT, CLI(key_aes), .group = PAYLOADS,
+	 .help = "encrypt entries with encrypted = true (or a cipher) with this key: the file that devices have "
+		 "(KEY IV in hexadecimal, or lines key= and iv=). Each payload gets an ivt of its own, made of key, "
+		 "name and content. Without it such files are taken as encrypted already"},
+	{0, "encrypt", NULL, OPTION_FLAG, CLI(encrypt), .group = PAYLOADS,
+	 .help = "encrypt every image and file, not only where the template says so (needs -K)"},
 	{0, "part-size", "SIZE", OPTION_TEXT, CLI(part_size), .group = PAYLOADS,
 	 .help = "split payloads that are larger; else at 4 GiB, which is all that a member can hold"},
 	HELP,

@@ -15,7 +15,8 @@ struct swbundle_cli {
 	/* build */
 	const char *output, *key, *cert, *scheme, *vars, *part_size;
 	struct strings include;
-	bool hash_list, unsigned_bundle;
+	const char *key_aes;
+	bool hash_list, unsigned_bundle, encrypt;
 	const char *command; /* an external signer */
 	/* verify; keys is also 'key' there */
 	const char *purpose, *signer, *crl, *select, *board;

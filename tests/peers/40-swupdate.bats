@@ -58,6 +58,25 @@ installed() { sync; cmp -n "$(stat -c %s "${1:-rootfs.img}")" "$L" "${1:-rootfs.
 	installed plain.img
 }
 
+# Sizes that are whole blocks and not, each length of key; the vectors are those of swbundle.
+@test "the peer installs what swbundle build -K encrypts" {
+	need swupdate; keys; target
+	for k in 32 48 64; do
+		printf '%0*d %032d\n' "$k" 7 9 >aes; chmod 600 aes
+		for size in 300017 262144; do
+			payload rootfs.img "$size"
+			describe 'encrypted = true;'; bundle -K aes
+			blkdiscard -z "$L" 2>/dev/null || true
+			theirs -K aes || { tail -n 20 theirs.log; return 1; }
+			installed
+		done
+	done
+	describe 'encrypted = true; compressed = "zlib";'; bundle -K aes
+	blkdiscard -z "$L" 2>/dev/null || true
+	theirs -K aes || { tail -n 20 theirs.log; return 1; }
+	installed
+}
+
 @test "the peer installs a bundle with a hash list, and passes the list over" {
 	need swupdate; keys; payload rootfs.img 300017; target
 	describe 'hash-list = true; hash-block = 65536;'; bundle

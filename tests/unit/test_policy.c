@@ -18,6 +18,7 @@
 #include "core/policy.h"
 #include "core/status.h"
 #include "core/trust.h"
+#include "parser/keyfile.h"
 #include "tests/unit/envkit.h"
 #include "tests/unit/make_bundle.h"
 
@@ -205,20 +206,26 @@ static void a_key_file_is_key_and_iv_and_nothing_else(void **state)
 					  "zz" KEY16 " " KEY16,
 					  KEY16 "00 " KEY16,
 					  KEY32 "\n" KEY16,
+					  "key=" KEY32 "\n",
+					  "keys=" KEY32 "\niv=" KEY16 "\n",
 					  KEY16 "  " KEY16 "0"};
 	struct aes_key k = {0};
 	struct err e = {0};
 
 	(void)state;
-	assert_int_equal(keys_parse(&k, KEY32 " " KEY16 "\n", 64 + 1 + 32 + 1, &e), 0);
+	assert_int_equal(keyfile_parse(&k, KEY32 " " KEY16 "\n", 64 + 1 + 32 + 1, &e), 0);
 	assert_int_equal(k.bits, 256);
 	assert_int_equal(k.key[31], 15);
 	assert_int_equal(k.iv[15], 15);
-	assert_int_equal(keys_parse(&k, KEY16 "\t" KEY16, 65, &e), 0);
+	assert_int_equal(keyfile_parse(&k, KEY16 "\t" KEY16, 65, &e), 0);
 	assert_int_equal(k.bits, 128);
+	k = (struct aes_key){0}; /* as openssl enc -P prints it */
+	assert_int_equal(keyfile_parse(&k, "salt=00\nkey=" KEY32 "\niv =" KEY16 "\n", 114, &e), 0);
+	assert_int_equal(k.bits, 256);
+	assert_int_equal(k.iv[15], 15);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		err_clear(&e);
-		assert_true(keys_parse(&k, bad[i], strlen(bad[i]), &e) < 0);
+		assert_true(keyfile_parse(&k, bad[i], strlen(bad[i]), &e) < 0);
 		assert_int_equal(e.code, E_KEY_AES);
 		assert_null(strstr(e.why, "0001")); /* no word of the content */
 	}

@@ -1,0 +1,28 @@
+/*
+ * Encrypt a file for a bundle, with an initial vector of its own.
+ *
+ * The vector is made of key, cipher, name and content (HMAC-SHA-256), so that no two contents share
+ * one, today or in later releases, and the same content gives the same bytes. Whoever sees two
+ * bundles can tell that a payload did not change between them, and nothing else.
+ */
+#ifndef CORE_BUILD_ENCRYPT_H
+#define CORE_BUILD_ENCRYPT_H
+
+#include <stdint.h>
+
+#include "corelib/err.h"
+#include "corelib/stages.h"
+
+struct encryption {
+	const struct aes_key *key; /* its iv is not used */
+	enum cipher cipher;
+	const char *name; /* of the payload */
+	uint8_t iv[16];	  /* found out */
+};
+
+/* reads 'in' twice from its beginning, writes 'out' */
+int encrypt_file(struct encryption *x, int in, int out, struct err *e);
+/* the key file of the build machine; wipe it after use */
+int encrypt_read_key(struct aes_key *k, const char *path, struct err *e);
+
+#endif

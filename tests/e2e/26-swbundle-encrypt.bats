@@ -1,0 +1,165 @@
+#!/usr/bin/env bats
+# swbundle build -K: what it encrypts installs, no two contents share an initial vector, and equal input gives equal bytes.
+load helper
+
+KEY128=00112233445566778899aabbccddeeff
+KEY192=$KEY128"0011223344556677"
+KEY256=$KEY128$KEY128
+IV=0f0e0d0c0b0a09080706050403020100
+
+key_file() { # HEX [NAME]
+	(umask 077; echo "$1 $IV" >"${2:-aes}")
+}
+
+# ivt [N]: the N-th initial vector of demo.swu
+ivt() {
+	cpio -i --quiet --to-stdout sw-description <demo.swu | tr ';' '\n' | sed -n 's/.*ivt = "\(.*\)".*/\1/p' | sed -n "${1:-1}p"
+}
+
+# aes KEYFILE: the device's configuration with this key
+device_key() { sed -i "s|^globals : {|& aes-key-file = \"$T/$1\";|" device.cfg; }
+
+@test "each length of key, encrypted after compression, installs; the bytes are what openssl makes" {
+	need cpio
+	keys; release 2.0 'encrypted = true;'
+	for k in $KEY128 $KEY192 $KEY256; do
+		key_file "$k"
+		bundle -K aes
+		swbundle verify -k demo.cert.pem demo.swu
+		rm -rf state slot-a slot-b; slots; device_key aes
+		swinstall -f device.cfg demo.swu
+		slot_holds b rootfs.img
+		boots b
+		cpio -i --quiet --to-stdout rootfs.img.enc <demo.swu >stored
+		openssl enc -d "-aes-$((${#k} * 4))-cbc" -K "$k" -iv "$(ivt)" -in stored | cmp - rootfs.img
+		[ "$(ivt)" != "$IV" ]
+	done
+	release 2.1 'encrypted = "aes-cbc-256"; compressed = "zstd";'
+	bundle -K aes
+	rm -rf state slot-a slot-b; slots; device_key aes
+	swinstall -f device.cfg demo.swu
+	slot_holds b rootfs.img
+	cpio -i --quiet --to-stdout rootfs.img.zst.enc <demo.swu >stored
+	openssl enc -d -aes-256-cbc -K $KEY256 -iv "$(ivt)" -in stored | zstd -dq | cmp - rootfs.img
+	release 2.2 'encrypted = "aes-ctr-256"; hash-list = true; hash-block = 65536; compressed = "zlib";'
+	bundle -K aes
+	rm -rf state slot-a slot-b; slots; device_key aes
+	swinstall -f device.cfg demo.swu
+	slot_holds b rootfs.img
+	tidy
+}
+
+@test "another key on the device, or none, is refused and nothing is activated" {
+	keys; slots; release 2.0 'encrypted = true;'
+	key_file $KEY256; key_file "${KEY256%?}0" other
+	bundle -K aes
+	fails 1 swinstall -f device.cfg demo.swu
+	says E_KEY_AES
+	device_key other
+	fails 1 swinstall -f device.cfg demo.swu
+	says E_DECRYPT
+	boots a
+}
+
+# T50
+@test "t50: every content has a vector of its own; the same content the same one; nothing of the key file's is used" {
+	need cpio
+	keys; key_file $KEY256
+	payload a.img 5000; cp a.img b.img; payload c.img 5000
+	cat >sw-description <<-'D'
+		software = { version = "1"; images: (
+			{ filename = "a.img"; device = "/dev/a"; encrypted = true; },
+			{ filename = "b.img"; device = "/dev/b"; encrypted = true; },
+			{ filename = "c.img"; device = "/dev/c"; encrypted = true; },
+			{ filename = "a.img"; device = "/dev/d"; encrypted = true; }); };
+	D
+	bundle -K aes
+	one=$(ivt 1) two=$(ivt 2) three=$(ivt 3)
+	[ "$one" != "$two" ] && [ "$one" != "$three" ] && [ "$two" != "$three" ] && [ "$(ivt 4)" = "$one" ]
+	[ "$one" != $IV ]
+	# a later release: what changed has another vector, what did not has the same
+	printf X | dd of=c.img bs=1 seek=4999 conv=notrunc status=none
+	bundle -K aes
+	[ "$(ivt 1)" = "$one" ] && [ "$(ivt 3)" != "$three" ]
+	# another key: another vector
+	key_file $KEY128; bundle -K aes
+	[ "$(ivt 1)" != "$one" ]
+}
+
+# T50
+@test "t50: a vector that would be used twice is refused, with the fix" {
+	keys; key_file $KEY256; payload a.img 500; payload b.img 500
+	two() {
+		printf 'software = { version = "1"; images: (\n{ filename = "a.img"; device = "/dev/a"; encrypted = true; %s },\n{ filename = "b.img"; device = "/dev/b"; encrypted = true; %s }); };\n' "$1" "$2" >sw-description
+	}
+	# fixed by the template: it would be that of every release
+	two "ivt = \"$IV\";" ''
+	fails 1 bundle -K aes
+	says E_IV_REUSE; says "ivt in line 2"; says "leave ivt out"
+	[ ! -e demo.swu ]
+	# encrypted elsewhere: the same vector twice, in whatever spelling
+	two "ivt = \"$IV\";" "ivt = \"${IV^^}\";"
+	fails 1 bundle
+	says E_IV_REUSE; says "line 3 of sw-description"; says "line 2"
+	# and none at all twice
+	two '' ''
+	fails 1 bundle
+	says E_IV_REUSE; says "no ivt"
+	# one of each is told, not refused
+	two "ivt = \"$IV\";" ''
+	run bundle
+	[ "$status" -eq 0 ]; says "without ivt"
+	# the same bytes twice give nothing away
+	cp a.img b.img; two "ivt = \"$IV\";" "ivt = \"$IV\";"
+	bundle
+}
+
+@test "--encrypt encrypts all images and files; what the template says stays; scripts stay readable" {
+	need cpio
+	keys; slots; key_file $KEY256; device_key aes
+	payload rootfs.img 70001; payload app.bin 5000
+	printf '#!/bin/sh\nexit 0\n' >run.sh
+	mkdir app
+	cat >sw-description <<-D
+		software = { version = "1";
+			images: ({ filename = "rootfs.img"; slot = "rootfs"; });
+			files: ({ filename = "app.bin"; path = "$T/app/app.bin"; });
+			scripts: ({ filename = "run.sh"; type = "postinstall"; }); };
+	D
+	fails 2 bundle --encrypt
+	bundle -K aes --encrypt
+	[ "$(cpio -it --quiet <demo.swu | tr '\n' ' ')" = "sw-description sw-description.sig run.sh rootfs.img.enc app.bin.enc " ]
+	swinstall -f device.cfg demo.swu
+	slot_holds b rootfs.img
+	cmp app.bin app/app.bin
+}
+
+@test "the key file of swugenerator is read too; a damaged one is refused without a word of it" {
+	keys; release 2.0 'encrypted = true;'
+	printf 'key=%s\niv=%s\n' $KEY256 $IV >aes.kv
+	key_file $KEY256
+	bundle -K aes.kv; cp demo.swu one.swu
+	export SOURCE_DATE_EPOCH=1
+	bundle -K aes.kv; mv demo.swu one.swu
+	bundle -K aes
+	cmp one.swu demo.swu
+	echo "${KEY256%?} $IV" >bad
+	fails 1 bundle -K bad
+	says E_KEY_AES
+	[[ $output != *00112233* ]]
+	release 2.0 'encrypted = "aes-cbc-128";'
+	fails 1 bundle -K aes
+	says "the key has 256 bits"
+	release 2.0 "encrypted = true; aes-key = \"$KEY128\";"
+	fails 1 bundle -K aes
+	says "readable in the bundle"
+}
+
+@test "the key is in no file, no message and no command line of the build" {
+	need strace
+	keys; key_file $KEY256; release 2.0 'encrypted = true;'
+	run strace -f -s 4096 -o trace swbundle build sw-description --key demo.key.pem --cert demo.cert.pem -o demo.swu -K aes
+	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
+	! grep -v '^[0-9]* *p*read' trace | grep -q 00112233
+	! grep -aq 00112233 demo.swu
+}
