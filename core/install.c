@@ -50,6 +50,10 @@ int install_place_text(const struct staged_place *p, char *out, size_t n)
 	if (!one_line(p->folder) || !one_line(p->name) || !one_line(p->device) ||
 	    !one_line(p->filesystem))
 		return -EINVAL;
+	if (fsmark_is_known(&p->fs))
+		return text_print(out, n, "%u\n%s\n%s\n%u\n%s\n%s\n%s\n%s\n%s", p->index, p->name,
+				  p->folder, p->kept, p->device, p->filesystem, p->fs.point,
+				  p->fs.type, p->fs.id);
 	if (!p->device[0] && !p->kept)
 		return text_print(out, n, "%u\n%s\n%s", p->index, p->name, p->folder);
 	return text_print(out, n, "%u\n%s\n%s\n%u\n%s\n%s", p->index, p->name, p->folder, p->kept,
@@ -90,7 +94,13 @@ int install_place_parse(struct staged_place *p, const char *text)
 	if (!text)
 		return 0;
 	if (!take_number(&text, &p->kept) || !take_line(&text, p->device, sizeof(p->device)) ||
-	    !take_line(&text, p->filesystem, sizeof(p->filesystem)) || text)
+	    !take_line(&text, p->filesystem, sizeof(p->filesystem)))
+		return -EINVAL;
+	if (!text)
+		return 0;
+	if (!take_line(&text, p->fs.point, sizeof(p->fs.point)) ||
+	    !take_line(&text, p->fs.type, sizeof(p->fs.type)) ||
+	    !take_line(&text, p->fs.id, sizeof(p->fs.id)) || text)
 		return -EINVAL;
 	return 0;
 }

@@ -40,7 +40,7 @@ void install_discard(struct plan *p);
 
 /* the text of a JOURNAL_FILE record and back; -EINVAL, -ENAMETOOLONG */
 struct staged_place;
-enum { PLACE_TEXT = 2048 }; /* the longest text of one */
+enum { PLACE_TEXT = 4096 }; /* the longest text of one */
 int install_place_text(const struct staged_place *place, char *out, size_t n);
 int install_place_parse(struct staged_place *place, const char *text);
 

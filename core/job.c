@@ -280,7 +280,7 @@ int job_submit(struct job *j, const struct job_request *request, struct err *e)
 
 static int recover(struct run *r, char *did, size_t n, struct err *e)
 {
-	struct recovery rec = {.cfg = &r->cfg};
+	struct recovery rec = {.cfg = &r->cfg, .early = true};
 	int rc = run_lock(r, e);
 
 	if (rc == 0)

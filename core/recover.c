@@ -87,8 +87,8 @@ static int finish(struct recovery *r, struct err *e)
 	text_print(r->text, sizeof(r->text),
 		   "the installation of release %s was interrupted after its "
 		   "switch: finished, the new system is active%s%s%s",
-		   r->version, r->left[0] ? "; an old file stays, in a folder .swinstall-*, on " : "",
-		   r->left,
+		   r->version,
+		   r->left[0] ? "; an old file stays, in a folder .swinstall-*, on " : "", r->left,
 		   redo_after(r) ? "" : "; the list of installed versions could not be written");
 	return 0;
 }
@@ -198,6 +198,14 @@ static int sweep(const struct recovery *r, struct err *e)
 	return rc < 0 ? rc : mounts_sweep(r->cfg->state_dir, e);
 }
 
+static int not_settled(const struct err *cause, int rc, struct err *e)
+{
+	err_set(e, E_RECOVER, -rc, "%s: %s", err_info(cause->code)->title, cause->why);
+	if (cause->code == E_NOT_MOUNTED)
+		err_fix(e, "%s", err_fix_text(cause));
+	return rc;
+}
+
 int recover_run(struct recovery *r, struct err *e)
 {
 	struct err cause = {0};
@@ -213,7 +221,5 @@ int recover_run(struct recovery *r, struct err *e)
 		rc = settle(r, &cause);
 	else if (rc == 0)
 		return only_marker(r, e);
-	if (rc < 0)
-		return err_set(e, E_RECOVER, -rc, "%s: %s", err_info(cause.code)->title, cause.why);
-	return 0;
+	return rc < 0 ? not_settled(&cause, rc, e) : 0;
 }

@@ -56,6 +56,22 @@ static bool may_stay(struct recovery *r, const struct staged_place *place, bool 
 	return true;
 }
 
+/*
+ * Committed, and its file system is not there: only old content stays. Another one is there when
+ * the switch was one of slots; none at all may come later in the boot.
+ */
+static int settle_live(struct recovery *r, const struct staged_place *place, bool keep,
+		       struct err *e)
+{
+	int rc = settle(place, -1, keep, e);
+
+	if (rc >= 0 || !keep || e->code != E_NOT_MOUNTED || (rc == -EAGAIN && r->early))
+		return rc;
+	text_printable(place->folder, strlen(place->folder), r->left, sizeof(r->left));
+	err_clear(e);
+	return 0;
+}
+
 int recover_file(struct recovery *r, const struct journal_record *rec, bool keep, struct err *e)
 {
 	struct staged_place place;
@@ -66,7 +82,7 @@ int recover_file(struct recovery *r, const struct journal_record *rec, bool keep
 		return err_set(e, E_JOURNAL, EBADMSG, "a record of a staged file cannot be read");
 	text_copy(place.txn, sizeof(place.txn), rec->txn);
 	if (!place.device[0])
-		return settle(&place, -1, keep, e);
+		return settle_live(r, &place, keep, e);
 	rc = mount_again(r, &place, &all, e);
 	if (rc >= 0) {
 		rc = settle(&place, rc, keep, e);

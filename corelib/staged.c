@@ -239,12 +239,37 @@ static int read_state(struct staged *s, bool has[3], struct err *e)
 	return 0;
 }
 
+/* "nothing is there" may mean that its file system is not mounted yet */
+static int check_mounted(const struct staged *s, struct err *e)
+{
+	const struct fsmark *noted = &s->place.fs;
+	struct fsmark now;
+	bool other;
+	int rc;
+
+	if (s->root_fd >= 0 || !fsmark_is_known(noted))
+		return 0;
+	rc = staged_folder_mark(&s->place, &now);
+	if (rc < 0)
+		return failed(s, e, rc, "its file system cannot be examined");
+	if (fsmark_same(noted, &now))
+		return 0;
+	other = strcmp(noted->point, now.point) == 0;
+	return at(s, e,
+		  err_set(e, E_NOT_MOUNTED, other ? ESTALE : EAGAIN,
+			  "not yet: the file system (%s%s%s) of '%s' is not mounted%s", noted->type,
+			  noted->id[0] ? ", " : "", noted->id, noted->point,
+			  other ? ", another one is there" : ""));
+}
+
 static int find_again(struct staged *s, struct err *e)
 {
 	bool has[3];
 	struct stat st;
-	int rc = open_folder(s, e);
+	int rc = check_mounted(s, e);
 
+	if (rc == 0)
+		rc = open_folder(s, e);
 	if (rc < 0)
 		return rc == -ENOENT || err_is_set(e)
 			       ? rc
@@ -382,6 +407,17 @@ int staged_create(struct staged *s, unsigned mode, struct err *e)
 	return rc;
 }
 
+static int look_fs(struct staged *s, struct err *e)
+{
+	int rc = 0;
+
+	if (s->root_fd >= 0)
+		return 0;
+	rc = s->folder_fd >= 0 ? fsmark_of(s->folder_fd, &s->place.fs)
+			       : staged_folder_mark(&s->place, &s->place.fs);
+	return rc < 0 ? failed(s, e, rc, "its file system cannot be examined") : 0;
+}
+
 int staged_look_kept(struct staged *s, struct err *e)
 {
 	int rc = s->folder_fd >= 0 ? 0 : staged_folder_kept(&s->place, s->root_fd);
@@ -389,7 +425,7 @@ int staged_look_kept(struct staged *s, struct err *e)
 	if (rc < 0)
 		return failed(s, e, rc, "the folder cannot be examined");
 	s->place.kept = (unsigned)rc;
-	return 0;
+	return look_fs(s, e);
 }
 
 /* ---- the four verbs ---- */

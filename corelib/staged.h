@@ -19,6 +19,7 @@
 #include <stdbool.h>
 
 #include "corelib/err.h"
+#include "corelib/fsmark.h"
 
 /* everything that recovery needs to find it again; printable, no line ends */
 struct staged_place {
@@ -28,7 +29,8 @@ struct staged_place {
 	unsigned index;	   /* of the step: several targets may share a folder */
 	/* empty, or what has to be mounted: folder begins at the root of that file system */
 	char device[512], filesystem[64];
-	unsigned kept; /* so many bytes of folder were there before; 0 = all of it */
+	unsigned kept;	  /* so many bytes of folder were there before; 0 = all of it */
+	struct fsmark fs; /* without device: what the folder lies on; not known in old journals */
 };
 
 struct staged {
@@ -46,13 +48,16 @@ struct staged {
 int staged_open(struct staged **s, const char *path, const char *txn, unsigned index, bool create,
 		struct err *e);
 /*
- * On a file system that is not mounted yet: only the path is looked at; staged_bind() gives its root,
- * which is lent, and looks at the target. Nothing outside that root is reached: no part of the
- * path may be a link.
+ * On a file system that is not mounted yet: only the path is looked at; staged_bind() gives its
+ * root, which is lent, and looks at the target. Nothing outside that root is reached: no part of
+ * the path may be a link.
  */
 int staged_name(struct staged **s, const char *path, unsigned index, bool create, struct err *e);
 int staged_bind(struct staged *s, int root, struct err *e);
-/* the same place again after a restart; 1, or 0 when nothing of it is left; root as above or -1 */
+/*
+ * The same place again after a restart; 1, or 0 when nothing of it is left; root as above or -1.
+ * E_NOT_MOUNTED when its file system is not there: -EAGAIN, or -ESTALE when another one is.
+ */
 int staged_find(struct staged **s, const struct staged_place *p, int root, struct err *e);
 struct staged *staged_close(struct staged *s);
 
@@ -64,7 +69,8 @@ int staged_publish(struct staged *s, struct err *e); /* one rename, fsync the fo
 int staged_revert(struct staged *s, struct err *e);  /* the old one back, or the new one away */
 int staged_drop(struct staged *s, struct err *e);    /* remove old content and the staging folder */
 
-/* how much of the folder is there; goes into place.kept, to be written down before staged_create() */
+/* how much of the folder is there and on what; goes into place.kept and place.fs, to be written
+ * down before staged_create() */
 int staged_look_kept(struct staged *s, struct err *e);
 /* after revert and drop: the parts of the folder that were made go away while they are empty */
 int staged_unmake(const struct staged_place *p, int root, struct err *e);

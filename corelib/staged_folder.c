@@ -186,6 +186,19 @@ int staged_folder_kept(const struct staged_place *p, int root)
 	return rc < 0 ? rc : rc ? 0 : (int)kept;
 }
 
+int staged_folder_mark(const struct staged_place *p, struct fsmark *m)
+{
+	char path[PATH_ROOM];
+	int kept = staged_folder_kept(p, -1);
+	AUTO_CLOSE int fd = -1;
+
+	if (kept < 0)
+		return kept;
+	part_to(path, p->folder, kept ? (size_t)kept : strlen(p->folder));
+	fd = reach(-1, path);
+	return fd < 0 ? fd : fsmark_of(fd, m);
+}
+
 /* ---- and taken away ---- */
 
 /* 1 when it is gone, 0 when it holds something */

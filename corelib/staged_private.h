@@ -11,5 +11,7 @@ int staged_folder_open(const struct staged_place *p, int root, struct err *e);
 int staged_folder_make(const struct staged_place *p, int root, struct err *e);
 /* the bytes of the path that lead to something; 0 = all; -errno */
 int staged_folder_kept(const struct staged_place *p, int root);
+/* the file system of that part of a folder of the live system */
+int staged_folder_mark(const struct staged_place *p, struct fsmark *m);
 
 #endif

@@ -83,6 +83,8 @@ static int exit_code(const struct err *e)
 {
 	if (e->code == E_USAGE)
 		return USAGE;
+	if (e->code == E_RECOVER && e->sys == EAGAIN) /* not yet */
+		return REFUSED;
 	return e->code == E_BUSY ? REFUSED : FAILED;
 }
 

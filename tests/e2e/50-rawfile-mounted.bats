@@ -284,3 +284,37 @@ kill_after_switch() {
 	run swctl -f device.cfg recover
 	[[ "$output" != *"$loop"* ]]
 }
+
+# killed before the switch, with the new file in place, on a file system that the system mounted
+kill_before_switch() {
+	[ -e "$BATS_FILE_TMPDIR/libfault.so" ] || skip 'no libfault.so'
+	files "path = \"$PWD/mnt/etc/app.conf\";"
+	mount "$loop" mnt
+	for n in $(seq 1 30); do
+		run env LD_PRELOAD="$BATS_FILE_TMPDIR/libfault.so" FAULT_CALL=rename FAULT_N="$n" FAULT_ERR=kill \
+			timeout 60 swinstall -f device.cfg files.swu
+		[ "$status" -ne 0 ] && [ "$(cat mnt/etc/app.conf)" != old ] && return 0
+		swctl -f device.cfg recover
+	done
+	return 1
+}
+
+@test 'T103: recovery before the file system is mounted undoes nothing and waits; later it does' {
+	kill_before_switch
+	grep -q '^swinstall_txn=' bootenv && return 1
+	umount mnt
+	run swctl -f device.cfg recover
+	echo "$output"
+	[ "$status" -eq 3 ]
+	[[ "$output" == *E_RECOVER* ]]
+	[[ "$output" == *"$PWD/mnt"* ]]
+	run swinstall -f device.cfg files.swu
+	[ "$status" -eq 1 ]
+	[[ "$output" == *E_RECOVER* ]]
+	mount "$loop" mnt
+	run swctl -f device.cfg recover
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[ "$(cat mnt/etc/app.conf)" = old ]
+	! find mnt -name '.swinstall-*' | grep .
+}

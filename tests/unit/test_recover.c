@@ -386,7 +386,9 @@ static void places_of_before_mounts_are_read_and_half_ones_are_not(void **state)
 	static const char *const bad[] = { "", "1", "1\nname", "x\nname\n/folder", "1\nname\n/folder\n",
 					   "1\nname\n/folder\n7", "1\nname\n/folder\n7\n/dev/x",
 					   "1\nname\n/folder\nx\n/dev/x\next4",
-					   "1\nname\n/folder\n7\n/dev/x\next4\nmore" };
+					   "1\nname\n/folder\n7\n/dev/x\next4\nmore",
+					   "1\nname\n/folder\n7\n\n\n/data\next4",
+					   "1\nname\n/folder\n7\n\n\n/data\next4\nid\nmore" };
 	struct staged_place in = { .index = 3, .kept = 2 }, out;
 	char text[PLACE_TEXT];
 
@@ -402,6 +404,12 @@ static void places_of_before_mounts_are_read_and_half_ones_are_not(void **state)
 	strcpy(in.name, "n");
 	strcpy(in.device, "/dev/x");
 	strcpy(in.filesystem, "ext4");
+	assert_int_equal(install_place_text(&in, text, sizeof(text)), 0);
+	assert_int_equal(install_place_parse(&out, text), 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+	strcpy(in.fs.point, "/data");
+	strcpy(in.fs.type, "ext4");
+	strcpy(in.fs.id, "fsid:0011223344556677");
 	assert_int_equal(install_place_text(&in, text, sizeof(text)), 0);
 	assert_int_equal(install_place_parse(&out, text), 0);
 	assert_memory_equal(&in, &out, sizeof(in));
@@ -442,6 +450,90 @@ static void a_device_that_is_gone_keeps_the_journal(void **state)
 	assert_non_null(journal_at(b->r.journal, 0));
 }
 
+/* ---- the file system of the file is not mounted ---- */
+
+/* a file that was noted on a file system which is not where it was: 'mark' is what the journal says */
+static void note_elsewhere(struct bench *b, const char *mark)
+{
+	char text[PLACE_TEXT];
+
+	begin(b);
+	text_print(text, sizeof(text), "0\nfile\n%s/not-mounted/etc\n0\n\n\n%s", b->dir, mark);
+	assert_int_equal(journal_add(b->r.journal, JOURNAL_FILE, text, &b->e), 0);
+}
+
+/* nothing is settled, the journal stays, and the message names the mount point */
+static void waits(struct bench *b, int rc)
+{
+	err_clear(&b->e);
+	assert_int_equal(recover_run(&b->r, &b->e), rc);
+	assert_int_equal(b->e.code, E_RECOVER);
+	assert_non_null(strstr(b->e.why, "/data"));
+	assert_non_null(strstr(b->e.fix, "swctl recover"));
+	assert_non_null(journal_at(b->r.journal, 0));
+	assert_string_equal(var(b, "recovery_status"), "in_progress");
+	err_clear(&b->e);
+}
+
+static void t103_a_file_system_that_is_not_mounted_yet_keeps_the_journal(void **state)
+{
+	struct bench *b = *state;
+
+	note_elsewhere(b, "/data\next4\nuuid:00112233445566778899aabbccddeeff");
+	waits(b, -EAGAIN);
+	b->r.early = true;
+	waits(b, -EAGAIN);
+}
+
+static void t103_a_file_system_without_an_id_is_known_by_its_mount_point(void **state)
+{
+	struct bench *b = *state;
+
+	note_elsewhere(b, "/data\nvfat\n");
+	waits(b, -EAGAIN);
+}
+
+/* the committed file is in place: only its old content stays, unless it may be mounted yet */
+static void after_the_switch_an_old_file_on_what_is_not_mounted_stays(void **state)
+{
+	struct bench *b = *state;
+
+	note_elsewhere(b, "/data\next4\n");
+	set(b, "swinstall_txn", b->txn);
+	b->r.early = true;
+	assert_int_equal(recover_run(&b->r, &b->e), -EAGAIN);
+	assert_non_null(journal_at(b->r.journal, 0));
+	err_clear(&b->e);
+	b->r.early = false;
+	recovers(b, RECOVERED_FINISHED);
+	assert_non_null(strstr(b->r.text, "not-mounted"));
+}
+
+/* as it is noted by the program itself: found, and a wrong id on the same mount point is another one */
+static void t103_another_file_system_at_the_same_place_is_not_the_one_noted(void **state)
+{
+	struct bench *b = *state;
+	struct staged *s = NULL, *again = NULL;
+	struct staged_place place;
+
+	begin(b);
+	stage(b, 0, PUBLISHED);
+	assert_int_equal(install_place_parse(&place, journal_at(b->r.journal, 1)->payload), 0);
+	if (!place.fs.id[0]) {
+		print_message("SKIP: the file system of /tmp has no id\n");
+		skip();
+	}
+	text_copy(place.txn, sizeof(place.txn), b->txn);
+	assert_int_equal(staged_find(&s, &place, -1, &b->e), 1);
+	staged_close(s);
+	place.fs.id[5] = place.fs.id[5] == 'e' ? 'f' : 'e';
+	assert_int_equal(staged_find(&again, &place, -1, &b->e), -ESTALE);
+	assert_int_equal(b->e.code, E_NOT_MOUNTED);
+	err_clear(&b->e);
+	recovers(b, RECOVERED_UNDONE);
+	assert_true(file_is(b, 0, "old"));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -463,6 +555,10 @@ int main(void)
 		T(places_of_before_mounts_are_read_and_half_ones_are_not),
 		T(folders_made_by_an_undone_install_go_away),
 		T(a_device_that_is_gone_keeps_the_journal),
+		T(t103_a_file_system_that_is_not_mounted_yet_keeps_the_journal),
+		T(t103_a_file_system_without_an_id_is_known_by_its_mount_point),
+		T(after_the_switch_an_old_file_on_what_is_not_mounted_stays),
+		T(t103_another_file_system_at_the_same_place_is_not_the_one_noted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
