@@ -183,15 +183,18 @@ unit: unit-build
 	$(Q)O=$(O) scripts/run-unit $(UNIT)
 
 # ---- documents made from the tables -----------------------------------------------------------
-# swdoc is not installed: it prints the tables that the programs read
-$(O)/swdoc: $(O)/core/cli/swdoc.o $(O)/core/cli/swbundle_options.o $(O)/libswcli.a $(O)/libswinstall.a
+# swdoc is not installed: it knows the tables that the programs read, and fills the regions of pages that say so
+SWDOC_OBJS := $(addprefix $(O)/core/cli/,swdoc.o swdoc_tables.o swdoc_man.o swdoc_complete.o swbundle_options.o)
+$(O)/swdoc: $(SWDOC_OBJS) $(O)/libswcli.a $(O)/libswinstall.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+FILLED := scripts/completion/swinstall.bash $(wildcard doc/man/*.[158])
+FILLED += $(shell grep -l '^<!-- table ' doc/*.md)
 .PHONY: docs docs-check
 docs: $(O)/swdoc
-	$(Q)for d in errors config swbundle; do $(O)/swdoc $$d > doc/$$d.md || exit 1; done
-docs-check: $(O)/swdoc
-	$(Q)O=$(O) scripts/check-docs
+	$(Q)for f in $(FILLED); do $(O)/swdoc $$f > $(O)/page || exit 1; cmp -s $(O)/page $$f || cp $(O)/page $$f; done
+docs-check: $(O)/swdoc all
+	$(Q)O=$(O) FILLED='$(FILLED)' scripts/check-docs
 
 -include tests/tests.mk
 
@@ -202,6 +205,9 @@ install: all
 	install -d $(DESTBIN) $(DESTDIR)$(PREFIX)/libexec/swinstall
 	for p in $(filter-out swinstall-unpack,$(prog-y)); do install -m 0755 $(O)/$$p $(DESTBIN)/; done
 	install -m 0755 $(O)/swinstall-unpack $(DESTDIR)$(PREFIX)/libexec/swinstall/
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	for p in swinstall swctl swbundle; do install -m 0644 scripts/completion/swinstall.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$p; done
 
 .PHONY: clean distclean
 clean:

@@ -149,3 +149,9 @@ TABLE(lint, "find all mistakes of a description, with line and path");
 TABLE(init, "make an example project that builds and installs as it is");
 TABLE(extract, "write the members of a bundle into a folder; nothing is checked but the form");
 TABLE(sign, "give a bundle a signature, or a new one");
+
+const struct option_table *const swbundle_tables[] = {
+	&swbundle_init_table,	&swbundle_keygen_table, &swbundle_build_table,
+	&swbundle_sign_table,	&swbundle_verify_table, &swbundle_lint_table,
+	&swbundle_inspect_table, &swbundle_extract_table, NULL,
+};

@@ -35,4 +35,7 @@ extern const struct option_table swbundle_keygen_table, swbundle_build_table, sw
 	swbundle_inspect_table, swbundle_lint_table, swbundle_init_table, swbundle_extract_table,
 	swbundle_sign_table;
 
+/* all of them, in the order of the manual; NULL at the end */
+extern const struct option_table *const swbundle_tables[];
+
 #endif

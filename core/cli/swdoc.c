@@ -1,121 +1,191 @@
 /*
- * Prints the reference pages of doc/ from the tables that the programs read. Not installed.
- * Usage: swdoc errors | config | swbundle
+ * Prints a document with its tables made anew (swdoc.h), or facts for the tests of the documents.
+ * Not installed. Usage: swdoc FILE | swdoc --facts
  */
-#include <inttypes.h>
+#include "core/cli/swdoc.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cli/swbundle_options.h"
-#include "corelib/err.h"
+#include "core/cli/swctl_options.h"
+#include "core/cli/swinstall_options.h"
 #include "corelib/text.h"
+#include "handlers/handler.h"
 #include "parser/settings.h"
 
-static const char made[] = "<!-- made by `make docs` from the program's tables: change those -->\n";
+struct mark {
+	const char *begin, *end, *stop; /* "BEGIN NAME STOP" */
+	const struct doc_table *tables;
+};
 
-static void print_error(const struct errinfo *row)
+static const struct mark marks[] = {
+	{"<!-- table ", "<!-- end -->", " -->", doc_markdown},
+	{".\\\" table ", ".\\\" end", "", doc_roff},
+	{"# table ", "# end", "", doc_shell},
+};
+
+const struct option_table *doc_program(unsigned i)
 {
-	printf("\n### SWI-%d\n**%s**: %s.\n\n*What to do:* %s.\n", row->code, row->name, row->title, row->fix);
+	static const struct option_table *const all[] = {&swinstall_table, &swctl_table, NULL};
+
+	return all[i];
 }
 
-static void print_errors(void)
+const struct option_table *doc_command(unsigned i)
 {
-	static const struct {
-		int from;
-		const char *title;
-	} groups[] = {
-		{100, "Bundle"},	       {120, "Signature and keys"}, {140, "Description"},
-		{160, "Versions and hardware"}, {170, "Handlers"},	    {200, "Targets"},
-		{240, "Payloads"},	       {300, "Boot environment"},   {310, "Slots and state"},
-		{400, "Configuration and use"}, {500, "System"},		    {600, "Building bundles"},
-	};
-	size_t g = 0;
-
-	printf("# Errors\n%s\nEvery error has a number and a name that never change. `swinstall` prints them last, "
-	       "after what, where, why and how to fix it.\n",
-	       made);
-	for (size_t i = 0; err_row(i); i++) {
-		const struct errinfo *row = err_row(i);
-
-		while (g < ARRAY_SIZE(groups) && (int)row->code >= groups[g].from)
-			printf("\n## %s\n", groups[g++].title);
-		print_error(row);
-	}
+	return swbundle_tables[i];
 }
 
-/* a table cell cannot hold a bar */
-static void print_cell(const char *s)
+const char *doc_command_name(const struct option_table *t)
 {
-	for (; s && *s; s++) {
-		if (*s == '|')
-			fputs("\\|", stdout);
-		else
-			putchar(*s);
-	}
+	const char *blank = strchr(t->program, ' ');
+
+	return blank ? blank + 1 : t->program;
 }
 
-static void print_rows(const struct schema *s)
+bool doc_takes_path(const struct option *o)
 {
-	printf("\n## %s\n\n| key | type | default | meaning |\n|---|---|---|---|\n", s->name);
-	for (size_t i = 0; i < s->count; i++) {
-		const struct attr *a = &s->rows[i];
+	static const char *const words[] = {"FILE", "FOLDER", "DIR", "DEVICE"};
 
-		if (s->where && !(a->where & s->where))
+	for (size_t i = 0; o->arg && i < ARRAY_SIZE(words); i++)
+		if (strcmp(o->arg, words[i]) == 0)
+			return true;
+	return false;
+}
+
+/* the keys of all later parts are rows of one table */
+bool doc_is_read(const struct schema *s)
+{
+	return s->rows != settings_schema(3)->rows || strcmp(s->name, "versions") == 0;
+}
+
+/* ---- pages ------------------------------------------------------------------------------- */
+
+static const struct mark *mark_of(const char *line)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+		if (strncmp(line, marks[i].begin, strlen(marks[i].begin)) == 0)
+			return &marks[i];
+	return NULL;
+}
+
+static bool print_table(const struct mark *m, const char *line)
+{
+	const char *name = line + strlen(m->begin);
+	size_t n = strcspn(name, "\n");
+
+	if (n >= strlen(m->stop))
+		n -= strlen(m->stop);
+	for (const struct doc_table *t = m->tables; t->name; t++) {
+		if (strlen(t->name) != n || strncmp(t->name, name, n) != 0)
 			continue;
-		printf("| `%s` | %s", a->name, attr_type_name(a));
-		for (size_t v = 0; a->values && a->values[v]; v++)
-			printf("%s`%s`", v ? " " : ": ", a->values[v]);
-		printf(" | %s | ", a->dflt ? a->dflt : "");
-		print_cell(a->help);
-		printf(" |\n");
+		t->print();
+		return true;
+	}
+	fprintf(stderr, "swdoc: there is no table '%.*s' for this page\n", (int)n, name);
+	return false;
+}
+
+static bool print_page(FILE *f)
+{
+	const struct mark *in = NULL;
+	AUTO_FREE char *line = NULL;
+	size_t size = 0;
+	bool good = true;
+
+	while (good && getline(&line, &size, f) >= 0) {
+		const struct mark *m = mark_of(line);
+
+		if (in && strncmp(line, in->end, strlen(in->end)) == 0)
+			in = NULL;
+		if (in)
+			continue;
+		fputs(line, stdout);
+		in = m;
+		if (m)
+			good = print_table(m, line);
+	}
+	if (good && in)
+		fprintf(stderr, "swdoc: the last table has no end\n");
+	return good && !in && !ferror(f);
+}
+
+static bool print_file(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	bool good;
+
+	if (!f) {
+		perror(path);
+		return false;
+	}
+	good = print_page(f);
+	fclose(f);
+	return good;
+}
+
+/* ---- facts: what the tables know, one a line ---------------------------------------------- */
+
+static const char *has(bool built)
+{
+	return built ? "here" : "later";
+}
+
+static void option_facts(const struct option_table *t)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		const struct option *o = &t->rows[i];
+
+		printf("option %s --%s %s", t->program, o->name, has(o->kind != OPTION_ABSENT));
+		if (o->letter)
+			printf(" -%c", o->letter);
+		putchar('\n');
 	}
 }
 
-static void print_config(void)
+static void schema_facts(const char *kind, const struct schema *s)
 {
-	printf("# Configuration\n%s\nThe file is `-f FILE`, else `/etc/swinstall.cfg`, else `/etc/swupdate.cfg`; "
-	       "a program called as `swupdate` reads only the last. Its syntax is libconfig's. The group `globals` must be "
-	       "there. The command line wins over the file. Keys that are not known are named with a warning and "
-	       "otherwise ignored.\n",
-	       made);
+	for (size_t i = 0; i < s->count; i++)
+		if (!s->where || (s->rows[i].where & s->where))
+			printf("%s %s %s %s\n", kind, s->name, s->rows[i].name,
+			       has(doc_is_read(s)));
+}
+
+static void handler_facts(void)
+{
+	for (size_t i = 0; handler_type_at(i); i++) {
+		const char *name = handler_type_at(i)->name;
+
+		printf("handler - %s %s\n", name, has(handler_find(name)));
+	}
+	for (size_t i = 0; handler_at(i); i++)
+		for (size_t k = 0; k < handler_at(i)->prop_count; k++)
+			printf("property %s %s here\n", handler_at(i)->name,
+			       handler_at(i)->props[k].name);
+}
+
+static bool print_facts(void)
+{
+	for (unsigned i = 0; doc_program(i); i++)
+		option_facts(doc_program(i));
 	for (size_t i = 0; settings_schema(i); i++)
-		print_rows(settings_schema(i));
-}
-
-static void print_swbundle(void)
-{
-	static const struct option_table *const all[] = {
-		&swbundle_init_table,	&swbundle_keygen_table,	 &swbundle_build_table,
-		&swbundle_sign_table,	&swbundle_verify_table,	 &swbundle_lint_table,
-		&swbundle_inspect_table, &swbundle_extract_table,
-	};
-
-	printf("# swbundle\n%s\nMakes, signs, checks and shows bundles on the build machine. `swbundle init FOLDER` "
-	       "writes a project to begin with. The exit status is 0 when all is well, 1 for a failure, 2 for "
-	       "a command line that cannot be used, 3 for a bundle or description that is refused.\n",
-	       made);
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		char *text = options_help(all[i]);
-
-		printf("\n## %s\n\n```text\n%s```\n", all[i]->program, text ? text : "");
-		free(text);
-	}
+		schema_facts("key", settings_schema(i));
+	schema_facts("attribute", &manifest_schema);
+	schema_facts("attribute", &entry_schema);
+	handler_facts();
+	return true;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*print)(void);
-	} pages[] = {{"errors", print_errors}, {"config", print_config}, {"swbundle", print_swbundle}};
+	bool good;
 
-	for (size_t i = 0; argc == 2 && i < ARRAY_SIZE(pages); i++) {
-		if (strcmp(argv[1], pages[i].name) == 0) {
-			pages[i].print();
-			return fflush(stdout) || ferror(stdout);
-		}
+	if (argc != 2) {
+		fprintf(stderr, "usage: swdoc FILE | swdoc --facts\n");
+		return 2;
 	}
-	fprintf(stderr, "usage: swdoc errors | config | swbundle\n");
-	return 2;
+	good = strcmp(argv[1], "--facts") == 0 ? print_facts() : print_file(argv[1]);
+	return !good || fflush(stdout) || ferror(stdout);
 }
