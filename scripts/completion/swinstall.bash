@@ -78,9 +78,10 @@ _swbundle_build_options() {
 	--signer) COMPREPLY=(); return ;;
 	--cert) _swinstall_files; return ;;
 	--scheme) _swinstall_words 'cms rsa rsa-pss ecdsa ed25519'; return ;;
+	-K|--key-aes) _swinstall_files; return ;;
 	--part-size) COMPREPLY=(); return ;;
 	esac
-	_swinstall_dash '--output --include --vars --key --signer --cert --scheme --unsigned --hash-list --part-size --help' && return
+	_swinstall_dash '--output --include --vars --key --signer --cert --scheme --unsigned --hash-list --key-aes --encrypt --part-size --help' && return
 	return 1
 }
 _swbundle_sign_options() {
