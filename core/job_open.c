@@ -207,6 +207,22 @@ static bool has_variable(struct host *h, const char *name)
 	return envset_find(&r->extra, name) || (r->plan && envset_find(&r->plan->variables, name));
 }
 
+static int get_variable(struct host *h, const char *name, char **value, struct err *e)
+{
+	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
+	const struct envvar *v = envset_find(&r->extra, name);
+
+	if (!v && r->plan)
+		v = envset_find(&r->plan->variables, name);
+	*value = NULL;
+	if (!v)
+		return r->env ? bootenv_get(r->env, name, value, e) : 0;
+	if (!v->value)
+		return 0;
+	*value = strdup(v->value);
+	return *value ? 1 : err_set(e, E_MEMORY, ENOMEM, "no memory for a boot variable");
+}
+
 static void host_tell(struct host *h, const char *text)
 {
 	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
@@ -232,6 +248,7 @@ static int script_folder(struct host *h, const char **path, struct err *e)
 static const struct host_ops host_ops = {
 	.set_variable = set_variable,
 	.has_variable = has_variable,
+	.get_variable = get_variable,
 	.tell = host_tell,
 	.say = host_say,
 	.script_folder = script_folder,
@@ -322,6 +339,10 @@ static int make_plan(struct run *r, struct err *e)
 	r->host.ops = &host_ops;
 	allow_files(r->manifest->entry_count);
 	r->host.cancel = &r->job->cancel;
+	r->host.board = r->cfg.board;
+	r->host.revision = r->cfg.revision;
+	r->host.select = r->cfg.select;
+	r->host.dry_run = r->request->mode != JOB_INSTALL;
 	rc = check_vars(r, e);
 	if (rc == 0)
 		rc = slots_observe(&r->slots, &r->cfg, r->env, e);

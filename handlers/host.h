@@ -19,6 +19,8 @@ struct host_ops {
 	int (*set_variable)(struct host *h, const char *name, const char *value, struct err *e);
 	/* does the commit of this install have a variable of this name already? */
 	bool (*has_variable)(struct host *h, const char *name);
+	/* what the boot environment will have after this install: 1 and a malloc'ed value, 0 unset */
+	int (*get_variable)(struct host *h, const char *name, char **value, struct err *e);
 	/* a line for the log and the progress, from a handler that has something to tell */
 	void (*tell)(struct host *h, const char *text);
 	/* the same, of a program that was run; below LOG_LEVEL_INFO for the log only */
@@ -30,6 +32,8 @@ struct host_ops {
 struct host {
 	const struct host_ops *ops;
 	const volatile bool *cancel; /* NULL: never */
+	const char *board, *revision, *select; /* of the device; select is "SET,MODE". NULL = none */
+	bool dry_run;
 };
 
 #endif

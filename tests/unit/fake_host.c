@@ -26,6 +26,15 @@ static bool has_variable(struct host *h, const char *name)
 	return fake_host_value((struct fake_host *)h, name) != NULL;
 }
 
+static int get_variable(struct host *h, const char *name, char **value, struct err *e)
+{
+	const char *v = fake_host_value((struct fake_host *)h, name);
+
+	(void)e;
+	*value = v && *v ? strdup(v) : NULL;
+	return *value != NULL;
+}
+
 static void tell(struct host *h, const char *text)
 {
 	struct fake_host *f = (struct fake_host *)h;
@@ -59,7 +68,8 @@ const char *fake_host_value(const struct fake_host *f, const char *name)
 
 void fake_host_init(struct fake_host *f)
 {
-	static const struct host_ops ops = {set_variable, has_variable, tell, say, script_folder};
+	static const struct host_ops ops = {set_variable, has_variable, get_variable,
+					     tell, say, script_folder};
 
 	memset(f, 0, sizeof(*f));
 	f->h.ops = &ops;

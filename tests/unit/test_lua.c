@@ -1,0 +1,251 @@
+/* Lua scripts of a bundle: phases, module swupdate, what comes back to the job, what is ended. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "corelib/sys.h"
+#include "handlers/handler.h"
+#include "tests/unit/fake_host.h"
+#include "tests/unit/fake_stream.h"
+
+struct bench {
+	struct fake_host host;
+	struct entry entry;
+	struct property prop;
+	const char *value;
+	struct step st;
+	struct err e;
+	const struct handler *h;
+};
+
+static int setup(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+
+	fake_host_init(&b->host);
+	strcpy(b->host.folder, "/tmp");
+	b->host.h.board = "lamp";
+	b->host.h.revision = "1.2";
+	b->host.h.select = "stable,copy2";
+	b->entry.filename = "x.lua";
+	b->entry.section = SECTION_SCRIPTS;
+	b->prop.values = &b->value;
+	b->prop.count = 1;
+	b->st.entry = &b->entry;
+	b->st.host = &b->host.h;
+	b->h = handler_find("lua");
+	*state = b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+
+	b->h->discard(&b->st);
+	free(b);
+	return 0;
+}
+
+static int run(struct bench *b, enum phase phase, const char *text)
+{
+	struct stream *s = NULL;
+	int rc;
+
+	err_clear(&b->e);
+	b->h->discard(&b->st);
+	assert_int_equal(stream_mem_open(&s, text, strlen(text), &b->e), 0);
+	rc = b->h->install(&b->st, s, &b->e);
+	stream_close(s);
+	assert_int_equal(rc, 0);
+	return b->h->run(&b->st, phase, &b->e);
+}
+
+static int pre(struct bench *b, const char *text)
+{
+	return run(b, PHASE_PREINSTALL, text);
+}
+
+static bool said(const struct bench *b, const char *line)
+{
+	for (unsigned i = 0; i < b->host.said_count && i < FAKE_HOST_MAX; i++)
+		if (strcmp(b->host.said[i], line) == 0)
+			return true;
+	return false;
+}
+
+static void each_phase_calls_its_function_with_data(void **state)
+{
+	static const char text[] = "function preinst(d) return true, 'pre ' .. d end\n"
+				   "function postinst(d) return true, 'post ' .. d end\n"
+				   "function postfailure(d) return true, 'failed ' .. d end\n";
+	struct bench *b = *state;
+
+	b->entry.data = "a $(id)";
+	for (enum phase p = PHASE_PREINSTALL; p <= PHASE_POSTFAILURE; p++)
+		assert_int_equal(run(b, p, text), 0);
+	assert_true(said(b, "3 pre a $(id)"));
+	assert_true(said(b, "3 post a $(id)"));
+	assert_true(said(b, "3 failed a $(id)"));
+}
+
+static void functions_may_be_named_by_properties_or_be_missing(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(pre(b, "x = 1"), 0);
+	b->prop.name = "preinstall";
+	b->value = "mine";
+	b->entry.props = &b->prop;
+	b->entry.prop_count = 1;
+	assert_int_equal(pre(b, "function mine() return true, 'called' end"), 0);
+	assert_true(said(b, "3 called"));
+}
+
+static void what_is_not_true_fails_with_the_text_of_the_script(void **state)
+{
+	struct bench *b = *state;
+
+	assert_true(pre(b, "function preinst() return false, 'no power' end") < 0);
+	assert_int_equal(b->e.code, E_LUA);
+	assert_string_equal(b->e.why, "preinst: no power");
+	assert_true(pre(b, "function preinst() end") < 0);
+	assert_int_equal(b->e.code, E_LUA);
+	assert_true(pre(b, "function preinst() local t; return t.x end") < 0);
+	assert_non_null(strstr(b->e.why, "x.lua:1: attempt to index a nil value"));
+	assert_true(pre(b, "\27Lua") < 0);
+	assert_int_equal(b->e.code, E_LUA);
+}
+
+static void boot_variables_come_back_to_the_job(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(pre(b, "local s = require('swupdate')\n"
+				"function preinst() s.set_bootenv('a', 'one two')\n"
+				"assert(s.get_bootenv('a') == 'one two')\n"
+				"assert(s.get_bootenv('none') == '')\n"
+				"swinstall.set_bootenv('gone') return true end"),
+			 0);
+	assert_int_equal(b->host.var_count, 2);
+	assert_string_equal(b->host.vars[0].value, "one two");
+	assert_string_equal(b->host.vars[1].name, "gone");
+	assert_true(b->host.vars[1].unset);
+	b->host.fail_at = 3;
+	assert_true(pre(b, "function preinst() swupdate.set_bootenv('b', '1') return true end") <
+		    0);
+	assert_int_equal(b->e.code, E_ENV_NAME);
+}
+
+static void messages_have_their_level(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(pre(b, "local s = swupdate\n"
+				"s.error('%d of %s', 1, 'two') s.warn('100%') s.info('i')\n"
+				"s.debug('d') s.trace('t') s.progress('half')\n"
+				"s.notify(s.RECOVERY_STATUS.RUN, 0, 'told')\n"
+				"s.progress_update(50) print('printed', 1)"),
+			 0);
+	assert_true(said(b, "1 1 of two"));
+	assert_true(said(b, "2 100%"));
+	assert_true(said(b, "3 i"));
+	assert_true(said(b, "4 d"));
+	assert_true(said(b, "5 t"));
+	assert_true(said(b, "3 told"));
+	assert_true(said(b, "5 printed\t1") || said(b, "5 printed 1"));
+	assert_string_equal(b->host.told[0], "half");
+}
+
+static void the_module_knows_the_device(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(
+		pre(b, "local s = swupdate\n"
+		       "assert(s.get_hw().boardname == 'lamp' and s.get_hw().revision == '1.2')\n"
+		       "local set, mode = s.get_selection()\n"
+		       "assert(set == 'stable' and mode == 'copy2')\n"
+		       "assert(s.getversion().version)\n"
+		       "assert(s.is_dryrun() == false)\n"
+		       "assert(s.tmpdir() == '/tmp/' and s.tmpdirscripts() == '/tmp/')\n"
+		       "assert(s.RECOVERY_STATUS.PROGRESS == 8)"),
+		0);
+}
+
+/* T64, T61 */
+static void t64_a_script_that_blocks_is_ended_with_what_it_started(void **state)
+{
+	struct bench *b = *state;
+	uint64_t began = sys_now_ms();
+
+	b->prop.name = "timeout";
+	b->value = "1";
+	b->entry.props = &b->prop;
+	b->entry.prop_count = 1;
+	assert_int_equal(pre(b, "os.execute('setsid sleep 77731 & sleep 77731')"), -ETIMEDOUT);
+	assert_int_equal(b->e.code, E_DEADLINE);
+	assert_true(sys_now_ms() - began < 5000);
+	assert_int_not_equal(system("pgrep -f 'sleep 7773[1]' >/dev/null"), 0);
+}
+
+static void the_whole_library_is_there_and_output_is_told(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(pre(b, "io.write('by io\\n') os.execute('echo by a shell')\n"
+				"assert(package and debug and os.getenv)"),
+			 0);
+	assert_true(said(b, "5 by io"));
+	assert_true(said(b, "5 by a shell"));
+}
+
+static void an_end_of_the_script_is_not_the_end_of_the_job(void **state)
+{
+	struct bench *b = *state;
+
+	assert_true(pre(b, "os.exit(0)") < 0);
+	assert_int_equal(b->e.code, E_LUA);
+	assert_true(pre(b, "os.execute('kill -9 $PPID')") < 0);
+	assert_int_equal(b->e.code, E_PROCESS);
+}
+
+static void global_state_is_refused_while_planning(void **state)
+{
+	struct bench *b = *state;
+
+	b->prop.name = "global-state";
+	b->value = "true";
+	b->entry.props = &b->prop;
+	b->entry.prop_count = 1;
+	assert_int_equal(b->h->check(&b->st, &b->e), -ENOTSUP);
+	assert_int_equal(b->e.code, E_NOT_BUILT);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(each_phase_calls_its_function_with_data),
+		TEST(functions_may_be_named_by_properties_or_be_missing),
+		TEST(what_is_not_true_fails_with_the_text_of_the_script),
+		TEST(boot_variables_come_back_to_the_job),
+		TEST(messages_have_their_level),
+		TEST(the_module_knows_the_device),
+		TEST(t64_a_script_that_blocks_is_ended_with_what_it_started),
+		TEST(the_whole_library_is_there_and_output_is_told),
+		TEST(an_end_of_the_script_is_not_the_end_of_the_job),
+		TEST(global_state_is_refused_while_planning),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
