@@ -136,6 +136,26 @@ int sys_mkdirat(int dirfd, const char *path, unsigned mode)
 	return result(RETRY(mkdirat(dirfd, path, (mode_t)mode)));
 }
 
+int sys_symlinkat(const char *target, int dirfd, const char *path)
+{
+	return result(RETRY(symlinkat(target, dirfd, path)));
+}
+
+int sys_mknodat(int dirfd, const char *path, unsigned mode, dev_t dev)
+{
+	return result(RETRY(mknodat(dirfd, path, (mode_t)mode, dev)));
+}
+
+int sys_fchmod(int fd, unsigned mode)
+{
+	return result(RETRY(fchmod(fd, (mode_t)mode)));
+}
+
+int sys_fchown(int fd, uint32_t uid, uint32_t gid)
+{
+	return result(RETRY(fchown(fd, uid, gid)));
+}
+
 int sys_ftruncate(int fd, uint64_t size)
 {
 	return size > INT64_MAX ? -EFBIG : result(RETRY(ftruncate(fd, (off_t)size)));

@@ -29,6 +29,10 @@ int sys_renameat(int olddir, const char *old, int newdir, const char *new, unsig
 int sys_linkat(int olddir, const char *old, int newdir, const char *new, int flags);
 int sys_unlinkat(int dirfd, const char *path, int flags);
 int sys_mkdirat(int dirfd, const char *path, unsigned mode);
+int sys_symlinkat(const char *target, int dirfd, const char *path);
+int sys_mknodat(int dirfd, const char *path, unsigned mode, dev_t dev);
+int sys_fchmod(int fd, unsigned mode);
+int sys_fchown(int fd, uint32_t uid, uint32_t gid);
 int sys_ftruncate(int fd, uint64_t size);
 int sys_fallocate(int fd, int mode, uint64_t off, uint64_t len);
 /* flags as mount(2) and umount2(2) have them; only root may */
