@@ -205,6 +205,8 @@ install: all
 	install -d $(DESTBIN) $(DESTDIR)$(PREFIX)/libexec/swinstall
 	for p in $(filter-out swinstall-unpack,$(prog-y)); do install -m 0755 $(O)/$$p $(DESTBIN)/; done
 	install -m 0755 $(O)/swinstall-unpack $(DESTDIR)$(PREFIX)/libexec/swinstall/
+	for s in 1 5 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$s; \
+		install -m 0644 doc/man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s/; done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	for p in swinstall swctl swbundle; do install -m 0644 scripts/completion/swinstall.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$p; done
