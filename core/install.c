@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/hooks.h"
 #include "core/pipeline.h"
 #include "core/spool.h"
 #include "corelib/staged.h"
@@ -150,6 +151,19 @@ static int pull(struct install *in, struct plan_step *ps, struct err *e)
 	return pipeline_install(ps, s, &f, e);
 }
 
+/* the function of the bundle that an entry names for before or after it */
+static int hook(const struct install *in, const struct plan_step *ps, const char *when,
+		struct err *e)
+{
+	const struct entry *t = ps->step.entry;
+	const char *name = strcmp(when, "preinstall") == 0 ? t->preinstall : t->postinstall;
+
+	if (!name || in->dry)
+		return 0;
+	return err_while(e, hooks_call(in->hooks, name, t, e), "running %s function %s", when,
+			 name);
+}
+
 static int run_step(struct install *in, struct plan_step *ps, struct err *e)
 {
 	int rc = in->dry ? 0 : plan_mount_open(in->plan, ps, e);
@@ -157,9 +171,13 @@ static int run_step(struct install *in, struct plan_step *ps, struct err *e)
 	watch(in, INSTALL_WRITES, ps, ps->intake ? ps->intake->size : 0);
 	if (rc == 0)
 		rc = note_file(in, ps, e);
+	if (rc == 0)
+		rc = hook(in, ps, "preinstall", e);
 	ps->started = rc == 0 && !in->dry;
 	if (rc == 0)
 		rc = pull(in, ps, e);
+	if (rc == 0)
+		rc = hook(in, ps, "postinstall", e);
 	ps->done = rc == 0;
 	return plan_at(in->plan, ps, rc, e);
 }
@@ -205,6 +223,19 @@ static bool acts(const struct plan_step *ps, enum phase phase)
 	return !ps->skipped && is_action(ps) && ps->step.handler->phases & 1u << phase;
 }
 
+/* its functions frame all of its phases */
+static int run_action(const struct install *in, struct plan_step *ps, enum phase phase,
+		      struct err *e)
+{
+	bool first = phase == PHASE_PREINSTALL || !acts(ps, PHASE_PREINSTALL);
+	bool last = phase == PHASE_POSTINSTALL || !acts(ps, PHASE_POSTINSTALL);
+	int rc = first ? hook(in, ps, "preinstall", e) : 0;
+
+	if (rc == 0)
+		rc = ps->step.handler->run(&ps->step, phase, e);
+	return rc == 0 && last ? hook(in, ps, "postinstall", e) : rc;
+}
+
 static int run_actions(struct install *in, enum phase phase, struct err *e)
 {
 	struct plan *p = in->plan;
@@ -216,7 +247,7 @@ static int run_actions(struct install *in, enum phase phase, struct err *e)
 		if (!acts(ps, phase))
 			continue;
 		watch(in, INSTALL_RUNS, ps, 0);
-		rc = plan_at(p, ps, ps->step.handler->run(&ps->step, phase, e), e);
+		rc = plan_at(p, ps, run_action(in, ps, phase, e), e);
 		ps->done = rc == 0 && phase == PHASE_POSTINSTALL;
 	}
 	return rc;

@@ -14,8 +14,10 @@
 
 enum install_event { INSTALL_CHECKS, INSTALL_STORES, INSTALL_WRITES, INSTALL_RUNS };
 
+struct hooks;
 struct install {
 	const struct settings *cfg;
+	struct hooks *hooks; /* preinstall and postinstall of entries; NULL: none */
 	struct plan *plan;
 	struct bundle *bundle;
 	struct journal *journal; /* NULL only where no step stages files */

@@ -152,6 +152,7 @@ static void set_up(struct run *r, struct install *in)
 
 	*in = (struct install){
 		.cfg = &r->cfg,
+		.hooks = r->hooks,
 		.plan = r->plan,
 		.bundle = r->bundle,
 		.journal = r->journal,

@@ -142,56 +142,7 @@ static int split_selection(struct run *r, char *text, size_t n, struct selection
 	return 0;
 }
 
-/* what Lua would decide (to change an entry, to leave it out) must not be left undecided */
-static int refuse_lua(const struct manifest *m, struct err *e)
-{
-	const char *why = "this build does not run the Lua of descriptions (CONFIG_LUA)";
-
-	if (m->embedded_script)
-		return err_set(e, E_NOT_BUILT, ENOTSUP, "embedded-script: %s", why);
-	for (size_t i = 0; i < m->entry_count; i++)
-		if (m->entries[i].hook || m->entries[i].preinstall || m->entries[i].postinstall)
-			return err_set(e, E_NOT_BUILT, ENOTSUP, "line %u: %s", m->entries[i].line,
-				       why);
-	for (size_t i = 0; i < m->bootenv_count; i++)
-		if (m->bootenv[i].hook)
-			return err_set(e, E_NOT_BUILT, ENOTSUP, "line %u: %s", m->bootenv[i].line,
-				       why);
-	return 0;
-}
-
-static int read_description(struct run *r, struct err *e)
-{
-	struct remarks remarks = {.note = tell_note, .arg = r->job};
-	struct manifest_options o = {
-		.strict = r->cfg.strict,
-		.hash_required = r->trust.vouched,
-		.note = remarks_note,
-		.arg = &remarks,
-	};
-	struct policy p = {.note = tell_note, .arg = r->job};
-	char selection[512];
-	const void *text;
-	size_t n;
-	int rc = split_selection(r, selection, sizeof(selection), &o.sel, e);
-
-	if (rc < 0)
-		return rc;
-	text = bundle_description(r->bundle, &n);
-	rc = manifest_parse(&r->manifest, text, n, &o, e);
-	remarks_end(&remarks);
-	if (rc < 0)
-		return err_at(e, rc, "sw-description");
-	tell_line(r->job, LOG_LEVEL_INFO, "release %s", r->manifest->version);
-	rc = refuse_lua(r->manifest, e);
-	if (rc < 0)
-		return err_at(e, rc, "sw-description");
-	rc = policy_check(&p, &r->cfg, r->manifest, e);
-	r->type = p.type;
-	return rc;
-}
-
-/* ---- plan ---- */
+/* ---- what handlers and Lua code may ask for ---- */
 
 static int set_variable(struct host *h, const char *name, const char *value, struct err *e)
 {
@@ -253,6 +204,62 @@ static const struct host_ops host_ops = {
 	.say = host_say,
 	.script_folder = script_folder,
 };
+
+/* ---- description ---- */
+
+/* code of the description decides before the plan is made; in a check too */
+static int run_hooks(struct run *r, const struct manifest_options *o, struct err *e)
+{
+	const struct hooks_options ho = {
+		.cfg = &r->cfg,
+		.host = &r->host,
+		.say = tell_said,
+		.note = tell_note,
+		.arg = r->job,
+	};
+	int rc;
+
+	r->host.board = r->cfg.board;
+	r->host.revision = r->cfg.revision;
+	r->host.select = r->cfg.select;
+	r->host.dry_run = r->request->mode != JOB_INSTALL;
+	rc = hooks_open(&r->hooks, r->manifest, &ho, e);
+	if (rc == 0)
+		rc = hooks_apply(r->hooks, &r->manifest, o, e);
+	return err_at(e, rc, "sw-description");
+}
+
+static int read_description(struct run *r, struct err *e)
+{
+	struct remarks remarks = {.note = tell_note, .arg = r->job};
+	struct manifest_options o = {
+		.strict = r->cfg.strict,
+		.hash_required = r->trust.vouched,
+		.note = remarks_note,
+		.arg = &remarks,
+	};
+	struct policy p = {.note = tell_note, .arg = r->job};
+	char selection[512];
+	const void *text;
+	size_t n;
+	int rc = split_selection(r, selection, sizeof(selection), &o.sel, e);
+
+	if (rc < 0)
+		return rc;
+	text = bundle_description(r->bundle, &n);
+	rc = manifest_parse(&r->manifest, text, n, &o, e);
+	remarks_end(&remarks);
+	if (rc < 0)
+		return err_at(e, rc, "sw-description");
+	tell_line(r->job, LOG_LEVEL_INFO, "release %s", r->manifest->version);
+	rc = policy_check(&p, &r->cfg, r->manifest, e);
+	r->type = p.type;
+	o.note = tell_note;
+	o.arg = r->job;
+	return rc < 0 ? rc : run_hooks(r, &o, e);
+}
+
+/* ---- plan ---- */
 
 static int check_undo(const struct run *r, struct err *e)
 {
@@ -336,13 +343,7 @@ static int make_plan(struct run *r, struct err *e)
 	};
 	int rc;
 
-	r->host.ops = &host_ops;
 	allow_files(r->manifest->entry_count);
-	r->host.cancel = &r->job->cancel;
-	r->host.board = r->cfg.board;
-	r->host.revision = r->cfg.revision;
-	r->host.select = r->cfg.select;
-	r->host.dry_run = r->request->mode != JOB_INSTALL;
 	rc = check_vars(r, e);
 	if (rc == 0)
 		rc = slots_observe(&r->slots, &r->cfg, r->env, e);
@@ -362,6 +363,8 @@ int run_open(struct run *r, struct err *e)
 	int rc;
 
 	r->cfg = *r->job->cfg;
+	r->host.ops = &host_ops;
+	r->host.cancel = &r->job->cancel;
 	rc = read_hardware(r, e);
 	if (rc == 0 && r->request->mode == JOB_INSTALL)
 		rc = open_state(r, e);
@@ -382,6 +385,7 @@ int run_open(struct run *r, struct err *e)
 void run_close(struct run *r)
 {
 	plan_free(r->plan);
+	hooks_free(r->hooks);
 	manifest_free(r->manifest);
 	if (r->bundle)
 		bundle_close(r->bundle);

@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "core/activate.h"
+#include "core/hooks.h"
 #include "core/install.h"
 #include "core/job.h"
 #include "core/lock.h"
@@ -47,6 +48,7 @@ struct run {
 	struct bundle *bundle;
 	struct trust trust;
 	struct manifest *manifest;
+	struct hooks *hooks; /* NULL: the bundle has no Lua code of its own */
 	const struct update_policy *type; /* of its update-type; NULL: globals */
 	struct slots slots;
 	struct plan *plan;

@@ -1,4 +1,5 @@
-/* What code of the bundle makes of entries: a new manifest beside the old one, by the same rules. */
+/* What code of the bundle makes of entries: a new manifest beside the old one, by the same rules.
+ */
 #include <errno.h>
 
 #include "parser/manifest_draft.h"

@@ -56,6 +56,8 @@ struct settings {
 	int direct_io;	    /* enum blkdev_direct */
 	int compare_writes; /* enum blkdev_compare */
 	int cpio_loose;
+	int lua_trust; /* enum lua_trust; settings_lua_full() knows the default */
+	bool has_lua_trust;
 	uint64_t mem_max, max_members, threads, lock_timeout, idle_timeout;
 	struct strings targets; /* allow-list; empty = any that root controls */
 	const struct slot_setting *slots;
@@ -74,6 +76,13 @@ int settings_new(struct settings **s, struct err *e); /* defaults */
 int settings_parse(struct settings *s, const void *text, size_t n,
 		   void (*note)(void *, const char *), void *arg, struct err *e);
 void settings_free(struct settings *s);
+
+/* what code of a description may do (T43): full also where an existing swupdate.cfg is used */
+enum lua_trust { LUA_CONFINED, LUA_FULL };
+static inline bool settings_lua_full(const struct settings *s)
+{
+	return s->has_lua_trust ? s->lua_trust == LUA_FULL : s->compat;
+}
 
 /* tables by group name for the manual; NULL past the last */
 const struct schema *settings_schema(size_t i);

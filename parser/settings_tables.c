@@ -11,6 +11,7 @@ enum { ALWAYS = 1 };
 	{ .name = key, .type = ATTR_SWITCH, AT(field), .dflt = "false", .help = text }
 
 static const char *const auto_yes_no[] = { "auto", "yes", "no", NULL };
+static const char *const lua_trusts[] = { "confined", "full", NULL };
 static const char *const strict_loose[] = { "strict", "loose", NULL };
 
 static const struct attr globals[] = {
@@ -82,6 +83,11 @@ static const struct attr globals[] = {
 	  .dflt = "auto", .help = "write past the page cache" },
 	{ .name = "compare-writes", .type = ATTR_ENUM, AT(compare_writes), .values = auto_yes_no,
 	  .dflt = "auto", .help = "leave blocks alone that are the same already" },
+	{ .name = "lua-trust", .type = ATTR_ENUM, AT(lua_trust),
+	  .has = offsetof(struct settings, has_lua_trust), .values = lua_trusts,
+	  .dflt = "confined; full where an existing swupdate.cfg is read",
+	  .help = "full: embedded scripts and hooks of descriptions have Lua's whole library, files and "
+		  "programs included" },
 	{ .name = "compat-cpio", .type = ATTR_ENUM, AT(cpio_loose), .values = strict_loose,
 	  .dflt = "strict", .help = "loose: blanks in the numbers of member headers are accepted" },
 	{ .name = "mem-max", .type = ATTR_SIZE, AT(mem_max), .min = 65536, .dflt = "8M",

@@ -1,0 +1,40 @@
+/*
+ * Lua code of the description: embedded-script, hooks of entries, functions around an entry.
+ *
+ * One state for each job, made after the signature was checked and the description parsed, gone
+ * with the job; confined unless lua-trust = full (T43). hooks_apply() is a step from manifest to
+ * manifest: what code changes passes the rules of the parser again. It runs in a check and in a dry
+ * run too; preinstall and postinstall do not.
+ */
+#ifndef CORE_HOOKS_H
+#define CORE_HOOKS_H
+
+#include "corelib/log.h"
+#include "handlers/host.h"
+#include "parser/manifest.h"
+#include "parser/settings.h"
+
+struct hooks;
+struct luavm;
+
+struct hooks_options {
+	const struct settings *cfg;
+	struct host *host; /* lent for the life of the job */
+	void (*say)(void *arg, enum log_level level, const char *text); /* lines of print() */
+	void (*note)(void *arg, const char *text);			/* warnings */
+	void *arg;
+};
+
+/* runs the embedded script; *h is NULL when the description asks for no code. E_LUA, E_DEADLINE,
+ * E_CANCELED, E_NOT_BUILT */
+int hooks_open(struct hooks **h, const struct manifest *m, const struct hooks_options *o,
+	       struct err *e);
+void hooks_free(struct hooks *h);
+int hooks_apply(struct hooks *h, struct manifest **m, const struct manifest_options *o,
+		struct err *e);
+/* a function that gets the entry and answers true */
+int hooks_call(struct hooks *h, const char *name, const struct entry *t, struct err *e);
+/* the state of this job, for what asks for global-state; NULL: none */
+struct luavm *hooks_state(struct hooks *h);
+
+#endif

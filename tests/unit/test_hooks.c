@@ -1,0 +1,403 @@
+/* Lua code of the description: what it may change, and that nothing it does gets past the rules. */
+#include "parse_help.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/hooks.h"
+#include "corelib/luavm.h"
+#include "tests/unit/fail_malloc.h"
+#include "tests/unit/fake_host.h"
+#include "tests/unit/fake_stream.h"
+#include "tests/unit/jobkit.h"
+
+#define HASH  "sha256 = \"" H64 "\"; "
+#define ENTRY "images = ({ filename = \"a\"; device = \"/dev/x\"; " HASH "hook = \"f\"; });\n"
+
+static const struct manifest_options signed_bundle = {.hash_required = true};
+
+struct run {
+	struct parse_manifest p;
+	struct hooks *h;
+	struct err e;
+	char notes[2048];
+	struct fake_host host;
+	int rc;
+};
+
+static void say(void *arg, enum log_level level, const char *text)
+{
+	struct run *r = arg;
+
+	(void)level;
+	strncat(strncat(r->notes, text, 500), "\n", 2);
+}
+
+static void note(void *arg, const char *text)
+{
+	say(arg, LOG_LEVEL_WARN, text);
+}
+
+static void apply(struct run *r, const char *lua, const char *body, const struct settings *cfg)
+{
+	const struct hooks_options o = {
+		.cfg = cfg, .host = &r->host.h, .say = say, .note = note, .arg = r};
+	char text[8192];
+
+	memset(r, 0, sizeof(*r));
+	fake_host_init(&r->host);
+	snprintf(text, sizeof(text), "embedded-script = \"%s\";\n%s", lua, body);
+	r->p = parse_body(text);
+	if (r->p.rc < 0)
+		fail_msg("%s: %s", text, r->p.err.why);
+	r->rc = hooks_open(&r->h, r->p.m, &o, &r->e);
+	if (r->rc == 0)
+		r->rc = hooks_apply(r->h, &r->p.m, &signed_bundle, &r->e);
+}
+
+static void done(struct run *r)
+{
+	hooks_free(r->h);
+	manifest_free(r->p.m);
+}
+
+static const struct settings confined;
+static const struct settings full = {.lua_trust = LUA_FULL, .has_lua_trust = true};
+static const struct settings theirs = {.compat = true};
+
+/* each attribute: what Lua sets and what the entry says then */
+static void a_hook_changes_each_attribute(void **state)
+{
+	struct run r;
+	const struct entry *t;
+
+	(void)state;
+	apply(&r,
+	      "function f(i) i.device='/dev/y'; i.name='n'; i.version='3'; i.volume='v'; "
+	      "i.mtdname='m'; i.path='/p'; i.filesystem='ext4'; i.data='d'; i.type='dummy'; "
+	      "i.offset=4096; i.size=12.0; i.compressed='zstd'; i.encrypted=true; "
+	      "i.ivt=string.rep('0f',16); i['aes-key']=string.rep('aa',24); "
+	      "i.installed_directly=true; i.install_if_different=true; "
+	      "i.install_if_higher=true; i.preserve_attributes=true; "
+	      "i.properties={one='1', many={'a','b'}, flag=true, n=7}; i.filename='b'; "
+	      "i.sha256=string.rep('ab',32); i.postinstall='g'; return true, i end",
+	      ENTRY, &confined);
+	if (r.rc < 0)
+		fail_msg("%s (%s)", r.e.why, r.e.where);
+	t = r.p.m->entries;
+	assert_string_equal(t->device, "/dev/y");
+	assert_string_equal(t->name, "n");
+	assert_string_equal(t->version, "3");
+	assert_string_equal(t->volume, "v");
+	assert_string_equal(t->mtdname, "m");
+	assert_string_equal(t->path, "/p");
+	assert_string_equal(t->filesystem, "ext4");
+	assert_string_equal(t->data, "d");
+	assert_string_equal(t->type, "dummy");
+	assert_string_equal(t->filename, "b");
+	assert_string_equal(t->postinstall, "g");
+	assert_true(t->has_offset && t->offset == 4096 && t->has_size && t->size == 12);
+	assert_int_equal(t->compressed, CODEC_ZSTD);
+	assert_int_equal(t->encrypted, 1);
+	assert_true(t->has_ivt && t->ivt[0] == 0x0f && t->aes_key_len == 24);
+	assert_true(t->installed_directly && t->install_if_different && t->install_if_higher &&
+		    t->preserve_attributes);
+	assert_int_equal(t->sha256[31], 0xab);
+	assert_string_equal(entry_property(t, "one"), "1");
+	assert_string_equal(entry_property(t, "many"), "b");
+	assert_string_equal(entry_property(t, "flag"), "true");
+	assert_string_equal(entry_property(t, "n"), "7");
+	assert_int_equal(t->prop_count, 4);
+	done(&r);
+}
+
+/* what existing hooks read: keys, types, "" for what is absent */
+static void the_table_has_the_documented_keys_and_types(void **state)
+{
+	struct run r;
+
+	(void)state;
+	apply(&r,
+	      "function f(i) local t = { name='string', version='string', filename='string', "
+	      "volume='string', type='string', device='string', path='string', mtdname='string', "
+	      "data='string', filesystem='string', ivt='string', ['aes-key']='string', "
+	      "sha256='string', installed_directly='boolean', install_if_different='boolean', "
+	      "install_if_higher='boolean', encrypted='boolean', partition='boolean', "
+	      "script='boolean', preserve_attributes='boolean', offset='number', size='number', "
+	      "checksum='number', skip='number', compressed='boolean', properties='table' } "
+	      "for k, v in pairs(t) do assert(type(i[k]) == v, k .. ' ' .. type(i[k])) end "
+	      "assert(i.path == '' and i.size == 0 and #i.sha256 == 64 and i.type == 'raw') "
+	      "return true, i end",
+	      ENTRY, &confined);
+	if (r.rc < 0)
+		fail_msg("%s (%s)", r.e.why, r.e.where);
+	assert_false(r.p.m->entries[0].has_size || r.p.m->entries[0].has_offset);
+	assert_false(r.p.m->entries[0].has_ivt || r.p.m->entries[0].has_aes_key);
+	assert_string_equal(r.p.m->entries[0].device, "/dev/x");
+	assert_int_equal(r.p.m->entries[0].sha256[0], 1);
+	done(&r);
+}
+
+static void a_table_of_a_few_keys_keeps_the_others(void **state)
+{
+	struct run r;
+
+	(void)state;
+	apply(&r, "function f(i) return true, { device = '/dev/y' } end", ENTRY, &confined);
+	assert_int_equal(r.rc, 0);
+	assert_string_equal(r.p.m->entries[0].device, "/dev/y");
+	assert_string_equal(r.p.m->entries[0].filename, "a");
+	assert_true(r.p.m->entries[0].has_sha256);
+	done(&r);
+}
+
+static void nil_and_skip_leave_the_entry_out(void **state)
+{
+	static const char *const codes[] = {"function f() return true, nil end",
+					    "function f() return true end",
+					    "function f(i) i.skip = 1 return true, i end",
+					    "function f(i) i.skip = true return true, i end"};
+	struct run r;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		apply(&r, codes[i], ENTRY "bootenv = ({ name = \"x\"; value = \"1\"; });",
+		      &confined);
+		assert_int_equal(r.rc, 0);
+		assert_int_equal(r.p.m->entry_count, 0);
+		done(&r);
+	}
+	apply(&r, codes[0], ENTRY, &confined);
+	assert_int_equal(r.e.code, E_DESC_EMPTY);
+	done(&r);
+}
+
+static void a_variable_of_bootenv_has_hooks_too(void **state)
+{
+	struct run r;
+
+	(void)state;
+	apply(&r,
+	      "function f(v) assert(v.name == 'x' and v.value == '1') return true, { value = '2' } "
+	      "end function g() return true, nil end",
+	      "bootenv = ({ name = \"x\"; value = \"1\"; hook = \"f\"; }, "
+	      "{ name = \"y\"; value = \"1\"; hook = \"g\"; });",
+	      &confined);
+	assert_int_equal(r.rc, 0);
+	assert_int_equal(r.p.m->bootenv_count, 1);
+	assert_string_equal(r.p.m->bootenv[0].value, "2");
+	done(&r);
+}
+
+static void t43_a_hook_gets_nothing_past_the_rules(void **state)
+{
+	static const struct {
+		const char *lua;
+		enum errcode code;
+	} rows[] = {
+		{"function f(i) i.sha256 = '' return true, i end", E_DESC_HASH},
+		{"function f(i) i.sha256 = 'zz' return true, i end", E_DESC_HASH},
+		{"function f(i) i.sha256 = false return true, i end", E_DESC_HASH},
+		{"function f(i) i.sha256 = string.rep('0', 64) return true, i end", E_DESC_HASH},
+		{"function f(i) i.filename = '../x' return true, i end", E_DESC_VALUE},
+		{"function f(i) i.slot = 'rootfs' return true, i end", E_DESC_VALUE},
+		{"function f(i) i.offset = -1 return true, i end", E_DESC_NUMBER},
+		{"function f(i) i.offset = 0.5 return true, i end", E_DESC_NUMBER},
+		{"function f(i) i.device = {} return true, i end", E_DESC_TYPE},
+		{"function f(i) i.compressed = 'rar' return true, i end", E_DESC_VALUE},
+		{"function f(i) i.name = string.rep('n', 300) return true, i end", E_DESC_VALUE},
+		{"function f(i) i.properties = 5 return true, i end", E_DESC_TYPE},
+		{"function f(i) i.device = '/dev/' .. string.char(0) .. 'x' return true, i end",
+		 E_LUA},
+		{"function f(i) i.device = string.char(255) return true, i end", E_LUA},
+		{"function f(i) return true, 5 end", E_LUA},
+		{"function f(i) return 1, i end", E_LUA},
+		{"function f(i) return false, 'not today' end", E_LUA},
+		{"function f(i) end", E_LUA},
+		{"function f(i) error('oh no') end", E_LUA},
+		{"function f(i) os.execute('touch PWN') end", E_LUA},
+		{"function f(i) io.open('PWN', 'w') end", E_LUA},
+		{"function g(i) end", E_LUA},
+		{"syntax error", E_LUA},
+		{"while true do end", E_DEADLINE},
+		{"function f(i) while true do pcall(function() while true do end end) end end",
+		 E_DEADLINE},
+		{"function f(i) local s = 'x' while true do s = s .. s end end", E_LUA},
+		{"function f(i) i.data = string.rep('x', 1e9) return true, i end", E_LUA},
+	};
+	struct run r;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct manifest *old;
+
+		apply(&r, rows[i].lua, ENTRY, &confined);
+		old = r.p.m;
+		if (r.rc >= 0 || r.e.code != rows[i].code)
+			fail_msg("%s: %d %s (%s)", rows[i].lua, r.rc, r.e.why, r.e.where);
+		assert_string_equal(old->entries[0].device, "/dev/x");
+		done(&r);
+	}
+}
+
+static void many_hooks_share_one_budget_of_time(void **state)
+{
+	char body[8192] = "images = (";
+	struct run r;
+
+	(void)state;
+	for (int i = 0; i < 8; i++)
+		strcat(body, "{ filename = \"a\"; device = \"/dev/x\"; " HASH "hook = \"f\"; }, ");
+	body[strlen(body) - 2] = '\0';
+	strcat(body, ");");
+	/* each one is far below the limit of one call */
+	apply(&r, "n = 0 function f(i) n = n + 1 for k = 1, 4e7 do end return true, i end", body,
+	      &confined);
+	if (r.rc == 0) /* a machine that does it all within the budget */
+		assert_true(luavm_used_ms(hooks_state(r.h)) <= 2500);
+	else
+		assert_int_equal(r.e.code, E_DEADLINE);
+	done(&r);
+}
+
+static void a_full_state_is_roots_choice_and_warned_of_otherwise(void **state)
+{
+	static const char *const lua = "function f(i) assert(io and os.execute) return true, i end";
+	struct run r;
+
+	(void)state;
+	apply(&r, lua, ENTRY, &full);
+	assert_int_equal(r.rc, 0);
+	assert_string_equal(r.notes, "");
+	done(&r);
+	apply(&r, lua, ENTRY, &theirs);
+	assert_int_equal(r.rc, 0);
+	assert_non_null(strstr(r.notes, "W_LUA_FULL"));
+	done(&r);
+	apply(&r, lua, ENTRY, &confined);
+	assert_int_equal(r.e.code, E_LUA);
+	done(&r);
+}
+
+static void what_code_prints_is_told_as_lines(void **state)
+{
+	struct run r;
+
+	(void)state;
+	apply(&r, "print('hello', 5)", ENTRY, &confined);
+	assert_non_null(strstr(r.notes, "hello"));
+	done(&r);
+}
+
+static void memory_that_runs_out_is_an_error_at_every_call(void **state)
+{
+	struct run r;
+
+	(void)state;
+	if (!fail_malloc_works())
+		return;
+	for (unsigned n = 1;; n++) {
+		const struct hooks_options o = {.cfg = &confined, .host = &r.host.h};
+
+		apply(&r, "x = 1 function f(i) i.device = '/dev/y' return true, i end",
+		      "bootenv = ({ name = \"x\"; value = \"1\"; });", &confined);
+		done(&r);
+		memset(&r, 0, sizeof(r));
+		fake_host_init(&r.host);
+		r.p = parse_body("embedded-script = \"function f(i) i.device = '/dev/y' return "
+				 "true, i end\";\n" ENTRY);
+		fail_malloc_at(n);
+		r.rc = hooks_open(&r.h, r.p.m, &o, &r.e);
+		if (r.rc == 0)
+			r.rc = hooks_apply(r.h, &r.p.m, &signed_bundle, &r.e);
+		if (!fail_malloc_off()) {
+			assert_int_equal(r.rc, 0);
+			done(&r);
+			break;
+		}
+		if (r.rc < 0 && r.e.code != E_MEMORY)
+			fail_msg("allocation %u: %s", n, r.e.why);
+		done(&r);
+	}
+}
+
+/* ---- around an entry: a whole job ---- */
+
+enum { IMAGE = 100 * 1024 };
+static uint8_t image[IMAGE];
+
+static void install(const char *lua, const char *more, enum errcode code, bool written)
+{
+	const struct jobkit_part part = {"rootfs.img", image, IMAGE};
+	struct jobkit k;
+	char text[4096];
+
+	fake_bytes(image, sizeof(image), 3);
+	snprintf(
+		text, sizeof(text),
+		"software = {\nversion = \"2.0\";\nembedded-script = \"%s\";\nimages: ( { filename = "
+		"\"rootfs.img\"; slot = \"rootfs\"; sha256 = \"@rootfs.img@\"; %s } );\n};\n",
+		lua, more);
+	for (int pipe = 0; pipe < 2; pipe++) {
+		int rc;
+
+		jobkit_make(&k, "file");
+		jobkit_bundle(&k, text, &part, 1);
+		rc = pipe ? jobkit_install_pipe(&k, JOB_INSTALL) : jobkit_install(&k, JOB_INSTALL);
+		if (k.e.code != code)
+			fail_msg("%s: %d %s (%s)", lua, rc, k.e.why, k.e.where);
+		assert_int_equal(rc < 0, code != E_NONE);
+		assert_true(jobkit_holds(k.slot[1], image, IMAGE) == written);
+		assert_string_equal(jobkit_var(&k, "boot_slot"), code ? "a" : "b");
+		assert_int_equal(jobkit_leftovers(&k), 0);
+		jobkit_remove(&k);
+	}
+}
+
+#define AROUND "preinstall = \"before\"; postinstall = \"after\";"
+
+static void functions_around_an_entry_stop_the_install_when_they_fail(void **state)
+{
+	(void)state;
+	install("function before(i) seen = i.filename return true end "
+		"function after(i) return seen == 'rootfs.img' end",
+		AROUND, E_NONE, true);
+	install("function before(i) return false end function after(i) return true end", AROUND,
+		E_LUA, false);
+	install("function before(i) return true end function after(i) error('no') end", AROUND,
+		E_LUA, true);
+	install("function after(i) return true end", AROUND, E_LUA, false);
+}
+
+static void a_hook_that_sends_an_image_elsewhere_is_judged_like_the_description(void **state)
+{
+	(void)state;
+	/* the running slot */
+	install("function f(i) i.slot = '' i.device = '/dev/mem' return true, i end",
+		"hook = \"f\";", E_TARGET, false);
+	install("function f(i) i.sha256 = string.rep('ab', 32) return true, i end", "hook = \"f\";",
+		E_PAYLOAD_HASH, false);
+	install("function f(i) i.data = 'x' return true, i end", "hook = \"f\";", E_NONE, true);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_hook_changes_each_attribute),
+		cmocka_unit_test(the_table_has_the_documented_keys_and_types),
+		cmocka_unit_test(a_table_of_a_few_keys_keeps_the_others),
+		cmocka_unit_test(nil_and_skip_leave_the_entry_out),
+		cmocka_unit_test(a_variable_of_bootenv_has_hooks_too),
+		cmocka_unit_test(t43_a_hook_gets_nothing_past_the_rules),
+		cmocka_unit_test(many_hooks_share_one_budget_of_time),
+		cmocka_unit_test(a_full_state_is_roots_choice_and_warned_of_otherwise),
+		cmocka_unit_test(what_code_prints_is_told_as_lines),
+		cmocka_unit_test(memory_that_runs_out_is_an_error_at_every_call),
+		cmocka_unit_test(functions_around_an_entry_stop_the_install_when_they_fail),
+		cmocka_unit_test(
+			a_hook_that_sends_an_image_elsewhere_is_judged_like_the_description),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
