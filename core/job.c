@@ -279,27 +279,64 @@ int job_submit(struct job *j, const struct job_request *request, struct err *e)
 
 /* ---- recovery alone ---- */
 
-static int recover(struct run *r, char *did, size_t n, struct err *e)
+static int recover_files(struct run *r, char *did, size_t n, struct err *e)
 {
-	struct recovery rec = {.cfg = &r->cfg, .early = true};
-	int rc = run_lock(r, e);
+	struct recovery rec = {.cfg = &r->cfg, .env = r->env, .journal = r->journal, .early = true};
+	int rc = recover_run(&rec, e);
 
-	if (rc == 0)
-		rc = activate_env(&r->cfg, &r->env, e);
-	if (rc == 0)
-		rc = journal_open(&r->journal, r->cfg.state_dir, e);
-	if (rc < 0)
-		return rc;
-	scripts_tidy(&r->cfg);
-	rec.env = r->env;
-	rec.journal = r->journal;
-	rc = recover_run(&rec, e);
 	if (rc == 0)
 		text_printable(rec.text, strlen(rec.text), did, n);
 	return rc;
 }
 
-int job_recover(const struct settings *cfg, char *did, size_t n, struct err *e)
+static int recover(struct run *r, char *did, size_t n, struct err *e)
+{
+	int rc = journal_open(&r->journal, r->cfg.state_dir, e);
+
+	return rc < 0 ? rc : recover_files(r, did, n, e);
+}
+
+static int forget(struct run *r, char *did, size_t n, struct err *e)
+{
+	struct err cause = {0};
+	char text[512];
+	int rc = recover(r, did, n, &cause);
+
+	if (rc == 0)
+		return 0;
+	if (cause.code != E_JOURNAL && cause.code != E_RECOVER) {
+		*e = cause;
+		return rc;
+	}
+	r->journal = r->journal ? journal_close(r->journal) : NULL;
+	rc = journal_put_aside(r->cfg.state_dir, e);
+	if (rc == 0)
+		rc = recover_files(r, text, sizeof(text), e);
+	if (rc < 0)
+		return rc;
+	text_print(did, n,
+		   "the journal was put aside as " JOURNAL_ASIDE
+		   ": what was interrupted is neither "
+		   "undone nor finished (%.200s)",
+		   cause.why);
+	return 0;
+}
+
+typedef int (*tidying)(struct run *r, char *did, size_t n, struct err *e);
+
+static int tidy_up(struct run *r, tidying how, char *did, size_t n, struct err *e)
+{
+	int rc = run_lock(r, e);
+
+	if (rc == 0)
+		rc = activate_env(&r->cfg, &r->env, e);
+	if (rc < 0)
+		return rc;
+	scripts_tidy(&r->cfg);
+	return how(r, did, n, e);
+}
+
+static int tidy_alone(const struct settings *cfg, tidying how, char *did, size_t n, struct err *e)
 {
 	struct run *r = calloc(1, sizeof(*r));
 	struct job *j = NULL;
@@ -311,10 +348,20 @@ int job_recover(const struct settings *cfg, char *did, size_t n, struct err *e)
 	if (rc == 0) {
 		r->job = j;
 		r->cfg = *cfg;
-		rc = recover(r, did, n, e);
+		rc = tidy_up(r, how, did, n, e);
 		run_close(r);
 	}
 	job_free(j);
 	free(r);
 	return rc;
+}
+
+int job_recover(const struct settings *cfg, char *did, size_t n, struct err *e)
+{
+	return tidy_alone(cfg, recover, did, n, e);
+}
+
+int job_forget(const struct settings *cfg, char *did, size_t n, struct err *e)
+{
+	return tidy_alone(cfg, forget, did, n, e);
 }

@@ -57,6 +57,31 @@ int run_lock(struct run *r, struct err *e)
 	return lock_take(&r->lock, &r->cfg, &w, e);
 }
 
+/*
+ * An update without a journal sets swinstall_txn as any other: then an interrupted one could never
+ * be told from a finished one. Only where nothing is unsettled it may go on.
+ */
+static int open_journal(struct run *r, struct err *e)
+{
+	int rc = journal_open(&r->journal, r->cfg.state_dir, &r->journal_err);
+
+	if (rc == 0)
+		return 0;
+	r->journal = NULL;
+	if (r->journal_err.code != E_STATE_DIR) {
+		*e = r->journal_err;
+		return rc;
+	}
+	rc = journal_is_settled(r->cfg.state_dir, e);
+	if (rc == 0)
+		return err_set(
+			e, E_RECOVER, EROFS,
+			"the state directory holds an interrupted installation and cannot be "
+			"used: %s",
+			r->journal_err.why);
+	return rc < 0 ? rc : 0;
+}
+
 static int open_state(struct run *r, struct err *e)
 {
 	struct recovery rec = {.cfg = &r->cfg};
@@ -67,8 +92,9 @@ static int open_state(struct run *r, struct err *e)
 	if (rc < 0)
 		return rc;
 	scripts_tidy(&r->cfg);
-	if (journal_open(&r->journal, r->cfg.state_dir, &r->journal_err) < 0)
-		r->journal = NULL;
+	rc = open_journal(r, e);
+	if (rc < 0)
+		return rc;
 	rec.env = r->env;
 	rec.journal = r->journal;
 	rc = recover_run(&rec, e);

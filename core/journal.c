@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/statedir.h"
@@ -147,11 +148,38 @@ static int newer(struct err *e)
 	int rc =
 		err_set(e, E_JOURNAL, ENOTSUP, "it was written by a newer version of this program");
 
-	err_fix(e, "let the newer version end what it began (swctl recover)");
+	err_fix(e,
+		"let the newer version end what it began (swctl recover), or give that up: swctl "
+		"recover --forget");
 	return rc;
 }
 
-static int parse(struct journal *j, const char *text, size_t n, struct err *e)
+static int damaged(uint64_t at, const char *how, struct err *e)
+{
+	int rc = err_set(e, E_JOURNAL, EBADMSG, "the record at byte %llu %s",
+			 (unsigned long long)at, how);
+
+	err_fix(e,
+		"what was interrupted cannot be undone: look at the files that were to be changed, "
+		"then put the journal aside with swctl recover --forget");
+	return rc;
+}
+
+/* one file holds one transaction: whatever lies before it, DONE at the end says that nothing is
+ * left */
+static bool ends_done(const char *text, size_t n)
+{
+	struct head h, last = {0};
+
+	for (size_t i = 0, size; i < n; i += size ? size : 1) {
+		size = text[i] == (char)(MAGIC & 0xff) ? whole_record(text + i, n - i, &h) : 0;
+		if (size)
+			last = h;
+	}
+	return last.type == JOURNAL_DONE;
+}
+
+static int parse_records(struct journal *j, const char *text, size_t n, struct err *e)
 {
 	struct head h;
 	size_t size;
@@ -160,19 +188,28 @@ static int parse(struct journal *j, const char *text, size_t n, struct err *e)
 		if (h.version > VERSION)
 			return newer(e);
 		if (!belongs(j, &h))
-			return err_set(e, E_JOURNAL, EBADMSG,
-				       "the record at byte %llu is not of its "
-				       "transaction",
-				       (unsigned long long)j->end);
+			return damaged(j->end, "is not of its transaction", e);
 		if (take_record(j, &h, text + j->end + sizeof(h)) < 0)
 			return no_memory(e);
 		j->end += size;
 	}
 	if (more_behind(text + j->end, n - j->end))
-		return err_set(e, E_JOURNAL, EBADMSG,
-			       "the record at byte %llu is damaged and others "
-			       "follow it",
-			       (unsigned long long)j->end);
+		return damaged(j->end, "is damaged and others follow it", e);
+	return 0;
+}
+
+/* after a return to an older release its program finds what a newer one ended: that is no hindrance
+ */
+static int parse(struct journal *j, const char *text, size_t n, struct err *e)
+{
+	int rc = parse_records(j, text, n, e);
+
+	if (rc == 0 || e->code != E_JOURNAL || !ends_done(text, n))
+		return rc;
+	err_clear(e);
+	drop_records(j);
+	j->open = false;
+	j->end = n; /* emptied when the next transaction begins */
 	return 0;
 }
 
@@ -185,21 +222,96 @@ static int cut_tail(struct journal *j, struct err *e)
 	return rc < 0 ? err_sys(e, E_JOURNAL, -rc, "cutting off a torn record") : 0;
 }
 
-static int load(struct journal *j, int dirfd, struct err *e)
+/* by the descriptor that is written to later, never by the name again (L2) */
+static int read_whole(int fd, char **text, size_t *n)
+{
+	struct stat st;
+	ssize_t got;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size > JOURNAL_MAX)
+		return -EFBIG;
+	*text = malloc((size_t)st.st_size + 1);
+	if (!*text)
+		return -ENOMEM;
+	got = sys_pread(fd, *text, (size_t)st.st_size, 0);
+	*n = got < 0 ? 0 : (size_t)got;
+	return got < 0 ? (int)got : 0;
+}
+
+static int read_in(struct journal *j, size_t *n, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
+	int rc = read_whole(j->fd, &text, n);
+
+	if (rc < 0)
+		return err_sys(e, rc == -ENOMEM ? E_MEMORY : E_JOURNAL, -rc, "reading it");
+	return parse(j, text, *n, e);
+}
+
+static int load(struct journal *j, int dirfd, struct err *e)
+{
 	size_t n;
+	int rc;
 
 	j->fd = statedir_file(dirfd, JOURNAL_NAME, E_JOURNAL, e);
 	if (j->fd < 0)
 		return j->fd;
-	int rc = sys_fsync(dirfd);
-	if (rc == 0)
-		rc = sys_read_file(dirfd, JOURNAL_NAME, JOURNAL_MAX, &text, &n);
+	rc = sys_fsync(dirfd);
 	if (rc < 0)
-		return err_sys(e, E_JOURNAL, -rc, "reading it");
-	rc = parse(j, text, n, e);
+		return err_sys(e, E_JOURNAL, -rc, "flushing its folder");
+	rc = read_in(j, &n, e);
 	return rc == 0 && j->end < n ? cut_tail(j, e) : rc;
+}
+
+/* ---- what it says where it cannot be written ---- */
+
+static int look(const char *state_dir, struct journal *j, struct err *e)
+{
+	AUTO_CLOSE int dirfd = sys_openat(AT_FDCWD, state_dir, O_PATH | O_DIRECTORY, 0);
+	struct stat st;
+	size_t n;
+
+	j->fd = dirfd < 0 ? dirfd
+			  : sys_openat(dirfd, JOURNAL_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (j->fd == -ENOENT)
+		return 0;
+	if (j->fd < 0 || fstat(j->fd, &st) < 0)
+		return err_sys(e, E_JOURNAL, j->fd < 0 ? -j->fd : errno, "opening it");
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, E_JOURNAL, EINVAL, "it is not a plain file");
+	return read_in(j, &n, e);
+}
+
+int journal_is_settled(const char *state_dir, struct err *e)
+{
+	struct journal *j = state_dir ? calloc(1, sizeof(*j)) : NULL;
+	int rc;
+
+	if (!state_dir)
+		return 1;
+	if (!j)
+		return no_memory(e);
+	rc = look(state_dir, j, e);
+	if (rc == 0)
+		rc = !j->open;
+	journal_close(j);
+	err_at(e, rc, "%s/" JOURNAL_NAME, state_dir);
+	return err_while(e, rc, "looking into the journal");
+}
+
+int journal_put_aside(const char *state_dir, struct err *e)
+{
+	AUTO_CLOSE int dirfd = statedir_open(state_dir, e);
+	int rc;
+
+	if (dirfd < 0)
+		return dirfd;
+	rc = sys_renameat(dirfd, JOURNAL_NAME, dirfd, JOURNAL_ASIDE, 0);
+	if (rc == 0)
+		rc = sys_fsync(dirfd);
+	return rc < 0 ? err_sys(e, E_JOURNAL, -rc, "renaming it") : 0;
 }
 
 int journal_open(struct journal **out, const char *state_dir, struct err *e)

@@ -19,7 +19,7 @@ enum journal_type {
 	JOURNAL_STAGED,     /* all payloads written and flushed */
 	JOURNAL_COMMITTED,  /* commit point where there is no boot switch */
 	JOURNAL_AFTER,      /* what is left to do after the commit: "name version" of the versions file */
-	JOURNAL_DONE,       /* nothing left to undo or finish */
+	JOURNAL_DONE,       /* nothing left to undo or finish; this number in every version */
 };
 
 struct journal_record {
@@ -30,9 +30,16 @@ struct journal_record {
 };
 
 struct journal;
-/* opens or makes state-dir/journal; a torn tail is cut off; refuses a journal of a newer format */
+#define JOURNAL_ASIDE "journal.forgotten"
+/* opens or makes state-dir/journal; a torn tail is cut off; a damaged one or one of a newer format is
+ * E_JOURNAL, unless its last record is DONE */
 int journal_open(struct journal **j, const char *state_dir, struct err *e);
 struct journal *journal_close(struct journal *j);
+/* without writing: 1 when there is none or nothing is left to undo or finish, 0, or -errno when that
+ * is not known */
+int journal_is_settled(const char *state_dir, struct err *e);
+/* for a person who gives up what it says: renamed to JOURNAL_ASIDE */
+int journal_put_aside(const char *state_dir, struct err *e);
 /* the records of the last transaction that is not DONE, oldest first; NULL past the last */
 const struct journal_record *journal_at(const struct journal *j, size_t i);
 int journal_begin(struct journal *j, const char *version, char txn[17], struct err *e);

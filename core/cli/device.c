@@ -19,6 +19,7 @@ static void look_at_journal(struct device *d, const struct settings *cfg)
 	struct err e = {0};
 
 	if (journal_open(&j, cfg->state_dir, &e) < 0) {
+		d->now = e.code == E_JOURNAL ? NOW_BLOCKED : NOW_UNKNOWN;
 		text_copy(d->why, sizeof(d->why), e.why);
 		return;
 	}

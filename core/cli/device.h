@@ -5,12 +5,13 @@
 #include "core/status.h"
 #include "parser/settings.h"
 
-enum device_now { NOW_UNKNOWN, NOW_IDLE, NOW_RUNNING, NOW_INTERRUPTED };
+enum device_now { NOW_UNKNOWN, NOW_IDLE, NOW_RUNNING, NOW_INTERRUPTED, NOW_BLOCKED };
 
 struct device {
 	struct status last;
 	enum device_now now;
-	char why[256];	   /* NOW_UNKNOWN: what keeps us from knowing; NOW_RUNNING: who runs */
+	char why[256];	   /* NOW_UNKNOWN: what keeps us from knowing; NOW_RUNNING: who runs;
+			      NOW_BLOCKED: what is wrong with the journal */
 	char version[128]; /* NOW_INTERRUPTED: of the release */
 	bool has_slots;
 	char running[64], next[64], target[64]; /* "" = not known */

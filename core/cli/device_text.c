@@ -11,10 +11,8 @@
 #include "corelib/text.h"
 
 static const char *const now_names[] = {
-	[NOW_UNKNOWN] = "unknown",
-	[NOW_IDLE] = "idle",
-	[NOW_RUNNING] = "running",
-	[NOW_INTERRUPTED] = "interrupted",
+	[NOW_UNKNOWN] = "unknown",	   [NOW_IDLE] = "idle",	      [NOW_RUNNING] = "running",
+	[NOW_INTERRUPTED] = "interrupted", [NOW_BLOCKED] = "blocked",
 };
 
 /* a text that is written to a memory stream; NULL when that failed */
@@ -75,6 +73,13 @@ static void put_now(FILE *f, const struct device *d)
 	case NOW_INTERRUPTED:
 		fprintf(f, "now     an installation%s%s was interrupted: swctl recover tidies up\n",
 			*d->version ? " of release " : "", d->version);
+		break;
+	case NOW_BLOCKED:
+		fprintf(f,
+			"now     blocked, the journal cannot be used: %s\n"
+			"        nothing is installed until swctl recover, or swctl recover --forget, "
+			"has settled it\n",
+			d->why);
 		break;
 	case NOW_UNKNOWN:
 		fprintf(f, "now     not known: %s\n", d->why);

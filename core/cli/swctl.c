@@ -40,7 +40,8 @@ static int run_status(const struct swctl_cli *c, const struct settings *s, struc
 static int run_recover(const struct swctl_cli *c, const struct settings *s, struct err *e)
 {
 	char did[512] = "", quoted[4096], *text = NULL;
-	int rc = job_recover(s, did, sizeof(did), e);
+	int rc = c->forget ? job_forget(s, did, sizeof(did), e)
+			   : job_recover(s, did, sizeof(did), e);
 
 	if (rc < 0)
 		return rc;

@@ -13,6 +13,8 @@ static const struct option rows[] = {
 	{'f', "file", "FILE", OPTION_TEXT, CLI(file),
 	 .help = "configuration; else /etc/swinstall.cfg, else /etc/swupdate.cfg"},
 	{0, "json", NULL, OPTION_FLAG, CLI(json), .help = "answer with a JSON object"},
+	{0, "forget", NULL, OPTION_FLAG, CLI(forget),
+	 .help = "with recover: give up what cannot be settled, and put its journal aside"},
 	{0, "version", NULL, OPTION_FLAG, CLI(version), .help = "print the version and end"},
 	{'h', "help", NULL, OPTION_FLAG, CLI(help), .help = "print this and end"},
 };
@@ -89,6 +91,8 @@ int swctl_cli_parse(struct swctl_cli *c, struct options *o, const struct swctl_v
 	if (rc == 0 && o->word_count > 1)
 		rc = err_set(e, E_USAGE, EINVAL, "'%s' takes no argument, but '%s' follows",
 			     o->words[0], o->words[1]);
+	if (rc == 0 && c->forget && (!*verb || strcmp((*verb)->name, "recover") != 0))
+		rc = err_set(e, E_USAGE, EINVAL, "--forget belongs to the verb recover");
 	return err_while(e, rc, "reading the command line");
 }
 

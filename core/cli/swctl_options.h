@@ -6,7 +6,7 @@
 
 struct swctl_cli {
 	const char *file;
-	bool json, version, help;
+	bool json, forget, version, help;
 };
 
 struct swctl_verb {

@@ -102,3 +102,42 @@ setup() { make_device; }
 	run swctl -f none.cfg status
 	[ "$status" -eq 1 ]
 }
+
+# one record of an open transaction, of version 9
+newer_journal() {
+	python3 - >state/journal <<-'PY' || skip 'no python3'
+	import struct, sys
+	t = [0] * 256
+	for i in range(256):
+	    c = i
+	    for _ in range(8): c = (c >> 1) ^ (0x82F63B78 if c & 1 else 0)
+	    t[i] = c
+	def crc(b):
+	    c = 0xFFFFFFFF
+	    for x in b: c = t[(c ^ x) & 255] ^ (c >> 8)
+	    return c ^ 0xFFFFFFFF
+	r = b"SWJL" + struct.pack("<HHI", 9, 1, 3) + b"0123456789abcdef" + b"9.0\0"
+	sys.stdout.buffer.write(r + struct.pack("<I", crc(r)))
+	PY
+}
+
+@test "a journal of a newer program blocks, status says so, and recover --forget is the way out" {
+	newer_journal
+	run swctl -f device.cfg status
+	[[ "$output" == *'blocked'*'newer version'*'--forget'* ]]
+	run swinstall -f device.cfg "$good"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *E_JOURNAL* ]]
+	is_old
+	run swctl -f device.cfg status --forget
+	[ "$status" -eq 2 ]
+	run swctl -f device.cfg recover
+	[ "$status" -eq 1 ]
+	run swctl -f device.cfg recover --forget
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ "$output" == *'neither undone nor finished'* ]]
+	[ -s state/journal.forgotten ]
+	swinstall -f device.cfg "$good"
+	is_new
+}

@@ -11,7 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/journal.h"
 #include "core/status.h"
+#include "corelib/text.h"
+#include "tests/unit/envkit.h"
 #include "tests/unit/fake_stream.h"
 #include "tests/unit/jobkit.h"
 
@@ -347,6 +350,60 @@ static void without_a_state_directory_only_what_needs_no_undo_is_installed(void 
 	assert_new(k);
 }
 
+/* an interrupted installation of two records, one bit of the first flipped when 'damaged' */
+static void leave_a_journal(struct jobkit *k, bool damaged)
+{
+	struct journal *j;
+	char path[256], txn[17];
+	size_t n;
+
+	assert_int_equal(journal_open(&j, k->state, &k->e), 0);
+	assert_int_equal(journal_begin(j, "1.5", txn, &k->e), 0);
+	assert_int_equal(journal_add(j, JOURNAL_STAGED, "", &k->e), 0);
+	journal_close(j);
+	snprintf(path, sizeof(path), "%s/journal", k->state);
+	AUTO_FREE char *bytes = envkit_read_file(path, &n);
+	bytes[29] ^= damaged;
+	envkit_write_file(path, bytes, n);
+}
+
+/* swinstall_txn would be overwritten: nobody could tell any more whether the other one was switched */
+static void a_damaged_journal_stops_also_what_needs_no_undo(void **state)
+{
+	struct jobkit *k = *state;
+	char did[512];
+
+	leave_a_journal(k, true);
+	jobkit_bundle(k, SOFTWARE(ROOTFS), parts, 1);
+	assert_true(jobkit_install(k, JOB_INSTALL) < 0);
+	assert_int_equal(k->e.code, E_JOURNAL);
+	assert_non_null(strstr(k->e.fix, "--forget"));
+	assert_string_equal(jobkit_var(k, "swinstall_txn"), "");
+	err_clear(&k->e);
+	assert_true(job_recover(k->cfg, did, sizeof(did), &k->e) < 0);
+	assert_int_equal(k->e.code, E_JOURNAL);
+	err_clear(&k->e);
+	assert_int_equal(job_forget(k->cfg, did, sizeof(did), &k->e), 0);
+	assert_non_null(strstr(did, "neither undone nor finished"));
+	assert_int_equal(jobkit_install(k, JOB_INSTALL), 0);
+	assert_new(k);
+}
+
+static void a_journal_that_cannot_be_written_stops_it_when_something_is_unsettled(void **state)
+{
+	struct jobkit *k = *state;
+
+	jobkit_bundle(k, SOFTWARE(ROOTFS), parts, 1);
+	leave_a_journal(k, false);
+	assert_int_equal(chmod(k->state, 0777), 0); /* others could write there: not used */
+	assert_true(jobkit_install(k, JOB_INSTALL) < 0);
+	assert_int_equal(k->e.code, E_RECOVER);
+	assert_string_equal(jobkit_var(k, "swinstall_txn"), "");
+	assert_int_equal(chmod(k->state, 0700), 0);
+	assert_int_equal(jobkit_install(k, JOB_INSTALL), 0);
+	assert_new(k);
+}
+
 static void cancel_in_the_middle_leaves_the_old_system(void **state)
 {
 	struct jobkit *k = *state;
@@ -431,6 +488,8 @@ int main(void)
 		T(a_target_named_by_its_device_takes_the_slot_along),
 		T(what_flowed_and_was_wrong_is_not_switched_to),
 		T(without_a_state_directory_only_what_needs_no_undo_is_installed),
+		T(a_damaged_journal_stops_also_what_needs_no_undo),
+		T(a_journal_that_cannot_be_written_stops_it_when_something_is_unsettled),
 		T(cancel_in_the_middle_leaves_the_old_system),
 		T(without_a_boot_loader_files_and_images_are_installed_all_the_same),
 		T(errors_of_a_target_name_device_handler_and_entry),

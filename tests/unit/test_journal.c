@@ -17,6 +17,7 @@
 
 #include "core/journal.h"
 #include "corelib/digest.h"
+#include "corelib/text.h"
 #include "envkit.h"
 #include "tests/unit/fail_malloc.h"
 
@@ -348,6 +349,58 @@ static void journal_of_a_newer_format_is_refused_and_kept(void **state)
 	free(still);
 }
 
+/* a return to the release before: its program finds what the newer one wrote and ended */
+static void journal_that_ends_done_hinders_nobody_damaged_or_newer(void **state)
+{
+	const size_t flips[] = {4, 30}; /* version, payload */
+	char txn[17];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(flips); i++) {
+		struct journal *j = open_ok();
+		struct err e = {0};
+		size_t n;
+
+		begin_ok(j, txn);
+		add_ok(j, JOURNAL_FILE, "a file of it");
+		assert_int_equal(journal_finish(j, &e), 0);
+		journal_close(j);
+		AUTO_FREE char *bytes = envkit_read_file(file, &n);
+		bytes[flips[i]] ^= 3;
+		envkit_write_file(file, bytes, n);
+		assert_int_equal(journal_is_settled(dir, &e), 1);
+		j = open_ok();
+		assert_null(journal_at(j, 0));
+		begin_ok(j, txn);
+		journal_close(j);
+		j = open_ok();
+		assert_int_equal(count(j), 1);
+		assert_int_equal(journal_finish(j, &e), 0);
+		journal_close(j);
+	}
+}
+
+static void journal_settled_or_not_is_told_without_writing(void **state)
+{
+	size_t ends[4], n;
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(journal_is_settled(dir, &e), 1);
+	assert_int_equal(journal_is_settled("/proc/no-such-folder", &e), 1);
+	assert_int_not_equal(access(file, F_OK), 0);
+	write_four(ends);
+	assert_int_equal(journal_is_settled(dir, &e), 0);
+	AUTO_FREE char *bytes = envkit_read_file(file, &n);
+	bytes[ends[0] + 30] ^= 1;
+	envkit_write_file(file, bytes, n);
+	assert_true(journal_is_settled(dir, &e) < 0);
+	assert_int_equal(e.code, E_JOURNAL);
+	assert_int_equal(journal_put_aside(dir, &e), 0);
+	err_clear(&e);
+	assert_int_equal(journal_is_settled(dir, &e), 1);
+}
+
 static void journal_of_random_bytes_never_crashes(void **state)
 {
 	char bytes[600];
@@ -542,6 +595,8 @@ int main(void)
 		T(journal_every_flipped_bit_is_noticed),
 		T(journal_damaged_in_the_middle_is_refused_and_kept),
 		T(journal_of_a_newer_format_is_refused_and_kept),
+		T(journal_that_ends_done_hinders_nobody_damaged_or_newer),
+		T(journal_settled_or_not_is_told_without_writing),
 		T(journal_of_random_bytes_never_crashes),
 		T(t108_journal_failing_at_every_call_keeps_whole_records),
 		T(t108_journal_finish_on_a_full_disk_empties_the_file),
