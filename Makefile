@@ -205,6 +205,8 @@ install: all
 	install -d $(DESTBIN) $(DESTDIR)$(PREFIX)/libexec/swinstall
 	for p in $(filter-out swinstall-unpack,$(prog-y)); do install -m 0755 $(O)/$$p $(DESTBIN)/; done
 	install -m 0755 $(O)/swinstall-unpack $(DESTDIR)$(PREFIX)/libexec/swinstall/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|' scripts/systemd/swinstall-recover.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/swinstall-recover.service
 	for s in 1 5 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$s; \
 		install -m 0644 doc/man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s/; done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions

@@ -24,6 +24,49 @@ commands_of() {
 	swbundle inspect release/listed.swu | grep -q big.img.hl
 }
 
+# The blocks "sh device" run on a device of files: the same lines, other places.
+@test "doc/start.md: from nothing to an updated device, as it is written" {
+	need zstd fw_setenv fw_printenv
+	mkdir -p etc var/lib dev
+	head -c 1000000 /dev/zero >dev/mmcblk0p2
+	head -c 1000000 /dev/zero >dev/mmcblk0p3
+	truncate -s 5M dev/mmcblk0
+	printf '%s 0x400000 0x4000\n%s 0x404000 0x4000\n' "$T/dev/mmcblk0" "$T/dev/mmcblk0" >first.config
+	echo 'bootslot=a' >defaults
+	fw_setenv -c first.config -f defaults bootdelay 3
+	{
+		echo "swinstall() { command swinstall -f $T/etc/swinstall.cfg \"\$@\"; }"
+		echo "swctl() { command swctl -f $T/etc/swinstall.cfg \"\$@\"; }"
+		echo "fw_printenv() { command fw_printenv -c $T/etc/fw_env.config \"\$@\"; }"
+	} >fake
+	awk '/^```sh/ { on = 1; next } /^```/ { on = 0 } on' "$DOC/start.md" |
+		sed -e "s|/etc/|$T/etc/|g; s|/dev/mmcblk|$T/dev/mmcblk|g; s|/var/lib|$T/var/lib|g" \
+			-e "s|bootloader = \"uboot\";|&  fwenv-config-location = \"$T/etc/fw_env.config\";|" |
+		cat fake - >commands
+	run bash -e commands
+	[ "$status" -eq 0 ] || { echo "$output"; false; }
+	says bootslot=a
+	says 'boots next: b'
+	cmp -n 500000 images/rootfs.ext4 dev/mmcblk0p3
+	[ "$(fw_printenv -c etc/fw_env.config -n bootslot)" = b ]
+}
+
+@test "every error that doc/start.md explains is one that there is" {
+	local c
+	for c in $(grep -oE '^\| E_[A-Z_, ]+' "$DOC/start.md" | tr -d '|,'); do
+		grep -q "^### SWI-" "$DOC/errors.md"
+		grep -q "^\*\*$c\*\*" "$DOC/errors.md" || { echo "$c is not in errors.md"; return 1; }
+	done
+}
+
+@test "the unit for recovery is one that systemd takes" {
+	need systemd-analyze
+	sed "s|@PREFIX@/bin/swctl|/bin/true|" "$DOC/../scripts/systemd/swinstall-recover.service" >swinstall-recover.service
+	run systemd-analyze verify --man=no ./swinstall-recover.service
+	[ "$status" -eq 0 ] || { echo "$output"; false; }
+	[[ $output != *swinstall-recover* ]] || { echo "$output"; false; }
+}
+
 # complete WORDS...: what bash offers for the last word
 offers() {
 	# shellcheck disable=SC1090
