@@ -28,6 +28,11 @@ void luavm_check(lua_State *L);
 
 /* luavm_confined.c: fills the globals; runs protected */
 void luavm_open_confined(lua_State *L);
+/* luavm_match.c: the functions of string that take patterns */
+int luavm_find(lua_State *L);
+int luavm_match(lua_State *L);
+int luavm_gmatch(lua_State *L);
+int luavm_gsub(lua_State *L);
 /* for both kinds: print() as lines */
 int luavm_print(lua_State *L);
 
