@@ -160,6 +160,6 @@ device_key() { sed -i "s|^globals : {|& aes-key-file = \"$T/$1\";|" device.cfg; 
 	keys; key_file $KEY256; release 2.0 'encrypted = true;'
 	run strace -f -s 4096 -o trace swbundle build sw-description --key demo.key.pem --cert demo.cert.pem -o demo.swu -K aes
 	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
-	! grep -v '^[0-9]* *p*read' trace | grep -q 00112233
+	if grep -v '^[0-9]* *p*read' trace | grep 00112233; then return 1; fi
 	! grep -aq 00112233 demo.swu
 }
