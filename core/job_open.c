@@ -149,19 +149,35 @@ static int open_bundle(struct run *r, struct err *e)
 	return 0;
 }
 
+/* what the slots say where select is "auto", else what was given */
+static int find_selection(struct run *r, const char **text, struct err *e)
+{
+	*text = r->cfg.select;
+	if (!r->cfg.select || strcmp(r->cfg.select, "auto") != 0)
+		return 0;
+	int rc = slots_observe(&r->slots, &r->cfg, r->env, e);
+	if (rc == 0)
+		rc = slots_selection(&r->slots, text, e);
+	if (rc == 0)
+		tell_line(r->job, LOG_LEVEL_INFO, "slot %s is free: select %s",
+			  r->slots.target->name, *text);
+	return rc;
+}
+
 /* "set,mode" */
 static int split_selection(struct run *r, char *text, size_t n, struct selection *sel,
 			   struct err *e)
 {
+	const char *asked;
 	char *comma;
+	int rc = find_selection(r, &asked, e);
 
 	sel->board = r->cfg.board;
-	if (!r->cfg.select)
-		return 0;
-	if (text_copy(text, n, r->cfg.select) < 0 || !(comma = strchr(text, ',')) ||
-	    comma == text || !comma[1] || strchr(comma + 1, ','))
-		return err_set(e, E_SELECT, EINVAL, "'%s' is not of the form SET,MODE",
-			       r->cfg.select);
+	if (rc < 0 || !asked)
+		return rc;
+	if (text_copy(text, n, asked) < 0 || !(comma = strchr(text, ',')) || comma == text ||
+	    !comma[1] || strchr(comma + 1, ','))
+		return err_set(e, E_SELECT, EINVAL, "'%s' is not of the form SET,MODE", asked);
 	*comma = '\0';
 	sel->set = text;
 	sel->mode = comma + 1;

@@ -220,6 +220,19 @@ int slots_place(const struct slots *s, const char *role, const char **path, stru
 		       shown, roles);
 }
 
+int slots_selection(const struct slots *s, const char **set_mode, struct err *e)
+{
+	if (!s->target)
+		return no_target(s, e);
+	*set_mode = s->target->select;
+	if (*set_mode)
+		return 0;
+	err_fix(e,
+		"add select = \"SET,MODE\" to each slot of the configuration, or use -e SET,MODE");
+	return err_set(e, E_SLOT, ENOENT, "the slot '%s' has no select, which 'auto' asks for",
+		       s->target->name);
+}
+
 int slots_env(const struct slot_setting *slot, struct envset *out, struct err *e)
 {
 	if (!slot)

@@ -19,6 +19,8 @@ struct slots {
 int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *env, struct err *e);
 /* the path of a role ("rootfs") in the target slot; E_SLOT with the known roles otherwise */
 int slots_place(const struct slots *s, const char *role, const char **path, struct err *e);
+/* select = "auto": the SET,MODE that installs into the target slot */
+int slots_selection(const struct slots *s, const char **set_mode, struct err *e);
 /* variables that choose a slot */
 int slots_env(const struct slot_setting *slot, struct envset *out, struct err *e);
 /* an earlier install waits for its reboot: another slot than the running one boots next */

@@ -22,6 +22,7 @@ struct slot_setting {
 		const char *role, *path; /* "rootfs", "/dev/mmcblk0p2" */
 	} * places;
 	size_t place_count;
+	const char *select; /* SET,MODE of bundles that install into this slot */
 };
 
 /* limits of versions and commands, in globals and per update type */

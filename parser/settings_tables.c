@@ -39,7 +39,7 @@ static const struct attr globals[] = {
 	     "purpose that a signer's certificate must have: emailProtection or codeSigning"),
 	TEXT("forced-signer-name", forced_signer_name,
 	     "common name that the signer's certificate must have"),
-	TEXT("select", select, "SET,MODE to install when none is given"),
+	TEXT("select", select, "SET,MODE to install when none is given; auto: that of the slot that is free"),
 	TEXT("gpg-home-dir", gpg_home, "keyring of GnuPG; not supported"),
 	TEXT("gpgme-protocol", gpg_protocol, "openpgp or cms; not supported"),
 	TEXT("hash-provider", hash_provider, "OpenSSL provider for digests of payloads"),
@@ -142,6 +142,9 @@ static const struct attr slot_keys[] = {
 	{ .name = "cmdline", .type = ATTR_STRING, .where = ALWAYS, .code = E_CONFIG,
 	  .at = offsetof(struct slot_setting, cmdline),
 	  .help = "words of the kernel command line that say that this slot runs" },
+	{ .name = "select", .type = ATTR_STRING, .where = ALWAYS, .code = E_CONFIG, .min = 1,
+	  .at = offsetof(struct slot_setting, select),
+	  .help = "the SET,MODE of bundles that installs into this slot, for select = \"auto\"" },
 	{ .name = "env", .type = ATTR_GROUP, .where = ALWAYS, .code = E_CONFIG,
 	  .at = offsetof(struct slot_setting, env),
 	  .help = "boot variables (name = \"value\") that make this slot boot; every other key is a "

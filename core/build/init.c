@@ -50,7 +50,8 @@ static const struct example shared[] = {
 	{"sw-description", HEAD
 	 "\thardware-compatibility: [ \"1.0\" ];\n"
 	 "\n"
-	 "\t# The device names the copy that does not run: -e stable,copy1 or -e stable,copy2.\n"
+	 "\t# The device names the copy that does not run: -e stable,copy1 or -e stable,copy2;\n"
+	 "\t# swinstall finds it by itself with select = \"auto\" (see README).\n"
 	 "\tstable = {\n"
 	 "\t\tcopy1 = {\n"
 	 "\t\t\timages: ({ filename = \"rootfs.img\"; type = \"raw\"; device = \"@@DEVICE1@@\"; });\n"
@@ -72,7 +73,11 @@ static const struct example shared[] = {
 	 "     swbundle build sw-description --vars devices --key keys/swinstall.key.pem --cert keys/swinstall.cert.pem -o update.swu\n"
 	 "  3. on a device that runs copy 1:\n"
 	 "     swinstall -k swinstall.cert.pem -H board:1.0 -e stable,copy2 update.swu\n"
-	 "     swupdate -k swinstall.cert.pem -H board:1.0 -e stable,copy2 -i update.swu\n"},
+	 "     swupdate -k swinstall.cert.pem -H board:1.0 -e stable,copy2 -i update.swu\n"
+	 "     swinstall needs no -e where its configuration knows the copies:\n"
+	 "       select = \"auto\";\n"
+	 "       slots = ({ name = \"1\"; rootfs = \"/dev/mmcblk0p2\"; select = \"stable,copy1\"; env = { slot = \"1\"; }; },\n"
+	 "                { name = \"2\"; rootfs = \"/dev/mmcblk0p3\"; select = \"stable,copy2\"; env = { slot = \"2\"; }; });\n"},
 	{"rootfs.img", "release 1.0.0: put the image of a root file system here\n"},
 };
 

@@ -127,7 +127,7 @@ static int check_selection(const struct settings *s, struct err *e)
 {
 	const struct strings *accepted = &s->accepted_select;
 
-	if (!s->select)
+	if (!s->select || strcmp(s->select, "auto") == 0) /* then the list slots names it */
 		return 0;
 	if (!is_selection(s->select))
 		return err_set(e, E_SELECT, EINVAL, "'%s' is not of the form SET,MODE", s->select);

@@ -99,7 +99,7 @@ static const struct option lint_rows[] = {
 
 static const struct option init_rows[] = {
 	{0, "swupdate", NULL, OPTION_FLAG, CLI(swupdate), .group = OUTPUT,
-	 .help = "two copies chosen on the device by -e, which SWUpdate installs too; else slots"},
+	 .help = "two copies chosen on the device by -e (or here by select = \"auto\"), which SWUpdate installs too; else slots"},
 	HELP,
 };
 
@@ -151,7 +151,7 @@ TABLE(extract, "write the members of a bundle into a folder; nothing is checked 
 TABLE(sign, "give a bundle a signature, or a new one");
 
 const struct option_table *const swbundle_tables[] = {
-	&swbundle_init_table,	&swbundle_keygen_table, &swbundle_build_table,
-	&swbundle_sign_table,	&swbundle_verify_table, &swbundle_lint_table,
+	&swbundle_init_table,	 &swbundle_keygen_table,  &swbundle_build_table,
+	&swbundle_sign_table,	 &swbundle_verify_table,  &swbundle_lint_table,
 	&swbundle_inspect_table, &swbundle_extract_table, NULL,
 };

@@ -34,7 +34,7 @@ static const struct option rows[] = {
 	 .help = "stay, and take bundles from sockets, browsers and servers"},
 
 	{'e', "select", "SET,MODE", OPTION_TEXT, SET(select), .group = SELECT,
-	 .help = "the set and mode of the description to install"},
+	 .help = "the set and mode of the description to install; auto: what the configuration says for the free slot"},
 	{'q', "accepted-select", "SET,MODE", OPTION_LIST, SET(accepted_select), .group = SELECT,
 	 .help = "a selection that -e may name; may be repeated"},
 	{'H', "hwrevision", "BOARD:REV", OPTION_TEXT, CLI(board), .group = SELECT,

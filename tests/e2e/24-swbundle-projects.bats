@@ -33,6 +33,52 @@ load helper
 	cmp -n "$(stat -c %s rootfs.img)" rootfs.img "$T/one"
 }
 
+# auto_device [ROOT]: two copies that take turns, each with its SET,MODE; copy 1 runs
+auto_device() {
+	truncate -s 64K one two
+	mkdir -m 700 state
+	echo 'slot=1' >bootenv
+	cat >device.cfg <<-C
+		globals : { public-key-file = "$T/project/keys/swinstall.cert.pem"; bootloader = "file"; bootenv-path = "$T/bootenv";
+			state-dir = "$T/state"; select = "auto"; slots = (
+			{ name = "1"; rootfs = "$T/one"; select = "stable,copy1"; env = { slot = "1"; }; },
+			{ name = "2"; rootfs = "$T/two"; ${1-select = \"stable,copy2\";} env = { slot = "2"; }; }); };
+	C
+}
+
+@test "select = auto: the bundle of init --swupdate goes into the copy that does not run, by turns, without -e" {
+	auto_device
+	swbundle init --swupdate project
+	(cd project && printf 'DEVICE1=%s\nDEVICE2=%s\n' "$T/one" "$T/two" >devices && swbundle keygen --dir keys >/dev/null &&
+		swbundle build sw-description --vars devices --key keys/swinstall.key.pem --cert keys/swinstall.cert.pem -o update.swu)
+	run swinstall -f device.cfg -H board:1.0 project/update.swu
+	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
+	says "slot 2 is free: select stable,copy2"
+	cmp -n "$(stat -c %s project/rootfs.img)" project/rootfs.img two
+	cmp one <(head -c 65536 /dev/zero)
+	grep -qx 'slot=2' bootenv
+	# copy 2 runs now: the next one goes into copy 1
+	swinstall -f device.cfg -H board:1.0 project/update.swu
+	cmp -n "$(stat -c %s project/rootfs.img)" project/rootfs.img one
+	grep -qx 'slot=1' bootenv
+	# what is said on the command line counts more
+	swinstall -f device.cfg -H board:1.0 -e stable,copy2 project/update.swu
+	grep -qx 'slot=2' bootenv
+}
+
+@test "select = auto without what it needs is refused with the fix, and writes nothing" {
+	auto_device ''
+	swbundle init --swupdate project
+	(cd project && printf 'DEVICE1=%s\nDEVICE2=%s\n' "$T/one" "$T/two" >devices && swbundle keygen --dir keys >/dev/null &&
+		swbundle build sw-description --vars devices --key keys/swinstall.key.pem --cert keys/swinstall.cert.pem -o update.swu)
+	fails 1 swinstall -f device.cfg -H board:1.0 project/update.swu
+	says E_SLOT; says "slot '2' has no select"; says 'add select'
+	cmp two <(head -c 65536 /dev/zero)
+	printf 'globals : { public-key-file = "%s"; bootloader = "none"; state-dir = "%s"; };\n' "$T/project/keys/swinstall.cert.pem" "$T/state" >bare.cfg
+	fails 1 swinstall -f bare.cfg -H board:1.0 -e auto project/update.swu
+	says E_SLOT; says "no list slots"
+}
+
 @test "init touches nothing that is there" {
 	mkdir project; echo mine >project/README
 	fails 1 swbundle init project

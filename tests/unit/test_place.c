@@ -83,8 +83,8 @@ static void use_slots(const char *a, const char *b, const struct slot_setting *r
 {
 	place_a = (struct slot_place){"rootfs", a};
 	place_b = (struct slot_place){"rootfs", b};
-	two[0] = (struct slot_setting){"a", NULL, NULL, &place_a, 1};
-	two[1] = (struct slot_setting){"b", NULL, NULL, &place_b, 1};
+	two[0] = (struct slot_setting){"a", NULL, NULL, &place_a, 1, NULL};
+	two[1] = (struct slot_setting){"b", NULL, NULL, &place_b, 1, NULL};
 	cfg.slot_count = 2;
 	s.running = running;
 	s.target = running == &two[0] ? &two[1] : running ? &two[0] : NULL;

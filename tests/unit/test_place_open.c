@@ -216,7 +216,7 @@ static void t40_open_keeps_to_the_list_and_the_slots(void **state)
 	assert_int_equal(open_code(listed), E_NONE);
 	assert_int_equal(open_code(slot), E_TARGET);
 	place = (struct slot_place){"rootfs", slot};
-	one = (struct slot_setting){"a", NULL, NULL, &place, 1};
+	one = (struct slot_setting){"a", NULL, NULL, &place, 1, NULL};
 	cfg.slot_count = 1;
 	assert_int_equal(open_code(slot), E_NONE);
 	/* the same file under another name is the same file */

@@ -76,8 +76,8 @@ static int setup(void **state)
 	places_a[0] = (struct slot_place){"rootfs", "/dev/sda1"};
 	places_b[0] = (struct slot_place){"rootfs", "/dev/sda2"};
 	places_b[1] = (struct slot_place){"kernel", "/dev/sda4"};
-	two[0] = (struct slot_setting){"a", "root=PARTLABEL=a rauc", &group_a, places_a, 1};
-	two[1] = (struct slot_setting){"b", "root=PARTLABEL=b", &group_b, places_b, 2};
+	two[0] = (struct slot_setting){"a", "root=PARTLABEL=a rauc", &group_a, places_a, 1, NULL};
+	two[1] = (struct slot_setting){"b", "root=PARTLABEL=b", &group_b, places_b, 2, NULL};
 	cfg = (struct settings){.slots = two, .slot_count = 2};
 	make("/proc/cmdline", "console=ttyS0 quiet\n");
 	make("/proc/self/mountinfo", "1 0 0:1 / / rw - rootfs rootfs rw\n");
@@ -122,6 +122,31 @@ static void make_two_devices(void)
 	"1 0 0:1 / / rw - rootfs rootfs rw\n"                                                      \
 	"22 1 " dev " / / rw,relatime shared:1 - ext4 " source " rw\n"                             \
 	"23 22 0:5 / /proc rw - proc proc rw\n"
+
+static void slots_selection_is_that_of_the_target(void **state)
+{
+	const char *text = NULL;
+	struct err e = {0};
+
+	(void)state;
+	make_two_devices();
+	make("/proc/self/mountinfo", ROOT_IS("8:2", "/dev/root"));
+	two[0].select = "stable,a";
+	observe();
+	assert_int_equal(slots_selection(&s, &text, &e), 0);
+	assert_string_equal(text, "stable,a");
+	two[0].select = NULL; /* that of the running one is never taken */
+	two[1].select = "stable,b";
+	assert_true(slots_selection(&s, &text, &e) < 0);
+	assert_int_equal(e.code, E_SLOT);
+	assert_non_null(strstr(e.why, "'a'"));
+	err_clear(&e);
+	make("/proc/self/mountinfo", "1 0 0:1 / / rw - rootfs rootfs rw\n");
+	observe();
+	assert_null(s.target);
+	assert_true(slots_selection(&s, &text, &e) < 0);
+	assert_non_null(strstr(e.why, "not known"));
+}
 
 /* ---- running ---- */
 
@@ -360,6 +385,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(slots_running_is_the_one_on_the_root_device),
+		T(slots_selection_is_that_of_the_target),
 		T(slots_running_is_found_by_the_source_where_the_number_is_anonymous),
 		T(t2_slots_running_is_found_below_device_mapper),
 		T(slots_running_is_found_by_words_of_the_command_line),
