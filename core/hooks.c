@@ -10,12 +10,14 @@
 #include "corelib/text.h"
 #include "handlers/lua_api.h"
 #include "handlers/lua_entry.h"
+#include "handlers/lua_handler.h"
 
 /* of all calls before the plan together: many hooks must not add up to minutes */
 enum { HOOKS_ALL_MS = 2000, ACTION_MS = 600000 };
 
 struct hooks {
 	struct luavm *vm;
+	struct lua_handlers *handlers;
 	struct hooks_options o;
 	bool full;
 };
@@ -55,6 +57,8 @@ static int start(struct hooks *h, const struct manifest *m, struct err *e)
 
 	if (rc == 0)
 		rc = lua_api_open(h->vm, h->o.host, e);
+	if (rc == 0)
+		rc = lua_handlers_open(&h->handlers, h->vm, h->full, e);
 	if (rc == 0 && text)
 		rc = luavm_load(h->vm, "embedded-script", text, strlen(text), e);
 	return rc;
@@ -90,7 +94,14 @@ void hooks_free(struct hooks *h)
 {
 	if (h)
 		luavm_free(h->vm);
+	if (h)
+		lua_handlers_free(h->handlers);
 	free(h);
+}
+
+struct handler_rows hooks_handlers(const struct hooks *h)
+{
+	return h ? lua_handlers_rows(h->handlers) : (struct handler_rows){.count = 0};
 }
 
 struct luavm *hooks_state(struct hooks *h)
@@ -233,8 +244,10 @@ int hooks_apply(struct hooks *h, struct manifest **m, const struct manifest_opti
 	rc = ask_entries(h, *m, entries, e);
 	if (rc == 0)
 		rc = ask_variables(h, *m, vars, e);
-	/* what comes later may install something */
-	if (rc == 0)
-		luavm_limit(h->vm, ACTION_MS);
-	return rc < 0 ? rc : manifest_amend(m, &all, o, e);
+	if (rc < 0)
+		return rc;
+	/* what comes later may install something, and comes after the plan */
+	luavm_limit(h->vm, ACTION_MS);
+	lua_handlers_close(h->handlers);
+	return manifest_amend(m, &all, o, e);
 }

@@ -10,7 +10,7 @@
 #define CORE_HOOKS_H
 
 #include "corelib/log.h"
-#include "handlers/host.h"
+#include "handlers/handler.h"
 #include "parser/manifest.h"
 #include "parser/settings.h"
 
@@ -34,6 +34,8 @@ int hooks_apply(struct hooks *h, struct manifest **m, const struct manifest_opti
 		struct err *e);
 /* a function that gets the entry and answers true */
 int hooks_call(struct hooks *h, const char *name, const struct entry *t, struct err *e);
+/* what the embedded script registered: no row without code */
+struct handler_rows hooks_handlers(const struct hooks *h);
 /* the state of this job, for what asks for global-state; NULL: none */
 struct luavm *hooks_state(struct hooks *h);
 

@@ -380,6 +380,7 @@ static int make_plan(struct run *r, struct err *e)
 		.slots = &r->slots,
 		.env = r->env,
 		.host = &r->host,
+		.own = hooks_handlers(r->hooks),
 		.note = tell_note,
 		.arg = r->job,
 	};

@@ -71,6 +71,7 @@ struct plan_input {
 	struct slots *slots;
 	struct bootenv *env;
 	struct host *host;
+	struct handler_rows own; /* the job's registry */
 	void (*note)(void *arg, const char *text); /* warnings; may be NULL */
 	void *arg;
 };

@@ -38,11 +38,23 @@ static int no_handler(const char *type, struct err *e)
 		       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static int find_handler(struct plan_step *ps, struct err *e)
+static const struct handler *find_own(struct step *st, const struct handler_rows *own)
+{
+	for (size_t i = 0; i < own->count; i++)
+		if (strcmp(own->at[i].handler.name, st->entry->type) == 0) {
+			st->arg = own->at[i].arg;
+			return &own->at[i].handler;
+		}
+	return NULL;
+}
+
+static int find_handler(struct plan_step *ps, const struct plan_input *in, struct err *e)
 {
 	const struct entry *t = ps->step.entry;
 	const struct handler *h = t->type ? handler_find(t->type) : NULL;
 
+	if (!h && t->type)
+		h = find_own(&ps->step, &in->own);
 	if (!h)
 		return no_handler(t->type ? t->type : "", e);
 	if (!(h->sections & t->section))
@@ -108,7 +120,7 @@ static int check_property(const struct handler *h, const struct property *p, str
 	const struct attr *row = find_row(h, p->name);
 
 	if (!row)
-		return is_generic(p->name) ? 0 : unknown_property(h, p->name, e);
+		return h->foreign || is_generic(p->name) ? 0 : unknown_property(h, p->name, e);
 	for (size_t i = 0; i < p->count; i++)
 		if (!value_fits(row, p->values[i]))
 			return err_set(e, E_PROPERTY, EINVAL,
@@ -145,7 +157,7 @@ static int check_payload(const struct plan_step *ps, struct err *e)
 			       "names the file '%s'",
 			       h->name, t->filename);
 	}
-	if (!h->no_data && !t->filename)
+	if (!h->no_data && !h->data_optional && !t->filename)
 		return err_set(e, E_DESC_MISSING, EINVAL,
 			       "handler %s needs a payload, and the entry "
 			       "has no filename",
@@ -320,7 +332,7 @@ int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_inpu
 		    struct err *e)
 {
 	const struct entry *t = ps->step.entry;
-	int rc = find_handler(ps, e);
+	int rc = find_handler(ps, in, e);
 
 	if (rc == 0)
 		rc = check_properties(ps, e);

@@ -126,7 +126,8 @@ static int flush_mount(const char *point, struct err *e)
 static bool any_ran(const struct plan *p)
 {
 	for (size_t i = 0; i < p->count; i++)
-		if (p->steps[i].ready)
+		if (p->steps[i].ready ||
+		    (p->steps[i].started && p->steps[i].step.handler->foreign))
 			return true;
 	return false;
 }

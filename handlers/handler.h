@@ -46,6 +46,7 @@ struct step {
 	bool has_size;
 	uint64_t size; /* of what will arrive at install(), when known */
 	void *state;   /* the handler's own, freed by discard or commit */
+	void *arg;     /* of the row of the job's registry; NULL: a built-in handler */
 };
 
 struct handler {
@@ -57,6 +58,8 @@ struct handler {
 	enum place place;
 	unsigned wants;
 	bool no_data;		  /* takes no payload: a file name is refused (T4) */
+	bool data_optional;	  /* may do without a payload */
+	bool foreign;		  /* of the job's registry: takes any property, may leave mounts */
 	const struct attr *props; /* properties it takes, for check, manual and lint */
 	size_t prop_count;
 	int (*check)(struct step *st, struct err *e);
@@ -72,11 +75,22 @@ struct handler {
 	int (*run)(struct step *st, enum phase phase, struct err *e);
 };
 
+/* handlers of one job, beside the built-in ones, which come first */
+struct handler_row {
+	struct handler handler;
+	void *arg;
+};
+struct handler_rows {
+	const struct handler_row *at;
+	size_t count;
+};
+
 /* built-in handlers, in the order of the Makefile; NULL past the last */
 const struct handler *handler_at(size_t i);
 const struct handler *handler_find(const char *name);
 
-/* types that the format has, built in or not: for lint, messages and the manual; NULL past the last */
+/* types that the format has, built in or not: for lint, messages and the manual; NULL past the last
+ */
 struct handler_type {
 	const char *name, *summary;
 };
