@@ -308,6 +308,7 @@ static int run(struct step *st, enum phase phase, struct err *e)
 		/* a cancel must not keep it from tidying up */
 		.cancel = phase == PHASE_POSTFAILURE ? NULL : st->host->cancel,
 	};
+	struct err unmounted = {0};
 	const char *folder;
 	int rc;
 
@@ -326,6 +327,8 @@ static int run(struct step *st, enum phase phase, struct err *e)
 	r.ops.script_folder = script_folder;
 	r.host.ops = &r.ops;
 	rc = forked_run(&f, e);
+	if (lua_api_unmount(folder, &unmounted) < 0 && rc == 0)
+		rc = err_set(e, unmounted.code, unmounted.sys, "%s", unmounted.why);
 	if (rc == 0 && err_is_set(&r.e)) {
 		*e = r.e;
 		rc = -e->sys;

@@ -1,12 +1,18 @@
 #include "handlers/lua_api.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 
+#include "corelib/sys.h"
 #include "corelib/text.h"
 #include "generated/build.h"
+
+enum { MOUNTS_MAX = 16, CMDLINE_MAX = 65536 };
 
 static struct host *host_of(lua_State *L)
 {
@@ -182,6 +188,165 @@ static int api_folder(lua_State *L)
 	return 1;
 }
 
+/* ---- the root device: how the kernel command line names it, and its path ---- */
+
+static const char *const root_kinds[] = {"PATH",      "UUID",	     "PARTUUID",
+					 "PARTLABEL", "PARTUNKNOWN", NULL};
+
+/* the word behind root=, cut out of the text; "" when there is none */
+static char *root_word(char *text)
+{
+	char *save = NULL;
+	char *last = text + strlen(text);
+
+	for (char *w = strtok_r(text, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
+		if (strncmp(w, "root=", 5) == 0)
+			last = w + 5;
+	return last;
+}
+
+static int push_root(lua_State *L, const char *word)
+{
+	static const char *const folders[] = {"", "by-uuid", "by-partuuid", "by-partlabel"};
+	const char *value = strchr(word, '=');
+	lua_Integer kind = 0;
+
+	for (lua_Integer i = 1; value && i < 4; i++)
+		if (strncmp(word, root_kinds[i], (size_t)(value - word)) == 0 &&
+		    root_kinds[i][value - word] == '\0')
+			kind = i;
+	lua_createtable(L, 0, 3);
+	if (kind > 0)
+		lua_pushfstring(L, "/dev/disk/%s/%s", folders[kind], value + 1);
+	else
+		lua_pushstring(L, word);
+	lua_setfield(L, -2, "path");
+	set_text(L, "value", kind > 0 ? value + 1 : word);
+	lua_pushinteger(L, *word == '/' || kind > 0 ? kind : 4);
+	lua_setfield(L, -2, "type");
+	return 1;
+}
+
+static int api_getroot(lua_State *L)
+{
+	/* pushing may raise: nothing may have to be freed then */
+	char *copy = lua_newuserdatauv(L, CMDLINE_MAX, 0), *text = NULL;
+	char path[256];
+	size_t n;
+
+	*copy = '\0';
+	if (sys_path("/proc/cmdline", path, sizeof(path)) == 0 &&
+	    sys_read_file(AT_FDCWD, path, CMDLINE_MAX - 1, &text, &n) == 0)
+		memcpy(copy, text, n + 1);
+	free(text);
+	return push_root(L, root_word(copy));
+}
+
+/* ---- mounts: in the job's folder, of a full state only ---- */
+
+static int mount_point(char *path, size_t n, const char *folder, int i)
+{
+	return text_print(path, n, "%s/mount-%d", folder, i);
+}
+
+static int failed(lua_State *L, const char *what, int error)
+{
+	lua_pushnil(L);
+	lua_pushfstring(L, "%s: %s", what, strerror(error));
+	return 2;
+}
+
+/* the first name that is free; -errno */
+static int make_point(char *path, size_t n, const char *folder)
+{
+	int rc = -ENOSPC;
+
+	for (int i = 0; i < MOUNTS_MAX; i++) {
+		rc = mount_point(path, n, folder, i);
+		if (rc == 0)
+			rc = sys_mkdirat(AT_FDCWD, path, 0700);
+		if (rc != -EEXIST)
+			break;
+	}
+	return rc;
+}
+
+/* nosuid, nodev; scripts run programs of the new system, so not noexec */
+static int api_mount(lua_State *L)
+{
+	const char *device = luaL_checkstring(L, 1), *type = luaL_checkstring(L, 2), *folder;
+	struct host *h = host_of(L);
+	struct err e = {0};
+	char path[512];
+	int rc;
+
+	if (h->ops->script_folder(h, &folder, &e) < 0)
+		return luavm_raise(L, &e);
+	rc = make_point(path, sizeof(path), folder);
+	if (rc < 0)
+		return failed(L, "making a folder to mount in", -rc);
+	luavm_pause(L);
+	rc = sys_mount(device, path, type, MS_NOSUID | MS_NODEV);
+	luavm_resume(L);
+	if (rc < 0) {
+		sys_unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+		return failed(L, device, -rc);
+	}
+	lua_pushstring(L, path);
+	return 1;
+}
+
+static int flush_and_unmount(const char *path)
+{
+	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	int rc = fd < 0 ? fd : sys_syncfs(fd), gone;
+
+	sys_close(&fd);
+	gone = sys_umount(path, MNT_DETACH | UMOUNT_NOFOLLOW);
+	sys_unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+	return gone < 0 ? gone : rc;
+}
+
+static int api_umount(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1), *folder;
+	struct host *h = host_of(L);
+	struct err e = {0};
+	size_t n;
+	int rc;
+
+	if (h->ops->script_folder(h, &folder, &e) < 0)
+		return luavm_raise(L, &e);
+	n = strlen(folder);
+	if (strncmp(path, folder, n) != 0 || strncmp(path + n, "/mount-", 7) != 0 ||
+	    strchr(path + n + 1, '/'))
+		return failed(L, path, EINVAL);
+	luavm_pause(L);
+	rc = flush_and_unmount(path);
+	luavm_resume(L);
+	if (rc < 0)
+		return failed(L, path, -rc);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+int lua_api_unmount(const char *folder, struct err *e)
+{
+	char path[512];
+	int first = 0;
+
+	for (int i = 0; i < MOUNTS_MAX; i++) {
+		int rc = mount_point(path, sizeof(path), folder, i);
+
+		if (rc == 0)
+			rc = flush_and_unmount(path);
+		/* EINVAL: an empty folder, nothing is mounted there */
+		if (rc < 0 && rc != -ENOENT && rc != -EINVAL && rc != -EPERM && first == 0)
+			first = err_sys(e, E_TARGET_FLUSH, -rc, "flushing and unmounting %s", path);
+	}
+	return first;
+}
+
 /* ---- all ---- */
 
 static const luaL_Reg functions[] = {
@@ -201,6 +366,13 @@ static const luaL_Reg functions[] = {
 	{"is_dryrun", api_is_dryrun},
 	{"tmpdir", api_folder},
 	{"tmpdirscripts", api_folder},
+	{"getroot", api_getroot},
+	{NULL, NULL},
+};
+
+static const luaL_Reg full_functions[] = {
+	{"mount", api_mount},
+	{"umount", api_umount},
 	{NULL, NULL},
 };
 
@@ -225,17 +397,25 @@ static int require_module(lua_State *L)
 	return 1;
 }
 
-static void open(lua_State *L, void *arg)
+static void fill(lua_State *L, void *arg)
 {
 	static const char *const status[] = {"IDLE",	 "START",    "RUN",  "SUCCESS",
 					     "FAILURE",	 "DOWNLOAD", "DONE", "SUBPROCESS",
 					     "PROGRESS", NULL};
 
+	bool full;
+
 	(void)arg;
 	lua_newtable(L);
 	lua_getglobal(L, "string");
 	luaL_setfuncs(L, functions, 1);
+	/* a confined state has no io, and nothing that reaches out of it */
+	full = lua_getglobal(L, "io") != LUA_TNIL;
+	lua_pop(L, 1);
+	if (full)
+		luaL_setfuncs(L, full_functions, 0);
 	set_names(L, "RECOVERY_STATUS", status);
+	set_names(L, "ROOT_DEVICE", root_kinds);
 	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
 	lua_pushvalue(L, 1);
 	lua_setfield(L, -2, "swupdate");
@@ -254,5 +434,5 @@ static void open(lua_State *L, void *arg)
 int lua_api_open(struct luavm *vm, struct host *h, struct err *e)
 {
 	luavm_set_user(vm, h);
-	return luavm_run(vm, open, NULL, e);
+	return luavm_run(vm, fill, NULL, e);
 }

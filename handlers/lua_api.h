@@ -12,4 +12,8 @@
  * the life of the state */
 int lua_api_open(struct luavm *vm, struct host *h, struct err *e);
 
+/* flush and take away what scripts mounted by it and left, also those that were killed. The first
+ * failure to flush is told: E_TARGET_FLUSH */
+int lua_api_unmount(const char *folder, struct err *e);
+
 #endif

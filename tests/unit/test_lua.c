@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "corelib/sys.h"
@@ -218,6 +220,65 @@ static void an_end_of_the_script_is_not_the_end_of_the_job(void **state)
 	assert_int_equal(b->e.code, E_PROCESS);
 }
 
+static void the_root_device_is_told_as_the_kernel_was(void **state)
+{
+	char root[] = "/tmp/swinstall-lua-XXXXXX", path[64];
+	struct bench *b = *state;
+	int rc;
+
+	assert_non_null(mkdtemp(root));
+	snprintf(path, sizeof(path), "%s/proc", root);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/proc/cmdline", root);
+	assert_int_equal(sys_replace_file(path, "quiet root=PARTUUID=12-3 rw\n", 28, 0600), 0);
+	sys_set_root(root);
+	rc = pre(b, "local r, k = swupdate.getroot(), swupdate.ROOT_DEVICE\n"
+		    "assert(r.type == k.PARTUUID and r.value == '12-3')\n"
+		    "assert(r.path == '/dev/disk/by-partuuid/12-3')");
+	assert_int_equal(sys_replace_file(path, "root=/dev/sda1", 14, 0600), 0);
+	if (rc == 0)
+		rc = pre(
+			b,
+			"local r, k = swupdate.getroot(), swupdate.ROOT_DEVICE\n"
+			"assert(r.type == k.PATH and r.path == '/dev/sda1' and r.value == r.path)");
+	sys_set_root(NULL);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/proc", root);
+	rmdir(path);
+	rmdir(root);
+	if (rc != 0)
+		fail_msg("%s", b->e.why);
+}
+
+static void what_a_script_mounts_and_leaves_is_taken_away(void **state)
+{
+	char folder[] = "/tmp/swinstall-lua-XXXXXX";
+	struct bench *b = *state;
+
+	assert_non_null(mkdtemp(folder));
+	if (mount("none", folder, "tmpfs", 0, NULL) < 0) {
+		print_message("SKIP: mounting is not possible here\n");
+		rmdir(folder);
+		return;
+	}
+	assert_int_equal(umount(folder), 0);
+	strcpy(b->host.folder, folder);
+	assert_int_equal(
+		pre(b,
+		    "local p = assert(swupdate.mount('none', 'tmpfs'))\n"
+		    "local q = assert(swupdate.mount('none', 'tmpfs'))\n"
+		    "assert(p ~= q and io.open(p .. '/x', 'w')):close()\n"
+		    "local seen = false\n"
+		    "for l in io.lines('/proc/self/mounts') do\n"
+		    "if l:find(p, 1, true) then assert(l:find('nosuid,nodev')) seen = true end end\n"
+		    "assert(seen and swupdate.umount(p) == true)\n"
+		    "assert(swupdate.umount(p) == nil and swupdate.umount('/tmp') == nil)\n"
+		    "assert(select(2, swupdate.mount('/nowhere', 'ext4')))"),
+		0);
+	/* a mount that stayed would keep the folder */
+	assert_int_equal(rmdir(folder), 0);
+}
+
 static void global_state_is_refused_while_planning(void **state)
 {
 	struct bench *b = *state;
@@ -244,6 +305,8 @@ int main(void)
 		TEST(t64_a_script_that_blocks_is_ended_with_what_it_started),
 		TEST(the_whole_library_is_there_and_output_is_told),
 		TEST(an_end_of_the_script_is_not_the_end_of_the_job),
+		TEST(the_root_device_is_told_as_the_kernel_was),
+		TEST(what_a_script_mounts_and_leaves_is_taken_away),
 		TEST(global_state_is_refused_while_planning),
 	};
 
