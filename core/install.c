@@ -138,12 +138,25 @@ static int open_source(struct install *in, struct plan_step *ps, struct stream *
 	return stream_fd_open(s, in->plan->spool.fd, &o, e);
 }
 
+/* without the notes of the first pass nothing would compare what is read now with what was proven
+ * (L1) */
+static int check_proven(const struct install *in, const struct plan_step *ps, struct err *e)
+{
+	bool stored = ps->intake && (ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL);
+
+	if (!stored || in->dry || ps->intake->notes)
+		return 0;
+	return err_set(e, E_INTERNAL, EPROTO, "'%s' was not proven before", ps->intake->name);
+}
+
 static int pull(struct install *in, struct plan_step *ps, struct err *e)
 {
 	struct feed f = feed_for(in);
 	struct stream *s = NULL;
-	int rc = open_source(in, ps, &s, e);
+	int rc = check_proven(in, ps, e);
 
+	if (rc == 0)
+		rc = open_source(in, ps, &s, e);
 	if (rc < 0)
 		return rc;
 	if (ps->intake && (ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL))

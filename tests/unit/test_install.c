@@ -259,6 +259,28 @@ static void t1_from_a_file_nothing_begins_before_all_that_is_stored_is_proven(vo
 	assert_non_null(strstr(b->e.where, "images[1] of release 1"));
 }
 
+static int forget_notes(void *arg, struct err *e)
+{
+	struct bench *b = arg;
+
+	notes_free(b->plan.intakes[0].notes);
+	b->plan.intakes[0].notes = NULL;
+	return begin(arg, e);
+}
+
+/* a fault of this program must not let bytes by that nothing compares */
+static void t1_what_was_proven_without_notes_is_not_written(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_TWICE, 1000);
+	ARCHIVE(b, "a");
+	b->in.begin = forget_notes;
+	assert_true(run(b, false) < 0);
+	assert_int_equal(b->e.code, E_INTERNAL);
+	assert_string_equal(b->log, "BEGIN ");
+}
+
 static void from_a_pipe_stored_ones_wait_for_the_end_and_keep_their_order(void **state)
 {
 	struct bench *b = *state;
@@ -642,6 +664,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(from_a_file_the_order_is_that_of_the_description),
+		T(t1_what_was_proven_without_notes_is_not_written),
 		T(t1_from_a_file_nothing_begins_before_all_that_is_stored_is_proven),
 		T(from_a_pipe_stored_ones_wait_for_the_end_and_keep_their_order),
 		T(from_a_pipe_what_asked_to_flow_flows_as_it_arrives),
