@@ -187,17 +187,39 @@ static dev_t source_dev(const struct inuse_item *m)
 	return stat_name(m->source, &st) && S_ISBLK(st.st_mode) ? st.st_rdev : 0;
 }
 
+static void say_mounted(const struct inuse_item *m, char *why, size_t n)
+{
+	char shown[128];
+
+	text_printable(m->point, strlen(m->point), shown, sizeof(shown));
+	snprintf(why, n, "is mounted on %s", shown);
+}
+
 /* btrfs and others show a number of their own: then the source tells */
 static bool is_mounted(const struct inuse *u, dev_t dev, char *why, size_t n)
 {
 	for (size_t i = 0; i < u->mounts.count; i++) {
 		const struct inuse_item *m = &u->mounts.at[i];
-		char shown[128];
 
 		if (m->dev != dev && source_dev(m) != dev)
 			continue;
-		text_printable(m->point, strlen(m->point), shown, sizeof(shown));
-		snprintf(why, n, "is mounted on %s", shown);
+		say_mounted(m, why, n);
+		return true;
+	}
+	return false;
+}
+
+/* erofs mounts a plain file without a loop device: it is the source of the mount */
+static bool is_mounted_file(const struct inuse *u, const struct stat *want, char *why, size_t n)
+{
+	for (size_t i = 0; i < u->mounts.count; i++) {
+		const struct inuse_item *m = &u->mounts.at[i];
+		struct stat st;
+
+		if (!stat_name(m->source, &st) || !S_ISREG(st.st_mode) ||
+		    st.st_dev != want->st_dev || st.st_ino != want->st_ino)
+			continue;
+		say_mounted(m, why, n);
 		return true;
 	}
 	return false;
@@ -258,12 +280,10 @@ static int add_slaves(struct inuse *u, dev_t dev)
 /* a loop device over another block device */
 static void add_backing(struct inuse *u, dev_t dev)
 {
-	char path[512];
-	struct stat st;
+	struct loop_back b;
 
-	if (extent_sysfs_line(dev, "loop/backing_file", path, sizeof(path)) == 0 &&
-	    stat(path, &st) == 0 && S_ISBLK(st.st_mode))
-		add_root(u, st.st_rdev);
+	if (extent_loop_back(dev, &b) == 0 && b.is_block)
+		add_root(u, b.dev);
 }
 
 int inuse_read(struct inuse *u, struct err *e)
@@ -462,21 +482,22 @@ bool inuse_file(const struct inuse *u, const struct stat *st, char *why, size_t 
 		snprintf(why, n, "is swap space");
 		return true;
 	}
+	if (is_mounted_file(u, st, why, n))
+		return true;
 	return any_loop_uses(u, &all, why, n);
 }
 
 bool inuse_backing(const struct inuse *u, dev_t loop, const struct extent *x, char *why, size_t n)
 {
 	const struct shown s = {.x = *x, .through = loop};
-	char path[512], inner[160];
-	struct stat st;
+	struct loop_back b;
+	char inner[160];
 
-	if (extent_sysfs_line(loop, "loop/backing_file", path, sizeof(path)) < 0)
+	if (extent_loop_back(loop, &b) < 0)
 		return false;
-	if (x->kind == EXTENT_FILE)
-		return any_loop_uses(u, &s, why, n);
-	if (stat(path, &st) < 0 || !S_ISBLK(st.st_mode) ||
-	    !inuse_device(u, st.st_rdev, inner, sizeof(inner)))
+	if (any_loop_uses(u, &s, why, n))
+		return true;
+	if (!b.is_block || !inuse_device(u, b.dev, inner, sizeof(inner)))
 		return false;
 	snprintf(why, n, "lies on a device that %s", inner);
 	return true;

@@ -48,8 +48,8 @@ void plan_takes_slot(struct plan *p, const struct entry *t, const struct plan_in
 		p->takes_slot = true;
 }
 
-int plan_device_open(const struct entry *t, const struct plan_input *in, const char **path,
-		     int *fd, struct err *e)
+int plan_device_open(const struct entry *t, const struct plan_input *in, const char **path, int *fd,
+		     struct err *e)
 {
 	int rc = device_path(t, in, path, e);
 
@@ -188,47 +188,57 @@ int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_inp
 	return ps->step.dev ? judge_device(p, ps, in, e) : 0;
 }
 
-/* which device: two descriptors of one device give the same pair */
+/* which bytes of which storage: a partition lies on its disk, a loop device in its file */
 struct spot {
-	uint64_t major, minor;
+	struct extent x;
 	struct plan_step *ps;
 };
 
 static void spot_of(struct spot *s, struct plan_step *ps)
 {
-	struct stat st;
+	const uint64_t off = ps->step.entry->offset;
 
 	*s = (struct spot){.ps = ps};
-	if (fstat(ps->step.dev->fd, &st) < 0)
-		return; /* not known: all such count as one device, which is the careful answer */
-	s->major = S_ISREG(st.st_mode) ? st.st_dev + 1 : 1;
-	s->minor = S_ISREG(st.st_mode) ? st.st_ino : st.st_rdev;
+	if (extent_of(ps->step.dev->fd, off, 0, &s->x) < 0)
+		s->x = (struct extent){.off = off}; /* all such count as one device: careful */
+}
+
+static int compare(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int by_storage(const struct extent *a, const struct extent *b)
+{
+	int c = compare(a->kind, b->kind);
+
+	if (c == 0)
+		c = compare(a->dev, b->dev);
+	return c ? c : compare(a->ino, b->ino);
 }
 
 static int by_place(const void *x, const void *y)
 {
 	const struct spot *a = x, *b = y;
-	uint64_t p = a->ps->step.entry->offset, q = b->ps->step.entry->offset;
+	int c = by_storage(&a->x, &b->x);
 
-	if (a->major != b->major)
-		return a->major < b->major ? -1 : 1;
-	if (a->minor != b->minor)
-		return a->minor < b->minor ? -1 : 1;
-	return p < q ? -1 : p > q;
+	return c ? c : compare(a->x.off, b->x.off);
 }
 
 /* two neighbours on a device: the low one has to end where the high one begins */
-static int keep_apart(struct plan_step *low, const struct plan_step *high, struct err *e)
+static int keep_apart(const struct spot *low, const struct spot *high, struct err *e)
 {
-	uint64_t gap = high->step.entry->offset - low->step.entry->offset;
+	uint64_t gap = high->x.off - low->x.off;
+	struct step *st = &low->ps->step;
 
-	if (gap == 0 || (low->step.has_size && low->step.size > gap))
+	if (gap == 0 || (st->has_size && st->size > gap))
 		return err_set(e, E_RANGE, EEXIST,
 			       "lines %u and %u of the description write to the "
-			       "same bytes of %s",
-			       low->step.entry->line, high->step.entry->line, low->step.dev->name);
-	if (low->room > gap)
-		low->room = gap;
+			       "same bytes of %s and %s",
+			       st->entry->line, high->ps->step.entry->line, st->dev->name,
+			       high->ps->step.dev->name);
+	if (low->ps->room > gap)
+		low->ps->room = gap;
 	return 0;
 }
 
@@ -244,8 +254,8 @@ static int devices_overlap(struct plan *p, struct spot *spots, struct err *e)
 		struct spot *a = &spots[i - 1], *b = &spots[i];
 		int rc = 0;
 
-		if (a->major == b->major && a->minor == b->minor)
-			rc = keep_apart(a->ps, b->ps, e);
+		if (by_storage(&a->x, &b->x) == 0)
+			rc = keep_apart(a, b, e);
 		if (rc < 0)
 			return rc;
 	}

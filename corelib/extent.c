@@ -2,18 +2,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
+#include <linux/major.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
-#define SYSFS_LINE	512
-#define SYSFS_SECTOR	512 /* 'start' and 'size' of sysfs count 512 bytes on every medium */
-#define MTD_CHAR_MAJOR	90
+#define SYSFS_LINE   512
+#define SYSFS_SECTOR 512 /* 'start' and 'size' of sysfs count 512 bytes on every medium */
+#ifndef MTD_CHAR_MAJOR
+#define MTD_CHAR_MAJOR 90
+#endif
+#ifndef MTD_BLOCK_MAJOR
 #define MTD_BLOCK_MAJOR 31
+#endif
+#define LOOPS_MAX 8 /* one over the other */
 
 /* without an allocation: no memory must not look like "has none" */
 int extent_sysfs_line(dev_t dev, const char *name, char *out, size_t n)
@@ -77,21 +85,86 @@ static void extent_shift(struct extent *x, uint64_t start)
 		x->end = add_cap(x->end, start);
 }
 
-/* a loop device is a range of a file, as long as the file still has a name */
-static void extent_through_loop(struct extent *x)
+/* ---- loop devices ---- */
+
+static dev_t kernel_dev(uint64_t d)
+{
+	return makedev((d >> 8) & 0xfff, (d & 0xff) | ((d >> 12) & 0xfff00));
+}
+
+static int open_loop(dev_t loop)
+{
+	char text[SYSFS_LINE], plain[SYSFS_LINE], path[SYSFS_LINE];
+	int rc = extent_sysfs_line(loop, "uevent", text, sizeof(text));
+	char *name = rc < 0 ? NULL : strstr(text, "DEVNAME=");
+
+	if (!name || major(loop) != LOOP_MAJOR)
+		return -ENOENT;
+	name += strlen("DEVNAME=");
+	name[strcspn(name, "\n")] = '\0';
+	rc = text_print(plain, sizeof(plain), "/dev/%s", name);
+	if (rc == 0)
+		rc = sys_path(plain, path, sizeof(path));
+	return rc < 0 ? rc : sys_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+}
+
+/* the kernel's own answer: a file without a name, or with a long one, is still that file */
+static int ask_loop(dev_t loop, struct loop_back *b)
+{
+	AUTO_CLOSE int fd = open_loop(loop);
+	struct loop_info64 info;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode) || st.st_rdev != loop ||
+	    ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
+		return -ENOENT;
+	/* kernels differ in what they say of a file here: nothing, or its device once more */
+	b->is_block = info.lo_rdevice && info.lo_rdevice != info.lo_device;
+	b->dev = kernel_dev(b->is_block ? info.lo_rdevice : info.lo_device);
+	b->ino = b->is_block ? 0 : (ino_t)info.lo_inode;
+	b->off = info.lo_offset;
+	return 0;
+}
+
+int extent_loop_back(dev_t loop, struct loop_back *b)
 {
 	char path[SYSFS_LINE];
 	struct stat st;
+
+	*b = (struct loop_back){.is_block = false};
+	if (ask_loop(loop, b) == 0)
+		return 0;
+	if (extent_sysfs_line(loop, "loop/backing_file", path, sizeof(path)) < 0 ||
+	    stat(path, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+		return -ENOENT;
+	b->is_block = S_ISBLK(st.st_mode);
+	b->dev = b->is_block ? st.st_rdev : st.st_dev;
+	b->ino = b->is_block ? 0 : st.st_ino;
+	extent_sysfs_u64(loop, "loop/offset", &b->off);
+	return 0;
+}
+
+/* one step down: a loop device is a range of a file or of another device. 1, or 0 at the bottom */
+static int extent_through_loop(struct extent *x)
+{
+	struct loop_back b;
+	struct extent at = *x;
 	uint64_t start;
 
-	if (extent_sysfs_line(x->dev, "loop/backing_file", path, sizeof(path)) < 0 ||
-	    stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-		return;
-	if (extent_sysfs_u64(x->dev, "loop/offset", &start) == 0)
-		extent_shift(x, start);
-	x->kind = EXTENT_FILE;
-	x->dev = st.st_dev;
-	x->ino = st.st_ino;
+	if (x->kind != EXTENT_DISK || extent_loop_back(x->dev, &b) < 0)
+		return 0;
+	extent_shift(&at, b.off);
+	at.dev = b.dev;
+	at.ino = b.ino;
+	at.kind = b.is_block ? EXTENT_DISK : EXTENT_FILE;
+	if (b.is_block && extent_disk_of(b.dev, &at.dev) == 0 && at.dev != b.dev) {
+		if (extent_sysfs_u64(b.dev, "start", &start) < 0 ||
+		    u64_mul(start, SYSFS_SECTOR, &start))
+			return 0;
+		extent_shift(&at, start);
+	}
+	*x = at;
+	return 1;
 }
 
 static struct extent range(uint64_t off, uint64_t len)
@@ -122,8 +195,8 @@ int extent_of_device(dev_t dev, uint64_t off, uint64_t len, struct extent *x)
 {
 	int rc = extent_on_disk(dev, off, len, x);
 
-	if (rc == 0)
-		extent_through_loop(x);
+	for (int i = 0; rc == 0 && i < LOOPS_MAX && extent_through_loop(x); i++)
+		;
 	return rc;
 }
 

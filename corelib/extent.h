@@ -23,6 +23,14 @@ int extent_of(int fd, uint64_t off, uint64_t len, struct extent *x);
 /* of a block device; 'on_disk' stops at the disk also where that is a loop device */
 int extent_of_device(dev_t dev, uint64_t off, uint64_t len, struct extent *x);
 int extent_on_disk(dev_t dev, uint64_t off, uint64_t len, struct extent *x);
+/* what a loop device shows; -ENOENT when it is none or shows nothing */
+struct loop_back {
+	bool is_block; /* dev is a block device; else ino is a file on dev */
+	dev_t dev;
+	ino_t ino;
+	uint64_t off;
+};
+int extent_loop_back(dev_t loop, struct loop_back *b);
 bool extent_overlaps(const struct extent *a, const struct extent *b);
 bool extent_contains(const struct extent *outer, const struct extent *inner);
 

@@ -245,6 +245,36 @@ static void t40_place_on_a_loop_device_over_a_device_in_use_is_active(void **sta
 	assert_int_equal(used, E_TARGET_ACTIVE);
 }
 
+/* the name that sysfs shows says "(deleted)" and leads nowhere: the kernel knows the inode */
+static void t2_place_behind_a_loop_device_is_found_when_its_name_is_gone(void **state)
+{
+	char second[96];
+
+	(void)state;
+	assert_int_equal(link(image, in_dir(second, "second name")), 0);
+	need_loop(false);
+	assert_int_equal(unlink(image), 0);
+	int held = open(loop.path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	assert_true(held >= 0);
+	assert_int_equal(judge(second, 0, 0), E_TARGET_ACTIVE);
+	close(held);
+	assert_int_equal(judge(second, 0, 0), 'l');
+}
+
+/* a loop device over a partition of the running slot shows the running slot */
+static void t40_place_on_a_loop_device_over_the_running_slot_is_active(void **state)
+{
+	struct loopdev over;
+
+	(void)state;
+	need_loop(true);
+	use_slots(loop.part, other, &two[0]);
+	assert_null(loopdev_attach(&over, loop.part, 512, false));
+	int shown = judge(over.path, 0, 0);
+	loopdev_detach(&over);
+	assert_int_equal(shown, E_TARGET_ACTIVE);
+}
+
 static void t2_place_that_is_mounted_is_active_also_as_inactive_slot(void **state)
 {
 	char point[96], out[256];
@@ -474,6 +504,8 @@ int main(void)
 		T(t40_place_behind_a_second_loop_device_is_what_the_first_one_is),
 		T(t40_place_on_a_loop_device_over_a_device_in_use_is_active),
 		T(t2_place_that_is_mounted_is_active_also_as_inactive_slot),
+		T(t2_place_behind_a_loop_device_is_found_when_its_name_is_gone),
+		T(t40_place_on_a_loop_device_over_the_running_slot_is_active),
 		T(place_partition_is_idle_and_the_rest_of_its_disk_is_live),
 		T(t40_place_range_that_touches_a_partition_in_use_is_active),
 		T(place_of_the_running_slot_is_found_through_the_whole_disk),

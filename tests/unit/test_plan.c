@@ -413,6 +413,41 @@ static void a_link_to_the_same_target_is_the_same_target(void **state)
 	refused(b, TWO("device = \"%S\";", "device = \"%D/link\";"), E_RANGE, "same bytes");
 }
 
+/* t5: a disk, its partition, and the file below are the same bytes by three names */
+static void a_disk_and_its_partition_are_the_same_bytes(void **state)
+{
+	struct bench *b = *state;
+	struct loopdev l;
+	char disk[128];
+	const char *why;
+
+	snprintf(disk, sizeof(disk), "%s/disk", b->dir);
+	envkit_write_file(disk, "", 0);
+	assert_int_equal(truncate(disk, 8 << 20), 0);
+	why = loopdev_attach(&l, disk, 512, false);
+	if (!why)
+		why = loopdev_partition(&l, 1 << 20, 2 << 20);
+	if (why) {
+		loopdev_detach(&l);
+		print_message("SKIP: %s\n", why);
+		skip();
+	}
+	snprintf(b->slot, sizeof(b->slot), "%s", l.path);
+	snprintf(b->other, sizeof(b->other), "%s", l.part);
+	refused(b, TWO("device = \"%S\"; offset = 1048576;", "device = \"%O\";"), E_RANGE,
+		"same bytes");
+	refused(b, TWO("device = \"%O\"; offset = 1024;", "device = \"%S\"; offset = 1048576;"),
+		E_RANGE, "same bytes");
+	refused(b, TWO("device = \"%S\"; offset = 1048064;", "device = \"%O\";"), E_RANGE,
+		"same bytes");
+	refused(b, TWO("device = \"%D/disk\"; offset = 1048576;", "device = \"%O\";"), E_RANGE,
+		"same bytes");
+	assert_int_equal(plan_with(b, TWO("device = \"%S\";", "device = \"%O\";"), 0), 0);
+	plan_free(b->p);
+	b->p = NULL;
+	loopdev_detach(&l);
+}
+
 static void two_entries_for_the_same_file_are_refused(void **state)
 {
 	struct bench *b = *state;
@@ -565,6 +600,7 @@ int main(void)
 		T(two_entries_on_the_same_bytes_are_refused),
 		T(a_link_to_the_same_target_is_the_same_target),
 		T(two_entries_for_the_same_file_are_refused),
+		T(a_disk_and_its_partition_are_the_same_bytes),
 		T(sharers_of_a_member_agree_on_its_hash),
 		T(only_one_sharer_may_flow),
 		T(a_hash_list_that_was_not_signed_is_refused),
