@@ -213,6 +213,11 @@ install: all
 	for p in swinstall swctl swbundle; do install -m 0644 scripts/completion/swinstall.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$p; done
 
+# an existing unit file that calls swupdate finds this program
+.PHONY: install-swupdate-names
+install-swupdate-names: install
+	ln -sf swinstall $(DESTBIN)/swupdate
+
 .PHONY: clean distclean
 clean:
 	$(Q)rm -rf $(O)/corelib $(O)/parser $(O)/handlers $(O)/core $(O)/tests $(O)/unit $(O)/generated $(O)/*.a $(O)/flags $(PROGRAMS)

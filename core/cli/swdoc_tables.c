@@ -261,6 +261,17 @@ static void print_elsewhere(void)
 			       handler_type_at(i)->summary);
 }
 
+static void print_verdicts(void)
+{
+	printf("| type | verdict | for |\n|---|---|---|\n");
+	for (size_t i = 0; handler_type_at(i); i++) {
+		const struct handler_type *t = handler_type_at(i);
+
+		printf("| `%s` | %s | %s |\n", t->name, handler_find(t->name) ? "same" : "not",
+		       t->summary);
+	}
+}
+
 /* ---- options ------------------------------------------------------------------------------ */
 
 static void print_help(const char *title, char *text)
@@ -284,6 +295,7 @@ const struct doc_table doc_markdown[] = {
 	{"variable", print_variable},
 	{"handlers", print_handlers},
 	{"handlers elsewhere", print_elsewhere},
+	{"handlers verdict", print_verdicts},
 	{"swbundle", print_swbundle},
 	{NULL, NULL},
 };

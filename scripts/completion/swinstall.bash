@@ -45,7 +45,7 @@ _swctl_options() {
 	case $prev in
 	-f|--file) _swinstall_files; return ;;
 	esac
-	_swinstall_dash '--file --json --version --help' && return
+	_swinstall_dash '--file --json --forget --version --help' && return
 	return 1
 }
 # end
