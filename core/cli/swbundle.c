@@ -12,7 +12,6 @@
 #include "core/build/encrypt.h"
 #include "core/build/inspect.h"
 #include "core/build/keygen.h"
-#include "core/build/verify.h"
 #include "core/cli/report.h"
 #include "core/cli/swbundle_commands.h"
 #include "corelib/log.h"
@@ -23,7 +22,6 @@
 enum { DONE = 0, FAILED = 1, USAGE = 2, REFUSED = 3 };
 
 #define FOLDERS_MAX 64
-#define KEYS_MAX    (1024 * 1024)
 
 int swbundle_usage(struct err *e, const char *why)
 {
@@ -182,77 +180,6 @@ static int run_build(const struct swbundle_cli *c, struct err *e)
 	return rc;
 }
 
-/* ---- verify ----------------------------------------------------------------------------- */
-
-static int read_key_file(const char *path, char **text, size_t *n, struct err *e)
-{
-	int rc = sys_read_file(AT_FDCWD, path, KEYS_MAX, text, n);
-
-	return rc < 0 ? err_at(e, err_sys(e, E_KEY_FILE, -rc, "reading it failed"), "%s", path) : 0;
-}
-
-/* unlike on a device it does not matter here who else may write the key file */
-static int load_keys(const struct swbundle_cli *c, struct keyring **k, struct err *e)
-{
-	struct keyring_options o = {.pinned = swbundle_scheme(c->scheme),
-				    .purpose = c->purpose,
-				    .signer_name = c->signer,
-				    .now = sys_now_real()};
-	AUTO_FREE char *pem = NULL;
-	AUTO_FREE char *crl = NULL;
-	size_t n, crl_n = 0;
-	int rc = read_key_file(c->key, &pem, &n, e);
-
-	if (o.now < SWINSTALL_BUILD_STAMP)
-		o.now = SWINSTALL_BUILD_STAMP;
-	if (rc == 0 && c->crl)
-		rc = read_key_file(c->crl, &crl, &crl_n, e);
-	return rc < 0 ? rc : err_at(e, keyring_parse(k, pem, n, crl, crl_n, &o, e), "%s", c->key);
-}
-
-static int read_selection(const struct swbundle_cli *c, struct selection *s, char words[256],
-			  struct err *e)
-{
-	char *comma;
-
-	s->board = c->board;
-	if (!c->select)
-		return 0;
-	comma = text_copy(words, 256, c->select) < 0 ? NULL : strchr(words, ',');
-	if (!comma)
-		return swbundle_usage(e, "-e takes SET,MODE");
-	*comma = '\0';
-	s->set = words;
-	s->mode = comma + 1;
-	return 0;
-}
-
-static int run_verify(const struct swbundle_cli *c, struct err *e)
-{
-	struct selection only = {0};
-	struct verify_options o = {.bundle = c->word,
-				   .strict = c->strict,
-				   .note = warn,
-				   .only = c->select || c->board ? &only : NULL};
-	struct verify_result r;
-	struct keyring *k = NULL;
-	char words[256];
-	int rc = c->key ? read_selection(c, &only, words, e)
-			: swbundle_usage(e, "name the keys of the device with -k");
-
-	if (rc == 0)
-		rc = load_keys(c, &k, e);
-	o.keys = k;
-	if (rc == 0)
-		rc = verify_bundle(&o, &r, e);
-	keyring_free(k);
-	if (rc == 0)
-		printf("%s: good. Version %s, signed by %s (%s), %u payloads, %" PRIu64 " bytes\n",
-		       c->word, r.version, r.signature.signer, sig_scheme_name(r.signature.scheme),
-		       r.payloads, r.bytes);
-	return rc;
-}
-
 /* ---- inspect ---------------------------------------------------------------------------- */
 
 static int run_inspect(const struct swbundle_cli *c, struct err *e)
@@ -278,7 +205,7 @@ static const struct command {
 	{"keygen", &swbundle_keygen_table, NULL, "no key was made", run_keygen},
 	{"build", &swbundle_build_table, "template", "no bundle was built", run_build},
 	{"sign", &swbundle_sign_table, "bundle", "the bundle was not signed", swbundle_sign},
-	{"verify", &swbundle_verify_table, "bundle", "the bundle is refused", run_verify},
+	{"verify", &swbundle_verify_table, "bundle", "the bundle is refused", swbundle_verify},
 	{"lint", &swbundle_lint_table, "description", "the description has mistakes",
 	 swbundle_lint},
 	{"inspect", &swbundle_inspect_table, "bundle", "the bundle cannot be shown", run_inspect},
@@ -318,8 +245,8 @@ static int exit_code(const struct command *cmd, const struct err *e)
 
 	if (e->code == E_USAGE)
 		return USAGE;
-	return (cmd->run == run_verify || cmd->run == swbundle_lint) && of_bundle ? REFUSED
-										  : FAILED;
+	return (cmd->run == swbundle_verify || cmd->run == swbundle_lint) && of_bundle ? REFUSED
+										       : FAILED;
 }
 
 static int take_word(const struct command *cmd, const struct options *o, struct swbundle_cli *c,

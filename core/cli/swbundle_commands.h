@@ -8,6 +8,7 @@
 int swbundle_init(const struct swbundle_cli *c, struct err *e);
 int swbundle_extract(const struct swbundle_cli *c, struct err *e);
 int swbundle_sign(const struct swbundle_cli *c, struct err *e);
+int swbundle_verify(const struct swbundle_cli *c, struct err *e);
 int swbundle_lint(const struct swbundle_cli *c, struct err *e);
 
 /* ---- swbundle.c ---- */

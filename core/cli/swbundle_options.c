@@ -77,7 +77,10 @@ static const struct option verify_rows[] = {
 	{'H', "board", "BOARD", OPTION_TEXT, CLI(board), .group = SELECT,
 	 .help = "the board of that selection"},
 	{0, "strict", NULL, OPTION_FLAG, CLI(strict), .group = SELECT,
-	 .help = "refuse what devices only tolerate: unknown keys, unlisted members, bytes behind the end"},
+	 .help = "list all that devices only tolerate (unknown keys, unlisted members, bytes behind the end), one "
+		 "line each, and refuse the bundle when there is any"},
+	{0, "json", NULL, OPTION_FLAG, CLI(json), .group = OUTPUT,
+	 .help = "one JSON object: bundle, tolerated, good, version, signer, scheme, payloads, bytes; or code, where, why"},
 	HELP,
 };
 

@@ -105,7 +105,7 @@ _swbundle_verify_options() {
 	-e|--select) COMPREPLY=(); return ;;
 	-H|--board) COMPREPLY=(); return ;;
 	esac
-	_swinstall_dash '--key --cert-purpose --forced-signer-name --crl-path --digest-provider --select --board --strict --help' && return
+	_swinstall_dash '--key --cert-purpose --forced-signer-name --crl-path --digest-provider --select --board --strict --json --help' && return
 	return 1
 }
 _swbundle_lint_options() {

@@ -86,3 +86,60 @@ load helper
 	fails 2 swbundle inspect a b
 	fails 0 swbundle --version
 }
+
+# tolerated FILES: demo.swu of a description with three loose things, and these members more
+tolerated() {
+	payload rootfs.img 5000; echo extra >extra.txt
+	cat >sw-description <<-D
+		software = {
+			version = "2.0";
+			verson = "3";
+			images: ({ filename = "rootfs.img"; device = "/dev/null"; type = "raw"; sha256 = "$(sha rootfs.img)"; devcie = "x"; });
+			b = { c = { images: ({ filename = "rootfs.img"; device = "/dev/null"; sha256 = "$(sha rootfs.img)"; compresed = "x"; }); }; };
+		};
+	D
+	by_hand rootfs.img "$@"
+}
+
+@test "--strict lists all that is only tolerated, each once, with path and line, and refuses" {
+	need cpio openssl
+	keys; tolerated extra.txt; printf 'more than padding' >>demo.swu
+	swbundle verify -k demo.cert.pem demo.swu
+	fails 3 swbundle verify --strict -k demo.cert.pem demo.swu
+	says "demo.swu: tolerated: line 4: software.images[0].devcie is not known; did you mean device?"
+	says "demo.swu: tolerated: line 5: software.b.c.images[0].compresed is not known; did you mean compressed?"
+	says "demo.swu: tolerated: member extra.txt is not named by the description"
+	says "bytes behind the end"
+	[ "$(grep -c 'demo.swu: tolerated' <<<"$output")" -eq "$(grep 'demo.swu: tolerated' <<<"$output" | sort -u | wc -l)" ]
+	says "are only tolerated"
+	# an oddity of the archive alone
+	payload rootfs.img 5000; description; bundle
+	swbundle verify --strict -k demo.cert.pem demo.swu
+	printf 'more than padding' >>demo.swu
+	fails 3 swbundle verify --strict -k demo.cert.pem demo.swu
+	[ "$(grep -c 'demo.swu: tolerated' <<<"$output")" -eq 1 ]
+}
+
+@test "what is not good at all is refused as ever, strict or not" {
+	need cpio openssl
+	keys; tolerated
+	printf X | dd of=rootfs.img bs=1 seek=9 conv=notrunc status=none
+	printf 'sw-description\nsw-description.sig\nrootfs.img\n' | cpio -o -H newc --quiet >demo.swu
+	fails 3 swbundle verify --strict -k demo.cert.pem demo.swu
+	says E_PAYLOAD_HASH
+}
+
+@test "--json tells the same as one object" {
+	need cpio jq openssl
+	keys; tolerated extra.txt
+	swbundle verify --json -k demo.cert.pem demo.swu >out.json
+	[ "$(jq -r '"\(.good) \(.version) \(.payloads) \(.scheme)"' out.json)" = "true 2.0 1 cms" ]
+	run swbundle verify --strict --json -k demo.cert.pem demo.swu
+	[ "$status" -eq 3 ]
+	swbundle verify --strict --json -k demo.cert.pem demo.swu >out.json 2>/dev/null || true
+	[ "$(jq -r .good out.json)" = false ]
+	jq -e '.tolerated | any(contains("extra.txt"))' out.json
+	head -c 3000 demo.swu >cut.swu
+	swbundle verify --json -k demo.cert.pem cut.swu >out.json 2>/dev/null || true
+	[ "$(jq -r '"\(.good) \(.code)"' out.json)" = "false E_TRUNCATED" ]
+}

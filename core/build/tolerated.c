@@ -1,0 +1,173 @@
+#include "core/build/tolerated.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/build/members.h"
+#include "corelib/sys.h"
+#include "corelib/text.h"
+#include "parser/node.h"
+
+#define ARENA_MAX (64 * 1024 * 1024)
+#define TEXT_MAX  (1024u * 1024)
+
+struct said {
+	struct said *next;
+	const char *text;
+};
+
+struct tolerated {
+	const struct verify_options *o;
+	struct arena *arena;
+	struct said *said;
+	unsigned found;
+	bool no_memory;
+	int fd;
+	const struct node *root;
+	unsigned unlisted;
+};
+
+/* the same thing is met in each selection: it is told once */
+static void tell(void *arg, const char *text)
+{
+	struct tolerated *t = arg;
+	struct said *s;
+
+	for (s = t->said; s; s = s->next)
+		if (strcmp(s->text, text) == 0)
+			return;
+	s = arena_alloc(t->arena, sizeof(*s));
+	if (s)
+		s->text = arena_strndup(t->arena, text, strlen(text));
+	if (!s || !s->text) {
+		t->no_memory = true;
+		return;
+	}
+	s->next = t->said;
+	t->said = s;
+	t->found++;
+	if (t->o->note)
+		t->o->note(t->o->arg, text);
+}
+
+/* ---- members that nothing names ----------------------------------------------------------- */
+
+/* NAME, or NAME.001 of its parts */
+static bool is_named(const char *member, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (strncmp(member, name, n) != 0)
+		return false;
+	return !member[n] || (member[n] == '.' && strlen(member + n) == 4 &&
+			      strspn(member + n + 1, "0123456789") == 3);
+}
+
+/* depth is bounded by the reader that made the tree */
+static bool names_it(const struct node *n, const char *member)
+{
+	bool names = n->type == NODE_STRING && n->name &&
+		     (strcmp(n->name, "filename") == 0 || strcmp(n->name, "hash-list") == 0);
+
+	if (names && is_named(member, n->string))
+		return true;
+	node_for_each(c, n)
+		if (names_it(c, member))
+			return true;
+	return false;
+}
+
+static int read_tree(struct tolerated *t, const struct member *m, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	ssize_t got;
+
+	if (m->size > TEXT_MAX)
+		return err_set(e, E_DESC_LIMIT, EFBIG, "the description is too large");
+	text = malloc((size_t)m->size + 1);
+	if (!text)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for the description");
+	got = sys_pread(t->fd, text, (size_t)m->size, m->data);
+	if (got < 0 || (uint64_t)got != m->size)
+		return err_set(e, E_TRUNCATED, 0, "the description ends too early");
+	return node_parse(&t->root, text, (size_t)m->size, t->arena, NULL, e);
+}
+
+static int look_at(void *arg, const struct member *m, struct err *e)
+{
+	struct tolerated *t = arg;
+	char line[400], name[300];
+
+	if (m->index == 0)
+		return read_tree(t, m, e);
+	if (strcmp(m->name, "sw-description.sig") == 0 || names_it(t->root, m->name))
+		return 0;
+	text_printable(m->name, strlen(m->name), name, sizeof(name));
+	(void)text_print(line, sizeof(line), "member %s is not named by the description", name);
+	t->unlisted++;
+	tell(t, line);
+	return 0;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+/* what stops a strict reader and was not told yet */
+static void tell_refusal(struct tolerated *t, const struct err *e, unsigned before)
+{
+	char line[sizeof(e->why) + 64];
+	bool listed = (e->code == E_MEMBER_UNLISTED && t->unlisted) ||
+		      (e->code >= E_DESC_SYNTAX && e->code <= E_SELECT && before);
+
+	if (listed || (e->code == E_CPIO_TRAILER && before))
+		return;
+	(void)text_print(line, sizeof(line), "%s: %s", err_info(e->code)->name, e->why);
+	tell(t, line);
+}
+
+static int look(struct tolerated *t, struct verify_result *r, struct err *e)
+{
+	struct verify_options o = *t->o;
+	const struct member_walk w = {look_at, t};
+	struct verify_result again;
+	unsigned noted;
+	struct err strict;
+	int rc;
+
+	o.strict = false;
+	o.note = tell;
+	o.arg = t;
+	rc = verify_bundle(&o, r, e);
+	noted = t->found;
+	if (rc == 0)
+		rc = err_at(e, members_walk(t->fd, &w, e), "%s", o.bundle);
+	if (rc < 0)
+		return rc;
+	o.strict = true;
+	o.note = NULL;
+	err_clear(&strict);
+	if (verify_bundle(&o, &again, &strict) < 0)
+		tell_refusal(t, &strict, noted);
+	return t->no_memory || strict.code == E_MEMORY
+		       ? err_set(e, E_MEMORY, ENOMEM, "no memory for what is found")
+		       : 0;
+}
+
+int verify_tolerated(const struct verify_options *o, struct verify_result *r, unsigned *found,
+		     struct err *e)
+{
+	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, o->bundle, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	struct tolerated t = {.o = o, .fd = fd, .arena = arena_new(ARENA_MAX)};
+	int rc;
+
+	if (fd < 0)
+		rc = err_at(e, err_sys(e, E_IO, -fd, "opening it failed"), "%s", o->bundle);
+	else if (!t.arena)
+		rc = err_set(e, E_MEMORY, ENOMEM, "no memory for what is found");
+	else
+		rc = look(&t, r, e);
+	arena_free(t.arena);
+	*found = t.found;
+	return rc;
+}
