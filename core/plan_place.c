@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "core/place.h"
@@ -69,6 +71,23 @@ static int open_device(struct plan_step *ps, const struct plan_input *in, struct
 	return rc < 0 ? rc : blkdev_open(&ps->step.dev, fd, path, &o, e);
 }
 
+/* else it shows at the first write only. The switch of an eMMC's boot partitions is ours to lift */
+static int check_writable(const struct step *st, struct err *e)
+{
+	struct stat node;
+	char text[8];
+	int read_only = 0;
+
+	if (fstat(st->dev->fd, &node) < 0 || !S_ISBLK(node.st_mode) ||
+	    ioctl(st->dev->fd, BLKROGET, &read_only) < 0 || !read_only ||
+	    extent_sysfs_line(node.st_rdev, "force_ro", text, sizeof(text)) == 0)
+		return 0;
+	err_fix(e, "lift the write protection (blockdev --setrw, a switch of the card), or name "
+		   "another device");
+	return err_at(e, err_set(e, E_TARGET, EROFS, "the device is write-protected"), "%s",
+		      st->dev->name);
+}
+
 static int judge_device(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 			struct err *e)
 {
@@ -82,6 +101,8 @@ static int judge_device(struct plan *p, struct plan_step *ps, const struct plan_
 	enum liveness live = PLACE_LIVE;
 	int rc = slots_judge(in->slots, in->env, &r, &live, e);
 
+	if (rc == 0)
+		rc = check_writable(st, e);
 	st->live = live == PLACE_LIVE;
 	plan_takes_slot(p, st->entry, in, &r);
 	if (rc < 0 && !st->has_size && st->entry->compressed)

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -448,6 +450,26 @@ static void a_disk_and_its_partition_are_the_same_bytes(void **state)
 	loopdev_detach(&l);
 }
 
+static void a_write_protected_device_is_told_while_planning(void **state)
+{
+	struct bench *b = *state;
+	struct loopdev l;
+	const char *why = loopdev_attach(&l, b->slot, 512, false);
+	int on = 1;
+
+	if (why) {
+		print_message("SKIP: %s\n", why);
+		skip();
+	}
+	snprintf(b->slot, sizeof(b->slot), "%s", l.path);
+	assert_int_equal(plan_with(b, IMG("device = \"%S\";"), 0), 0);
+	plan_free(b->p);
+	b->p = NULL;
+	assert_int_equal(ioctl(l.fd, BLKROSET, &on), 0);
+	refused(b, IMG("device = \"%S\";"), E_TARGET, "write-protected");
+	loopdev_detach(&l);
+}
+
 static void two_entries_for_the_same_file_are_refused(void **state)
 {
 	struct bench *b = *state;
@@ -601,6 +623,7 @@ int main(void)
 		T(a_link_to_the_same_target_is_the_same_target),
 		T(two_entries_for_the_same_file_are_refused),
 		T(a_disk_and_its_partition_are_the_same_bytes),
+		T(a_write_protected_device_is_told_while_planning),
 		T(sharers_of_a_member_agree_on_its_hash),
 		T(only_one_sharer_may_flow),
 		T(a_hash_list_that_was_not_signed_is_refused),
