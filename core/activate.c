@@ -12,6 +12,7 @@
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
+#define USTATE_OK	 "0"
 #define USTATE_INSTALLED "1"
 
 static void tell(const struct activation *a, const char *text)
@@ -121,6 +122,20 @@ int activate_check(const struct activation *a, struct err *e)
 
 /* ---- begin ---- */
 
+/* of the update that is taken back: a boot script or server would count it as installed for ever */
+static int put_not_pending(const struct activation *a, struct envset *s, struct err *e)
+{
+	AUTO_FREE char *value = NULL;
+	int rc;
+
+	if (!keeps_state(a))
+		return 0;
+	rc = bootenv_get(a->env, a->cfg->state_variable, &value, e);
+	if (rc <= 0 || strcmp(value, USTATE_INSTALLED) != 0)
+		return rc < 0 ? rc : 0;
+	return envset_put(s, a->cfg->state_variable, USTATE_OK, e);
+}
+
 /* a second install before the reboot: the slot that is about to be written must not be booted */
 static int take_back(const struct activation *a, struct err *e)
 {
@@ -132,6 +147,8 @@ static int take_back(const struct activation *a, struct err *e)
 	if (!a->plan->takes_slot || !s->running || !s->next || s->running == s->next)
 		return 0;
 	rc = slots_env(s->running, &back, &cause);
+	if (rc == 0)
+		rc = put_not_pending(a, &back, &cause);
 	if (rc == 0)
 		rc = bootenv_commit(a->env, &back, &cause);
 	envset_clear(&back);
@@ -444,9 +461,8 @@ void activate_abort(struct activation *a)
 	if (a->switched)
 		return;
 	if (a->unknown) {
-		tell(a,
-		     "the switch may or may not have reached the medium: nothing is undone; "
-		     "the next start looks and finishes or undoes (swctl recover)");
+		tell(a, "the switch may or may not have reached the medium: nothing is undone; "
+			"the next start looks and finishes or undoes (swctl recover)");
 		return;
 	}
 	run_postfailure(a);

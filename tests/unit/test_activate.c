@@ -380,6 +380,27 @@ static void a_slot_that_waits_for_its_reboot_is_taken_back_first(void **state)
 	assert_non_null(strstr(b->notes, "waiting for its reboot"));
 }
 
+/* taken back, then failed: nothing is installed that waits for a reboot */
+static void what_is_taken_back_does_not_count_as_installed(void **state)
+{
+	static const char *const before[] = {"1", "2"}, *const after[] = {"0", "2"};
+	struct bench *b = *state;
+
+	b->slots.next = &b->b;
+	for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
+		struct envset s = {0};
+
+		envset_put(&s, "boot_slot", "b", &b->e);
+		envset_put(&s, "ustate", before[i], &b->e);
+		assert_int_equal(bootenv_commit(b->act.env, &s, &b->e), 0);
+		envset_clear(&s);
+		run_begin(b);
+		activate_abort(&b->act);
+		assert_string_equal(var(b, "boot_slot"), "a");
+		assert_string_equal(var(b, "ustate"), after[i]);
+	}
+}
+
 static void a_pending_slot_that_cannot_be_taken_back_stops_the_install(void **state)
 {
 	struct bench *b = *state;
@@ -511,6 +532,7 @@ int main(void)
 		T(nothing_is_undone_after_the_switch),
 		T(markers_can_be_switched_off_by_root_or_bundle),
 		T(a_slot_that_waits_for_its_reboot_is_taken_back_first),
+		T(what_is_taken_back_does_not_count_as_installed),
 		T(a_pending_slot_that_cannot_be_taken_back_stops_the_install),
 		T(a_plan_that_leaves_the_slots_alone_leaves_the_pending_switch_alone),
 		T(installed_versions_are_written_after_the_switch),
