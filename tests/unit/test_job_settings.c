@@ -225,6 +225,10 @@ static void a_selection_picks_its_part_of_the_description(void **state)
 
 	jobkit_bundle(k, SOFTWARE("stable = { main = {\n" ROOTFS("") "}; };\n"), parts, 1);
 	refuses(k, E_DESC_EMPTY);
+	assert_non_null(strstr(k->e.fix, "stable,main"));
+	k->cfg->select = "stable,mian";
+	refuses(k, E_SELECT);
+	assert_non_null(strstr(k->e.why, "no stable,mian, it has: stable,main"));
 	k->cfg->select = "stable,main";
 	installs(k);
 	k->cfg->select = "stable";
