@@ -31,15 +31,16 @@ static struct {
 
 struct level_name {
 	const char *prefix, *kind;
-	int syslog; /* severity as RFC 5424 numbers it */
+	const char *words; /* as swupdate has them */
+	int syslog;	   /* severity as RFC 5424 numbers it */
 };
 
 static const struct level_name names[] = {
-	[LOG_LEVEL_ERROR] = {"[ERROR] : ", "error: ", 3},
-	[LOG_LEVEL_WARN] = {"[WARN ] : ", "warning: ", 4},
-	[LOG_LEVEL_INFO] = {"[INFO ] : ", "", 6},
-	[LOG_LEVEL_DEBUG] = {"[DEBUG] : ", "debug: ", 7},
-	[LOG_LEVEL_TRACE] = {"[TRACE] : ", "trace: ", 7},
+	[LOG_LEVEL_ERROR] = {"[ERROR] : ", "error: ", "SWUPDATE failed [0] ERROR : ", 3},
+	[LOG_LEVEL_WARN] = {"[WARN ] : ", "warning: ", "SWUPDATE running :  ", 4},
+	[LOG_LEVEL_INFO] = {"[INFO ] : ", "", "SWUPDATE running :  ", 6},
+	[LOG_LEVEL_DEBUG] = {"[DEBUG] : ", "debug: ", "SWUPDATE running :  ", 7},
+	[LOG_LEVEL_TRACE] = {"[TRACE] : ", "trace: ", "SWUPDATE running :  ", 7},
 };
 
 #define FACILITY_DAEMON (3 << 3)
@@ -92,8 +93,8 @@ static void to_fd(const struct level_name *name, const char *text)
 			 "\n%s%lu lines of the log were not read and are lost\n",
 			 c->terminal ? names[LOG_LEVEL_WARN].kind : names[LOG_LEVEL_WARN].prefix,
 			 state.lost);
-	snprintf(line, sizeof(line), "%s%s%s\n", lost, c->terminal ? name->kind : name->prefix,
-		 text);
+	snprintf(line, sizeof(line), "%s%s%s%s\n", lost, c->terminal ? name->kind : name->prefix,
+		 c->swupdate && !c->terminal ? name->words : "", text);
 	if (sys_write_polite(c->fd, line, strlen(line), state.lost > 0 ? 0 : WAIT_MS) == 0)
 		state.lost = 0;
 	else

@@ -25,6 +25,8 @@ struct log_config {
 	bool syslog;   /* send to syslog too */
 	int fd;	       /* where lines go, 2 unless a test says otherwise */
 	bool terminal; /* kinder layout without the level prefix for info */
+	bool swupdate; /* off a terminal: behind the level the words that callers of swupdate read
+			*/
 };
 
 void log_init(const struct log_config *c);

@@ -68,6 +68,7 @@ struct settings {
 	/* not keys: what the program was told */
 	const char *file; /* where this was read */
 	bool compat;	  /* an existing swupdate.cfg, or called as swupdate */
+	bool as_swupdate; /* called so */
 	const char *board, *revision;
 	bool dry_run;
 	struct arena *arena;

@@ -88,6 +88,7 @@ static int find_and_read(struct settings *s, const struct configure *c, struct e
 	int rc;
 
 	s->compat = compat;
+	s->as_swupdate = c->compat;
 	if (!file && c->may_lack)
 		return 0;
 	if (!file && c->compat)
@@ -170,8 +171,11 @@ int configure(struct settings **out, const struct configure *c, struct err *e)
 
 void configure_log(const struct settings *s, int fd, bool terminal)
 {
-	struct log_config l = {
-		.level = LOG_LEVEL_INFO, .syslog = s->syslog, .fd = fd, .terminal = terminal};
+	struct log_config l = {.level = LOG_LEVEL_INFO,
+			       .syslog = s->syslog,
+			       .fd = fd,
+			       .terminal = terminal,
+			       .swupdate = s->as_swupdate};
 
 	if (terminal) /* the bar tells what the lines would */
 		l.level = LOG_LEVEL_WARN;

@@ -186,6 +186,8 @@ static void tell(struct show *s, int rc, const struct err *e)
 		report_terminal(&r, STDERR_FILENO);
 	else
 		report_lines(&r);
+	if (rc == 0 && s->door->cfg->as_swupdate && s->door->output == DOOR_LINES)
+		log_info("SWUPDATE successful !");
 	if (s->door->output != DOOR_JSON)
 		return;
 	jsonout_result(&s->json, &v);

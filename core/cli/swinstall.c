@@ -120,7 +120,9 @@ static int run(int argc, char **argv, struct swinstall_cli *c, struct options *o
 
 int main(int argc, char **argv)
 {
-	const struct log_config before = {.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
+	const struct log_config before = {.level = LOG_LEVEL_INFO,
+					  .fd = STDERR_FILENO,
+					  .swupdate = configure_is_compat(argv[0])};
 	struct swinstall_cli c;
 	struct options o = {0};
 	int rc = sys_harden(true);

@@ -17,6 +17,22 @@ setup() { make_device; }
 	[[ "$output" == *'there is no /etc/swupdate.cfg'* ]]
 }
 
+# callers look for these words in the log; Debian's 2022.12 prints them so
+@test "called as swupdate its lines have the words of swupdate" {
+	ln -s "$BIN/swinstall" swupdate
+	run ./swupdate -v -f device.cfg -i "$good"
+	[ "$status" -eq 0 ]
+	[[ "$(last_line)" == '[INFO ] : SWUPDATE running :  SWUPDATE successful !' ]]
+	[ -z "$(printf '%s\n' "${lines[@]}" | grep -vE '^\[(INFO |WARN |DEBUG|TRACE)\] : SWUPDATE running :  ')" ]
+	run ./swupdate -f device.cfg -i "$bad"
+	[ "$status" -eq 1 ]
+	[[ "$(last_line)" == '[ERROR] : SWUPDATE failed [0] ERROR : E_PAYLOAD_HASH'* ]]
+	run ./swupdate -f nowhere.cfg -i "$good"
+	[[ "$(last_line)" == '[ERROR] : SWUPDATE failed [0] ERROR : E_CONFIG'* ]]
+	run swinstall -f device.cfg -i "$bad"
+	[[ "$(last_line)" == '[ERROR] : E_PAYLOAD_HASH'* ]]
+}
+
 @test "-l filters, -v shows all" {
 	run swinstall -f device.cfg -l 1 "$good"
 	[ "$status" -eq 0 ]
