@@ -45,11 +45,18 @@ static int stack_proof(struct stream **s, const struct plan_step *ps, const stru
 	return 0; /* only under allow-unsigned: the parser demands sha256 otherwise */
 }
 
+static bool wants_records(const struct plan_step *ps)
+{
+	return ps->step.handler->wants & WANT_RECORDS;
+}
+
 static int stack_decompress(struct stream **s, const struct plan_step *ps, const struct feed *f,
 			    struct err *e)
 {
 	enum codec c = (enum codec)ps->step.entry->compressed;
 
+	if (wants_records(ps))
+		return stage_archive_open(s, c, f->cfg->mem_max, e);
 	if (c == CODEC_NONE)
 		return 0;
 	if ((*s)->proof == PROOF_NONE)
@@ -66,14 +73,15 @@ static int stack_decrypt(struct stream **s, const struct plan_step *ps, struct e
 static bool overlaps_itself(const struct plan_step *ps, const struct feed *f)
 {
 	bool blocks = ps->blocks.digests && !f->notes && hashers(f) > 1;
-	bool child = ps->step.entry->compressed != CODEC_NONE && !blocks && !f->notes && !ps->key;
+	bool unproven = ps->step.entry->compressed != CODEC_NONE && !f->notes && !ps->key;
+	bool child = wants_records(ps) || (unproven && !blocks);
 
 	return blocks || child;
 }
 
 /*
- * Three works want a core each: reading and hashing, decompressing, writing. Decrypting is so cheap that
- * it stays with writing, while the block is warm.
+ * Three works want a core each: reading and hashing, decompressing, writing. Decrypting is so cheap
+ * that it stays with writing, while the block is warm.
  */
 static int stack(struct stream **s, const struct plan_step *ps, const struct feed *f, struct err *e)
 {
@@ -87,8 +95,8 @@ static int stack(struct stream **s, const struct plan_step *ps, const struct fee
 		rc = ahead(s, f, e);
 	if (rc == 0)
 		rc = stack_decrypt(s, ps, e);
-	if (rc == 0 && ps->step.entry->compressed != CODEC_NONE) {
-		bool here = (*s)->proof != PROOF_NONE;
+	if (rc == 0 && (ps->step.entry->compressed != CODEC_NONE || wants_records(ps))) {
+		bool here = (*s)->proof != PROOF_NONE && !wants_records(ps);
 
 		rc = stack_decompress(s, ps, f, e);
 		if (rc == 0 && here)

@@ -6,9 +6,9 @@
  *           -> cap -> handler
  *
  * What arrives is decompressed in this process only when each byte is proven before it is lent;
- * otherwise in the child without rights. Where the cores allow, reading and hashing, decompressing
- * and writing run beside each other; no thread is put where a stage has its own. Both functions
- * take 'raw' and close it.
+ * otherwise in the child without rights. Archives are always read there: records come out. Where
+ * the cores allow, reading and hashing, decompressing and writing run beside each other; no thread
+ * is put where a stage has its own. Both functions take 'raw' and close it.
  */
 #ifndef CORE_PIPELINE_H
 #define CORE_PIPELINE_H

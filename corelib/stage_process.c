@@ -155,6 +155,8 @@ static bool may_say(uint32_t code)
 	case E_MEMORY:
 	case E_NOT_BUILT:
 	case E_WORKER:
+	case E_ARCHIVE:
+	case E_ARCHIVE_PATH:
 		return true;
 	default:
 		return false;
@@ -282,7 +284,9 @@ static pid_t start_child(const struct process_stage_options *o, const struct rin
 			 const int *theirs, struct err *e)
 {
 	char mem[24], in[12], out[12];
-	const char *const argv[] = {o->program, codec_name(o->codec), mem, in, out, NULL};
+	const char *const argv[] = {
+		o->program, o->records ? "records" : "bytes", codec_name(o->codec), mem, in, out,
+		NULL};
 	static const char *const env[] = {NULL};
 	const struct spawn sp = {
 		.argv = argv, .env = env, .exec_fd = -1, .fds = theirs, .fd_count = WORKER_FDS};
@@ -345,14 +349,12 @@ int stage_process_pid(const struct stream *s)
 	return ((const struct process_stage *)s)->pid;
 }
 
-int stage_process_open(struct stream **s, enum codec c, uint64_t mem_max, struct err *e)
+static int start_installed(struct stream **s, struct process_stage_options *o, struct err *e)
 {
 	char program[4096];
-	const struct process_stage_options o = {
-		.program = program, .codec = c, .mem_max = mem_max, .silence_ms = SILENCE_MS};
-	int rc = codec_need(c, e);
+	int rc = codec_need(o->codec, e);
 
-	if (rc < 0 || c == CODEC_NONE)
+	if (rc < 0)
 		return rc;
 	rc = process_helper("swinstall-unpack", program, sizeof(program));
 	if (rc < 0) {
@@ -362,5 +364,21 @@ int stage_process_open(struct stream **s, enum codec c, uint64_t mem_max, struct
 		err_fix(e, "install swinstall-unpack in one of the two (make install does)");
 		return rc;
 	}
-	return stage_process_start(s, &o, e);
+	o->program = program;
+	return stage_process_start(s, o, e);
+}
+
+int stage_process_open(struct stream **s, enum codec c, uint64_t mem_max, struct err *e)
+{
+	struct process_stage_options o = {.codec = c, .mem_max = mem_max, .silence_ms = SILENCE_MS};
+
+	return c == CODEC_NONE ? 0 : start_installed(s, &o, e);
+}
+
+int stage_archive_open(struct stream **s, enum codec c, uint64_t mem_max, struct err *e)
+{
+	struct process_stage_options o = {
+		.codec = c, .records = true, .mem_max = mem_max, .silence_ms = SILENCE_MS};
+
+	return start_installed(s, &o, e);
 }

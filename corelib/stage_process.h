@@ -7,6 +7,7 @@
 struct process_stage_options {
 	const char *program; /* absolute path of swinstall-unpack */
 	enum codec codec;
+	bool records; /* an archive: records come out */
 	uint64_t mem_max;
 	unsigned silence_ms; /* a child that has work and does not move for so long is given up */
 };

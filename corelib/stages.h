@@ -70,6 +70,10 @@ int stage_decompress_open(struct stream **s, enum codec c, uint64_t mem_max, str
 /* the same in the child swinstall-unpack, which has no rights at all; proof stays the upstream's */
 int stage_process_open(struct stream **s, enum codec c, uint64_t mem_max, struct err *e);
 
+/* the same child reads an archive, which may be compressed by 'c' around its own compression, and
+ * hands on records (corelib/records.h) */
+int stage_archive_open(struct stream **s, enum codec c, uint64_t mem_max, struct err *e);
+
 /* count bytes for progress, end the stream with E_CANCELED when *cancel is set */
 struct meter {
 	atomic_uint_fast64_t bytes;

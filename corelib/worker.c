@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "corelib/archive.h"
 #include "corelib/text.h"
 
 #define PIECE (256u * 1024) /* the job is told that we live after each */
@@ -122,7 +123,12 @@ static int unpack(struct worker *w, struct err *e)
 	stream_init(&src.stream, &ring_ops, NULL);
 	src.stream.proof = PROOF_BLOCK; /* what there is to prove, the job proves */
 	AUTO_STREAM struct stream *s = &src.stream;
-	int rc = stage_decompress_open(&s, w->codec, w->mem_max, e);
+	int rc = w->codec == CODEC_NONE ? 0 : stage_decompress_open(&s, w->codec, w->mem_max, e);
+
+	if (rc == 0 && w->records)
+		rc = stage_guess_open(&s, w->mem_max, e);
+	if (rc == 0 && w->records)
+		rc = stage_untar_open(&s, e);
 
 	return rc < 0 ? rc : move_all(w, s, e);
 }

@@ -2,8 +2,9 @@
  * What the job and its child swinstall-unpack agree upon. The child trusts its arguments and
  * descriptors; the job trusts nothing that comes back (T54).
  *
- *   swinstall-unpack CODEC MEM_MAX IN OUT      (names and decimal numbers; IN, OUT: sizes of a
- * slot)
+ *   swinstall-unpack bytes|records CODEC MEM_MAX IN OUT
+ *
+ * Names and decimal numbers; IN, OUT: sizes of a slot.
  */
 #ifndef CORELIB_WORKER_H
 #define CORELIB_WORKER_H
@@ -31,6 +32,7 @@ struct worker {
 	struct ring_pair rings;
 	int wake, tell, verdict;
 	enum codec codec;
+	bool records; /* what the decoder yields is an archive */
 	uint64_t mem_max;
 };
 

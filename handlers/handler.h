@@ -29,7 +29,8 @@ enum place {
 	PLACE_FILE,   /* 'path', maybe on 'device' + 'filesystem': st->file */
 };
 
-enum want { WANT_SIZE = 1, WANT_SEEK = 2 };
+/* RECORDS: the payload is an archive, install() gets what it holds as corelib/records.h has it */
+enum want { WANT_SIZE = 1, WANT_SEEK = 2, WANT_RECORDS = 4 };
 
 enum phase { PHASE_PREINSTALL, PHASE_POSTINSTALL, PHASE_POSTFAILURE, PHASE_SWITCH };
 

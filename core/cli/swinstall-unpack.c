@@ -1,11 +1,12 @@
 /*
- * swinstall-unpack: decompresses bytes that nobody has vouched for yet, in a process that can do
- * nothing else. Started by a job only; corelib/worker.h says how.
+ * swinstall-unpack: decompresses bytes that nobody has vouched for yet, and reads archives, in a
+ * process that can do nothing else. Started by a job only; corelib/worker.h says how.
  */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "corelib/archive.h"
 #include "corelib/codec.h"
 #include "corelib/sandbox.h"
 #include "corelib/text.h"
@@ -24,9 +25,10 @@ static int parse(char **argv, struct worker *w, struct ring_shape *shape)
 {
 	uint64_t in = 0, out = 0;
 
-	w->codec = codec_parse(argv[1]);
-	if (w->codec == CODEC_NONE || text_u64(argv[2], &w->mem_max) < 0 ||
-	    text_u64(argv[3], &in) < 0 || text_u64(argv[4], &out) < 0 || in > UINT32_MAX ||
+	w->records = !strcmp(argv[1], "records");
+	w->codec = codec_parse(argv[2]);
+	if ((w->codec == CODEC_NONE && !w->records) || text_u64(argv[3], &w->mem_max) < 0 ||
+	    text_u64(argv[4], &in) < 0 || text_u64(argv[5], &out) < 0 || in > UINT32_MAX ||
 	    out > UINT32_MAX)
 		return -1;
 	*shape = (struct ring_shape){.in = (uint32_t)in, .out = (uint32_t)out};
@@ -60,8 +62,10 @@ int main(int argc, char **argv)
 	struct err e;
 
 	err_clear(&e);
-	if (argc != 5 || parse(argv, &w, &shape) < 0)
+	if (argc != 6 || parse(argv, &w, &shape) < 0)
 		return usage();
+	if (w.records)
+		archive_warm_up();
 	if (ring_pair_join(&w.rings, &shape, WORKER_RING, &e) < 0 || lock_up(&w, &e) < 0)
 		_exit(give_up(&w, &e));
 	/* no exit handlers: they want more than is allowed in here */

@@ -194,7 +194,7 @@ static int play(const char *name, char **argv)
 
 	w.codec = CODEC_GZIP;
 	w.mem_max = MEM_MAX;
-	if (text_u64(argv[3], &in) < 0 || text_u64(argv[4], &out) < 0)
+	if (text_u64(argv[4], &in) < 0 || text_u64(argv[5], &out) < 0)
 		return 98;
 	const struct ring_shape shape = {(uint32_t)in, (uint32_t)out};
 
@@ -782,15 +782,16 @@ static void each_allocation_that_fails_is_told(void **state)
 static void by_hand_the_program_refuses(void **state)
 {
 	char path[4096];
-	const char *argv[] = {path, NULL, NULL, NULL, NULL, NULL, NULL};
-	static const char *const wrong[][5] = {
+	const char *argv[] = {path, NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+	static const char *const wrong[][6] = {
 		{NULL},
-		{"zstd", "1", "4096"},
-		{"none", "1", "4096", "4096"},
-		{"zstd", "x", "4096", "4096"},
-		{"zstd", "1", "-1", "4096"},
-		{"zstd", "1", "4096", "99999999999"},
-		{"zstd", "1", "4096", "4096", "more"},
+		{"bytes", "zstd", "1", "4096"},
+		{"bytes", "none", "1", "4096", "4096"},
+		{"bytes", "zstd", "x", "4096", "4096"},
+		{"records", "none", "x", "4096", "4096"},
+		{"bytes", "zstd", "1", "-1", "4096"},
+		{"bytes", "zstd", "1", "4096", "99999999999"},
+		{"bytes", "zstd", "1", "4096", "4096", "more"},
 	};
 
 	(void)state;
@@ -893,7 +894,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_ring_wraps_around_without_loss),
 	};
 
-	if (name && !strncmp(name + 1, "evil-", 5) && argc == 5)
+	if (name && !strncmp(name + 1, "evil-", 5) && argc == 6)
 		return play(name + 1, argv);
 	for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
 		if (!codec_is_built(formats[f].codec)) {
