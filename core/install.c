@@ -110,7 +110,7 @@ static int note_file(const struct install *in, const struct plan_step *ps, struc
 {
 	char text[PLACE_TEXT];
 
-	if (!ps->step.file || in->dry)
+	if (!ps->step.file || ps->step.file->straight || in->dry)
 		return 0;
 	if (!in->journal)
 		return err_set(e, E_STATE_DIR, EROFS, "files need the journal to be undone");

@@ -55,7 +55,7 @@ static int bind_step(struct plan *p, struct plan_step *ps, const struct version_
 		return 0;
 	}
 	rc = plan_entry_bind(p, ps, in, e);
-	if (ps->step.file)
+	if (ps->step.file && !ps->step.file->straight)
 		p->wants_undo = true;
 	return plan_at(p, ps, rc, e);
 }

@@ -87,8 +87,8 @@ int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_inpu
 int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		     struct err *e);
 /* what the entry names by device or slot, lent and open, not yet judged */
-int plan_device_open(const struct entry *t, const struct plan_input *in, const char **path,
-		     int *fd, struct err *e);
+int plan_device_open(const struct entry *t, const struct plan_input *in, const char **path, int *fd,
+		     struct err *e);
 /* remember it when these bytes are of the slot that is chosen, or of the one that boots next */
 void plan_takes_slot(struct plan *p, const struct entry *t, const struct plan_input *in,
 		     const struct place_range *r);
@@ -110,8 +110,9 @@ int plan_blocks_fit(struct plan_step *ps, uint64_t size, struct err *e);
  */
 /* the folder that mounts are made in: run-dir, else state-dir */
 int plan_mounts_new(struct mounts **m, const struct settings *cfg, struct err *e);
+/* path as staged_name() wants it */
 int plan_mount_place(struct plan *p, struct plan_step *ps, const struct plan_input *in,
-		     struct err *e);
+		     const char *path, struct err *e);
 int plan_mount_overlaps(const struct plan *p, struct err *e);
 int plan_mount_early(struct plan *p, struct err *e);
 int plan_mount_open(struct plan *p, struct plan_step *ps, struct err *e);

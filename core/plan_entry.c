@@ -178,7 +178,7 @@ static void know_size(struct step *st, uint64_t packed)
 	if (t->has_decompressed_size) {
 		st->has_size = true;
 		st->size = t->decompressed_size;
-	} else if (!transformed(t)) {
+	} else if (!transformed(t) && !(st->handler->wants & WANT_RECORDS)) {
 		st->has_size = true;
 		st->size = packed;
 	}

@@ -27,12 +27,16 @@ int plan_mounts_new(struct mounts **m, const struct settings *cfg, struct err *e
 	return mounts_new(m, folder, e);
 }
 
-static int judge(const struct plan_input *in, int fd, const char *path, struct err *e)
+/* a file is staged on an idle device too; a tree is written straight to where the switch leads */
+static int judge(struct plan_step *ps, const struct plan_input *in, int fd, const char *path,
+		 struct err *e)
 {
 	const struct place_range r = {.fd = fd, .path = path};
-	enum liveness live;
+	enum liveness live = PLACE_LIVE;
+	int rc = slots_judge(in->slots, in->env, &r, &live, e);
 
-	return slots_judge(in->slots, in->env, &r, &live, e);
+	ps->step.file->straight = ps->step.handler->place == PLACE_FOLDER && live == PLACE_IDLE;
+	return rc;
 }
 
 static int keep_names(struct staged_place *place, const char *device, const char *type,
@@ -53,7 +57,7 @@ static int add_mount(struct plan *p, struct plan_step *ps, const struct plan_inp
 
 	if (rc == 0) {
 		plan_takes_slot(p, t, in, &(struct place_range){.fd = fd, .path = path});
-		rc = judge(in, fd, path, e);
+		rc = judge(ps, in, fd, path, e);
 	}
 	if (rc == 0)
 		rc = keep_names(&ps->step.file->place, path, t->filesystem, e);
@@ -65,7 +69,8 @@ static int add_mount(struct plan *p, struct plan_step *ps, const struct plan_inp
 	return rc;
 }
 
-int plan_mount_place(struct plan *p, struct plan_step *ps, const struct plan_input *in, struct err *e)
+int plan_mount_place(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		     const char *path, struct err *e)
 {
 	const struct entry *t = ps->step.entry;
 	const char *create = entry_property(t, "create-destination");
@@ -74,7 +79,7 @@ int plan_mount_place(struct plan *p, struct plan_step *ps, const struct plan_inp
 	if (!t->filesystem)
 		return err_set(e, E_DESC_MISSING, EINVAL,
 			       "a file on a device needs the attribute filesystem, to mount it");
-	rc = staged_name(&ps->step.file, t->path, (unsigned)(ps - p->steps),
+	rc = staged_name(&ps->step.file, path, (unsigned)(ps - p->steps),
 			 create && strcmp(create, "true") == 0, e);
 	ps->step.live = true; /* staged as any other file */
 	return rc < 0 ? rc : add_mount(p, ps, in, e);

@@ -124,29 +124,55 @@ static bool is_beneath(const char *path, const char *folder)
 	return n > 1 && strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
-/* what the installer itself depends on is never written by a bundle (T17) */
-static int check_protected(const struct staged_place *place, const struct plan_input *in,
-			   struct err *e)
+/* a path in a tree that nothing may touch */
+static int close_path(struct staged *f, const char *folder, const char *mine, struct err *e)
 {
+	size_t n = strcmp(folder, "/") ? strlen(folder) + 1 : 1, i = 0;
+
+	while (i + 2 < STAGED_CLOSED && f->closed[i])
+		i++;
+	f->closed[i] = strdup(mine + n);
+	return f->closed[i] ? 0 : err_set(e, E_MEMORY, ENOMEM, "no memory for a path");
+}
+
+/* one path of ours, against a file or folder of the bundle and what a tree may bring into it */
+static int check_mine(struct staged *f, const char *path, const char *folder, const char *mine,
+		      struct err *e)
+{
+	bool all = strcmp(folder, "/") == 0;
+
+	if (is_beneath(path, mine))
+		return err_set(e, E_TARGET_PROTECTED, EPERM, "'%s' belongs to the installer", path);
+	if (!f->place.name[0] && (all || is_beneath(mine, folder)))
+		return close_path(f, folder, mine, e);
+	return 0;
+}
+
+/* what the installer itself depends on is never written by a bundle (T17) */
+static int check_protected(struct staged *f, const struct plan_input *in, struct err *e)
+{
+	const struct staged_place *place = &f->place;
 	const struct settings *c = in->cfg;
 	const char *const ours[] = {c->state_dir,    c->run_dir,  c->public_key_file, c->file,
 				    c->aes_key_file, c->crl_path, c->bootenv_path};
 	char path[sizeof(place->folder) + sizeof(place->name) + 1], real[PATH_MAX];
 	const char *folder = realpath(place->folder, real) ? real : place->folder;
+	int rc = 0;
 
+	_Static_assert(ARRAY_SIZE(ours) < STAGED_CLOSED, "one stays NULL");
 	if (text_print(path, sizeof(path), "%s/%s", strcmp(folder, "/") ? folder : "",
 		       place->name) < 0)
 		return err_set(e, E_FILE, ENAMETOOLONG, "the path is too long");
-	for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
+	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(ours); i++) {
 		char mine[PATH_MAX];
 
-		if (ours[i] && *ours[i] &&
-		    (is_beneath(path, ours[i]) ||
-		     (realpath(ours[i], mine) && is_beneath(path, mine))))
-			return err_set(e, E_TARGET_PROTECTED, EPERM,
-				       "'%s' belongs to the installer", path);
+		if (!ours[i] || *ours[i] != '/')
+			continue;
+		rc = is_beneath(path, ours[i]) || !realpath(ours[i], mine)
+			     ? check_mine(f, path, folder, ours[i], e)
+			     : check_mine(f, path, folder, mine, e);
 	}
-	return 0;
+	return rc;
 }
 
 /* devices are looked up by slots_open_target() */
@@ -166,25 +192,40 @@ static int check_listed(const struct staged_place *place, const struct settings 
 		       folder, place->name);
 }
 
-static int open_file(struct plan *p, struct plan_step *ps, const struct plan_input *in,
-		     struct err *e)
+static int open_staged(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		       const char *path, struct err *e)
 {
 	const struct entry *t = ps->step.entry;
 	const char *create = entry_property(t, "create-destination");
 	int rc;
 
-	if (!t->path || t->path[0] != '/')
-		return err_set(e, E_DESC_MISSING, EINVAL, "the entry needs an absolute path");
 	if (t->device || t->slot || t->filesystem)
-		return plan_mount_place(p, ps, in, e);
+		return plan_mount_place(p, ps, in, path, e);
 	/* the number of the transaction is put in when the journal has given one */
-	rc = staged_open(&ps->step.file, t->path, "0000000000000000", (unsigned)(ps - p->steps),
+	rc = staged_open(&ps->step.file, path, "0000000000000000", (unsigned)(ps - p->steps),
 			 create && strcmp(create, "true") == 0, e);
 	if (rc < 0)
 		return rc;
 	ps->step.live = true;
 	rc = check_listed(&ps->step.file->place, in->cfg, e);
-	return rc < 0 ? rc : check_protected(&ps->step.file->place, in, e);
+	return rc < 0 ? rc : check_protected(ps->step.file, in, e);
+}
+
+static int open_file(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		     struct err *e)
+{
+	const struct entry *t = ps->step.entry;
+	bool folder = ps->step.handler->place == PLACE_FOLDER;
+	char path[PATH_MAX];
+	size_t n = t->path ? strlen(t->path) : 0;
+
+	if (!n || t->path[0] != '/')
+		return err_set(e, E_DESC_MISSING, EINVAL, "the entry needs an absolute path");
+	if (!folder && t->path[n - 1] == '/')
+		return err_set(e, E_FILE, EINVAL, "the path must end with the name of a file");
+	if (text_print(path, sizeof(path), "%s%s", t->path, folder ? "/" : "") < 0)
+		return err_set(e, E_FILE, ENAMETOOLONG, "the path is too long");
+	return open_staged(p, ps, in, path, e);
 }
 
 /* ---- both ---- */
@@ -196,6 +237,7 @@ int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_inpu
 	case PLACE_DEVICE:
 		return open_device(ps, in, e);
 	case PLACE_FILE:
+	case PLACE_FOLDER:
 		return open_file(p, ps, in, e);
 	default:
 		ps->step.live = true; /* who knows what it does: proven first */
@@ -301,7 +343,8 @@ static int files_overlap(struct plan *p, struct plan_step **files, struct err *e
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->count; i++)
-		if (p->steps[i].step.file)
+		/* trees go into a folder one after the other */
+		if (p->steps[i].step.file && p->steps[i].step.file->place.name[0])
 			files[n++] = &p->steps[i];
 	qsort(files, n, sizeof(struct plan_step *), by_name);
 	for (size_t i = 1; i < n; i++)

@@ -9,14 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
 #define PREFIX ".swinstall-"
-#define ATTRS  4096u
 
 enum part { PART_NEW, PART_OLD, PART_NONE };
 
@@ -34,7 +32,7 @@ static void stage_name(const struct staged *s, char out[64])
 }
 
 /* the place in every message */
-static int at(const struct staged *s, struct err *e, int rc)
+int staged_at(const struct staged *s, struct err *e, int rc)
 {
 	const char *slash = s->place.folder[1] ? "/" : "";
 	const char *on = s->place.device[0] ? " on " : "";
@@ -43,10 +41,14 @@ static int at(const struct staged *s, struct err *e, int rc)
 		      s->place.device);
 }
 
-static int failed(const struct staged *s, struct err *e, int rc, const char *what)
+int staged_failed(const struct staged *s, struct err *e, int rc, const char *what)
 {
-	err_sys(e, rc == -ENOSPC || rc == -EDQUOT ? E_NO_SPACE : E_FILE, -rc, "%s", what);
-	return at(s, e, rc);
+	enum errcode code = rc == -ENOSPC || rc == -EDQUOT ? E_NO_SPACE
+			    : rc == -ENOMEM		   ? E_MEMORY
+							   : E_FILE;
+
+	err_sys(e, code, -rc, "%s", what);
+	return staged_at(s, e, rc);
 }
 
 /* 1, 0, or -errno */
@@ -83,10 +85,13 @@ static int split(struct staged_place *pl, const char *path, struct err *e)
 	if (text_has_control(path, strlen(path)) || !text_is_utf8(path, strlen(path)) ||
 	    strpbrk(path, "\n\r\t"))
 		return err_set(e, E_FILE, EINVAL, "the path has control bytes");
-	if (slash[1] == '\0' || strncmp(slash + 1, PREFIX, strlen(PREFIX)) == 0)
+	if (strncmp(slash + 1, PREFIX, strlen(PREFIX)) == 0)
 		return err_set(e, E_FILE, EINVAL, "the path must end with the name of a file");
+	while (slash[1] == '\0' && slash > path && slash[-1] == '/')
+		slash--;
 	n = slash > path ? (size_t)(slash - path) : 1;
-	if (n >= sizeof(pl->folder) || text_copy(pl->name, sizeof(pl->name), slash + 1) < 0)
+	if (n >= sizeof(pl->folder) ||
+	    text_copy(pl->name, sizeof(pl->name), slash + 1 + strspn(slash + 1, "/")) < 0)
 		return err_set(e, E_FILE, ENAMETOOLONG, "the path is too long");
 	memcpy(pl->folder, path, n);
 	pl->folder[n] = '\0';
@@ -107,27 +112,31 @@ static int open_folder(struct staged *s, struct err *e)
 	if (fd >= 0)
 		s->folder_fd = fd;
 	if (fd < 0 && err_is_set(e))
-		at(s, e, fd);
+		staged_at(s, e, fd);
 	return fd < 0 ? fd : 0;
 }
 
 static int check_target(struct staged *s, struct err *e)
 {
 	struct stat st;
-	int rc = there(s->folder_fd, s->place.name, &st);
+	int rc;
 
+	s->existed = staged_is_tree(s);
+	if (staged_is_tree(s))
+		return 0;
+	rc = there(s->folder_fd, s->place.name, &st);
 	if (rc < 0)
-		return failed(s, e, rc, "the target cannot be examined");
+		return staged_failed(s, e, rc, "the target cannot be examined");
 	s->existed = rc == 1;
 	if (rc == 1 && S_ISLNK(st.st_mode))
-		return at(s, e,
-			  err_set(e, E_FILE, ELOOP,
-				  "it is a symbolic link; name the file that it "
-				  "leads to"));
+		return staged_at(s, e,
+				 err_set(e, E_FILE, ELOOP,
+					 "it is a symbolic link; name the file that it "
+					 "leads to"));
 	if (rc == 1 && !S_ISREG(st.st_mode))
-		return at(s, e,
-			  err_set(e, E_FILE, EISDIR,
-				  "there is something that is not a regular file"));
+		return staged_at(s, e,
+				 err_set(e, E_FILE, EISDIR,
+					 "there is something that is not a regular file"));
 	return 0;
 }
 
@@ -143,10 +152,11 @@ static int open_stage(struct staged *s, struct err *e)
 	if (fd == -ENOENT)
 		return fd;
 	if (fd < 0)
-		return failed(s, e, fd, "the staging folder cannot be opened");
+		return staged_failed(s, e, fd, "the staging folder cannot be opened");
 	s->stage_fd = fd;
 	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022))
-		return at(s, e, err_set(e, E_FILE, EPERM, "somebody else made '%s' here", name));
+		return staged_at(s, e,
+				 err_set(e, E_FILE, EPERM, "somebody else made '%s' here", name));
 	return 0;
 }
 
@@ -168,7 +178,7 @@ static int look(struct staged *s, bool create, struct err *e)
 		return check_target(s, e);
 	if ((rc == -ENOENT && create) || err_is_set(e))
 		return err_is_set(e) ? rc : 0;
-	failed(s, e, rc, "the folder cannot be opened");
+	staged_failed(s, e, rc, "the folder cannot be opened");
 	if (rc == -ENOENT)
 		err_fix(e,
 			"make the folder, or give the entry the property create-destination = \"true\"");
@@ -218,6 +228,8 @@ struct staged *staged_close(struct staged *s)
 		return NULL;
 	sys_close(&s->stage_fd);
 	sys_close(&s->folder_fd);
+	for (size_t i = 0; i < STAGED_CLOSED; i++)
+		free(s->closed[i]);
 	free(s);
 	return NULL;
 }
@@ -232,7 +244,7 @@ static int read_state(struct staged *s, bool has[3], struct err *e)
 		int rc = s->stage_fd < 0 ? 0 : there(s->stage_fd, part_name(s, p, name), &st);
 
 		if (rc < 0)
-			return failed(s, e, rc, "the staging folder cannot be read");
+			return staged_failed(s, e, rc, "the staging folder cannot be read");
 		has[p] = rc == 1;
 	}
 	s->published = !has[PART_NEW] && (has[PART_OLD] || has[PART_NONE]);
@@ -251,15 +263,15 @@ static int check_mounted(const struct staged *s, struct err *e)
 		return 0;
 	rc = staged_folder_mark(&s->place, &now);
 	if (rc < 0)
-		return failed(s, e, rc, "its file system cannot be examined");
+		return staged_failed(s, e, rc, "its file system cannot be examined");
 	if (fsmark_same(noted, &now))
 		return 0;
 	other = strcmp(noted->point, now.point) == 0;
-	return at(s, e,
-		  err_set(e, E_NOT_MOUNTED, other ? ESTALE : EAGAIN,
-			  "not yet: the file system (%s%s%s) of '%s' is not mounted%s", noted->type,
-			  noted->id[0] ? ", " : "", noted->id, noted->point,
-			  other ? ", another one is there" : ""));
+	return staged_at(s, e,
+			 err_set(e, E_NOT_MOUNTED, other ? ESTALE : EAGAIN,
+				 "not yet: the file system (%s%s%s) of '%s' is not mounted%s",
+				 noted->type, noted->id[0] ? ", " : "", noted->id, noted->point,
+				 other ? ", another one is there" : ""));
 }
 
 static int find_again(struct staged *s, struct err *e)
@@ -273,7 +285,7 @@ static int find_again(struct staged *s, struct err *e)
 	if (rc < 0)
 		return rc == -ENOENT || err_is_set(e)
 			       ? rc
-			       : failed(s, e, rc, "the folder cannot be opened");
+			       : staged_failed(s, e, rc, "the folder cannot be opened");
 	rc = open_stage(s, e);
 	if (rc == 0)
 		rc = read_state(s, has, e);
@@ -302,83 +314,47 @@ int staged_find(struct staged **out, const struct staged_place *p, int root, str
 
 /* ---- the content ---- */
 
-static int make_stage(struct staged *s, struct err *e)
+int staged_make_folder(struct staged *s, struct err *e)
+{
+	int rc;
+
+	if (s->folder_fd >= 0)
+		return 0;
+	rc = s->create ? staged_folder_make(&s->place, s->root_fd, e) : 0;
+	if (rc < 0)
+		return err_is_set(e) ? staged_at(s, e, rc)
+				     : staged_failed(s, e, rc, "the folder cannot be made");
+	rc = open_folder(s, e);
+	if (rc < 0 && !err_is_set(e))
+		return staged_failed(s, e, rc, "the folder cannot be opened");
+	return rc;
+}
+
+int staged_make_stage(struct staged *s, struct err *e)
 {
 	char name[64];
 	int rc;
 
 	if (s->stage_fd >= 0)
 		return 0;
-	if (s->folder_fd < 0 && s->create) {
-		rc = staged_folder_make(&s->place, s->root_fd, e);
-		if (rc < 0)
-			return err_is_set(e) ? at(s, e, rc)
-					     : failed(s, e, rc, "the folder cannot be made");
-	}
-	if (s->folder_fd < 0) {
-		rc = open_folder(s, e);
-		if (rc < 0)
-			return err_is_set(e) ? rc : failed(s, e, rc, "the folder cannot be opened");
-	}
+	rc = staged_make_folder(s, e);
+	if (rc < 0)
+		return rc;
 	stage_name(s, name);
 	rc = sys_mkdirat(s->folder_fd, name, 0700);
 	if (rc < 0 && rc != -EEXIST)
-		return failed(s, e, rc, "the staging folder cannot be made");
+		return staged_failed(s, e, rc, "the staging folder cannot be made");
 	rc = open_stage(s, e);
-	return rc < 0 && !err_is_set(e) ? failed(s, e, rc, "the staging folder is gone") : rc;
-}
-
-static int copy_attr(int from, int to, const char *name)
-{
-	AUTO_FREE char *value = NULL;
-	ssize_t n;
-
-	/* those two speak about the content, which is another one now */
-	if (strcmp(name, "security.ima") == 0 || strcmp(name, "security.evm") == 0)
-		return 0;
-	n = fgetxattr(from, name, NULL, 0);
-	if (n < 0)
-		return errno == ENODATA ? 0 : -errno;
-	value = malloc((size_t)n + 1);
-	if (!value)
-		return -ENOMEM;
-	n = fgetxattr(from, name, value, (size_t)n);
-	if (n < 0 || fsetxattr(to, name, value, (size_t)n, 0) < 0)
-		return -errno;
-	return 0;
-}
-
-static int copy_attrs(int from, int to)
-{
-	AUTO_FREE char *names = malloc(ATTRS);
-	ssize_t n;
-
-	if (!names)
-		return -ENOMEM;
-	n = flistxattr(from, names, ATTRS);
-	if (n < 0)
-		return errno == ENOTSUP ? 0 : -errno;
-	for (char *p = names; p < names + n; p += strlen(p) + 1) {
-		int rc = copy_attr(from, to, p);
-
-		if (rc < 0 && rc != -ENOTSUP && rc != -EPERM)
-			return rc;
-	}
-	return 0;
+	return rc < 0 && !err_is_set(e) ? staged_failed(s, e, rc, "the staging folder is gone")
+					: rc;
 }
 
 static int copy_nature(const struct staged *s, int to)
 {
 	AUTO_CLOSE int from =
 		sys_openat(s->folder_fd, s->place.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-	struct stat st;
 
-	if (from < 0)
-		return from;
-	if (fstat(from, &st) < 0 || fchown(to, st.st_uid, st.st_gid) < 0 ||
-	    fchmod(to, st.st_mode & 07777) < 0) /* after the owner, which takes set-uid away */
-		return -errno;
-	return copy_attrs(from, to);
+	return from < 0 ? from : staged_copy_nature(from, to);
 }
 
 int staged_create(struct staged *s, unsigned mode, struct err *e)
@@ -387,21 +363,21 @@ int staged_create(struct staged *s, unsigned mode, struct err *e)
 	char name[32];
 	int rc;
 
-	if (make_stage(s, e) < 0 || check_target(s, e) < 0)
+	if (staged_make_stage(s, e) < 0 || check_target(s, e) < 0)
 		return -e->sys;
 	part_name(s, PART_NEW, name);
 	rc = sys_unlinkat(s->stage_fd, name, 0); /* of a first try in the same transaction */
 	if (rc < 0 && rc != -ENOENT)
-		return failed(s, e, rc, "an earlier content cannot be removed");
+		return staged_failed(s, e, rc, "an earlier content cannot be removed");
 	fd = sys_openat(s->stage_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
 	if (fd < 0)
-		return failed(s, e, fd, "the new file cannot be made");
+		return staged_failed(s, e, fd, "the new file cannot be made");
 	if (s->existed)
 		rc = copy_nature(s, fd);
 	else
 		rc = fchmod(fd, mode) < 0 ? -errno : 0;
 	if (rc < 0)
-		return failed(s, e, rc, "mode and owner cannot be set");
+		return staged_failed(s, e, rc, "mode and owner cannot be set");
 	rc = fd;
 	fd = -1;
 	return rc;
@@ -415,7 +391,7 @@ static int look_fs(struct staged *s, struct err *e)
 		return 0;
 	rc = s->folder_fd >= 0 ? fsmark_of(s->folder_fd, &s->place.fs)
 			       : staged_folder_mark(&s->place, &s->place.fs);
-	return rc < 0 ? failed(s, e, rc, "its file system cannot be examined") : 0;
+	return rc < 0 ? staged_failed(s, e, rc, "its file system cannot be examined") : 0;
 }
 
 int staged_look_kept(struct staged *s, struct err *e)
@@ -423,7 +399,7 @@ int staged_look_kept(struct staged *s, struct err *e)
 	int rc = s->folder_fd >= 0 ? 0 : staged_folder_kept(&s->place, s->root_fd);
 
 	if (rc < 0)
-		return failed(s, e, rc, "the folder cannot be examined");
+		return staged_failed(s, e, rc, "the folder cannot be examined");
 	s->place.kept = (unsigned)rc;
 	return look_fs(s, e);
 }
@@ -436,7 +412,7 @@ static int sync_folders(struct staged *s, struct err *e)
 
 	if (rc == 0 && s->folder_fd >= 0)
 		rc = sys_fsync(s->folder_fd);
-	return rc < 0 ? failed(s, e, rc, "the folder cannot be flushed") : 0;
+	return rc < 0 ? staged_failed(s, e, rc, "the folder cannot be flushed") : 0;
 }
 
 int staged_sync(struct staged *s, struct err *e)
@@ -445,13 +421,16 @@ int staged_sync(struct staged *s, struct err *e)
 	char name[32];
 	int rc;
 
+	if (staged_is_tree(s))
+		return staged_tree_sync(s, e);
 	if (s->stage_fd < 0)
-		return at(s, e, err_set(e, E_INTERNAL, ENOENT, "there is no new content"));
+		return staged_at(s, e, err_set(e, E_INTERNAL, ENOENT, "there is no new content"));
 	fd = sys_openat(s->stage_fd, part_name(s, PART_NEW, name), O_RDONLY | O_NOFOLLOW, 0);
 	if (fd == -ENOENT) /* published already */
 		return sync_folders(s, e);
 	rc = fd < 0 ? fd : sys_fsync(fd);
-	return rc < 0 ? failed(s, e, rc, "the new content cannot be flushed") : sync_folders(s, e);
+	return rc < 0 ? staged_failed(s, e, rc, "the new content cannot be flushed")
+		      : sync_folders(s, e);
 }
 
 static bool no_links(int rc)
@@ -471,7 +450,7 @@ static int keep_old(struct staged *s, struct err *e)
 		rc = sys_linkat(s->folder_fd, s->place.name, s->stage_fd, name, 0);
 	if (no_links(rc))
 		rc = sys_renameat(s->folder_fd, s->place.name, s->stage_fd, name, 0);
-	return rc < 0 ? failed(s, e, rc, "the old file cannot be kept aside") : 0;
+	return rc < 0 ? staged_failed(s, e, rc, "the old file cannot be kept aside") : 0;
 }
 
 static int note_none(struct staged *s, struct err *e)
@@ -481,7 +460,7 @@ static int note_none(struct staged *s, struct err *e)
 			    O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
-		return failed(s, e, fd, "the staging folder cannot be written");
+		return staged_failed(s, e, fd, "the staging folder cannot be written");
 	sys_close(&fd);
 	return 0;
 }
@@ -496,8 +475,9 @@ static int move_new(struct staged *s, unsigned flags, struct err *e)
 	if (flags && (rc == -EINVAL || rc == -ENOSYS)) /* a file system of before these flags */
 		rc = sys_renameat(s->stage_fd, name, s->folder_fd, s->place.name, 0);
 	if (rc == -EEXIST)
-		return at(s, e, err_set(e, E_FILE, EEXIST, "somebody made this file meanwhile"));
-	return rc < 0 ? failed(s, e, rc, "the new file cannot be put in place") : 0;
+		return staged_at(s, e,
+				 err_set(e, E_FILE, EEXIST, "somebody made this file meanwhile"));
+	return rc < 0 ? staged_failed(s, e, rc, "the new file cannot be put in place") : 0;
 }
 
 /* two renames were cut in the middle: the only file is aside */
@@ -511,7 +491,8 @@ static int heal(struct staged *s, const bool has[3], struct err *e)
 		return 0;
 	rc = sys_renameat(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd, s->place.name,
 			  0);
-	return rc < 0 ? failed(s, e, rc, "the old file cannot be put back") : sync_folders(s, e);
+	return rc < 0 ? staged_failed(s, e, rc, "the old file cannot be put back")
+		      : sync_folders(s, e);
 }
 
 static int unlink_part(struct staged *s, enum part p, struct err *e)
@@ -519,8 +500,9 @@ static int unlink_part(struct staged *s, enum part p, struct err *e)
 	char name[32];
 	int rc = sys_unlinkat(s->stage_fd, part_name(s, p, name), 0);
 
-	return rc < 0 && rc != -ENOENT ? failed(s, e, rc, "the staging folder cannot be tidied")
-				       : 0;
+	return rc < 0 && rc != -ENOENT
+		       ? staged_failed(s, e, rc, "the staging folder cannot be tidied")
+		       : 0;
 }
 
 /* durable before the move: what there was, by the names beside the new content */
@@ -537,7 +519,7 @@ static int note_old(struct staged *s, struct err *e)
 	if (rc < 0)
 		return rc;
 	rc = sys_fsync(s->stage_fd);
-	return rc < 0 ? failed(s, e, rc, "the staging folder cannot be flushed") : 0;
+	return rc < 0 ? staged_failed(s, e, rc, "the staging folder cannot be flushed") : 0;
 }
 
 int staged_publish(struct staged *s, struct err *e)
@@ -545,12 +527,14 @@ int staged_publish(struct staged *s, struct err *e)
 	bool has[3];
 	int rc;
 
+	if (staged_is_tree(s))
+		return staged_tree_publish(s, e);
 	if (read_state(s, has, e) < 0)
 		return -e->sys;
 	if (s->published)
 		return sync_folders(s, e);
 	if (!has[PART_NEW])
-		return at(s, e, err_set(e, E_INTERNAL, ENOENT, "there is no new content"));
+		return staged_at(s, e, err_set(e, E_INTERNAL, ENOENT, "there is no new content"));
 	rc = heal(s, has, e);
 	if (rc == 0)
 		rc = note_old(s, e);
@@ -568,6 +552,8 @@ int staged_revert(struct staged *s, struct err *e)
 	bool has[3];
 	int rc = 0;
 
+	if (staged_is_tree(s))
+		return staged_tree_revert(s, e);
 	if (read_state(s, has, e) < 0)
 		return -e->sys;
 	if (!s->published)
@@ -578,7 +564,7 @@ int staged_revert(struct staged *s, struct err *e)
 	else
 		rc = sys_unlinkat(s->folder_fd, s->place.name, 0);
 	if (rc < 0 && rc != -ENOENT)
-		return failed(s, e, rc, "the old state cannot be brought back");
+		return staged_failed(s, e, rc, "the old state cannot be brought back");
 	s->published = false;
 	/* the mark goes last: without it nobody would know that the file was new */
 	if (sync_folders(s, e) < 0 || unlink_part(s, PART_NONE, e) < 0)
@@ -589,19 +575,27 @@ int staged_revert(struct staged *s, struct err *e)
 /* marks before content: content alone is 'not published', a mark alone would be 'published' */
 int staged_drop(struct staged *s, struct err *e)
 {
-	char name[64];
 	bool has[3];
-	int rc;
 
+	if (staged_is_tree(s))
+		return staged_tree_drop(s, e);
 	if (s->stage_fd < 0)
 		return 0;
 	if (read_state(s, has, e) < 0 || heal(s, has, e) < 0 || unlink_part(s, PART_OLD, e) < 0 ||
 	    unlink_part(s, PART_NONE, e) < 0 || unlink_part(s, PART_NEW, e) < 0)
 		return -e->sys;
+	return staged_remove_stage(s, e);
+}
+
+int staged_remove_stage(struct staged *s, struct err *e)
+{
+	char name[64];
+	int rc;
+
 	stage_name(s, name);
 	rc = sys_unlinkat(s->folder_fd, name, AT_REMOVEDIR);
 	if (rc < 0 && rc != -ENOENT && rc != -ENOTEMPTY && rc != -EEXIST)
-		return failed(s, e, rc, "the staging folder cannot be removed");
+		return staged_failed(s, e, rc, "the staging folder cannot be removed");
 	rc = sys_fsync(s->folder_fd);
-	return rc < 0 ? failed(s, e, rc, "the folder cannot be flushed") : 0;
+	return rc < 0 ? staged_failed(s, e, rc, "the folder cannot be flushed") : 0;
 }

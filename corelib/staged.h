@@ -12,6 +12,14 @@
  * made durable. So published is: no N.new, but N.old or N.none. (An exchange of two names could not
  * be told from its absence after a cut.) A file system without links gets two renames instead, with
  * a moment between them in which only recovery brings a file back.
+ *
+ * A path that ends with '/' is a tree: what staged_tree_folder() gives is filled, and
+ * staged_publish() puts it into the folder: what is new by one move (a folder with all that is in
+ * it), what is there is replaced file by file, all else stays as it is. Before the first move
+ * 'N.list' says all of them, durable, and 'N.old/' holds a second link to each file that will go;
+ * so staged_revert() knows what to bring back, move by move, by what still is in 'N.new/'. A link
+ * or another file system where the tree has a folder, and a folder where it has none, are E_FILE
+ * before the first move.
  */
 #ifndef CORELIB_STAGED_H
 #define CORELIB_STAGED_H
@@ -24,7 +32,7 @@
 /* everything that recovery needs to find it again; printable, no line ends */
 struct staged_place {
 	char folder[1024]; /* of the target, absolute */
-	char name[256];	   /* of the target in it */
+	char name[256];	   /* of the target in it; empty = the folder itself, a tree */
 	char txn[24];	   /* 16 hex digits */
 	unsigned index;	   /* of the step: several targets may share a folder */
 	/* empty, or what has to be mounted: folder begins at the root of that file system */
@@ -33,6 +41,8 @@ struct staged_place {
 	struct fsmark fs; /* without device: what the folder lies on; not known in old journals */
 };
 
+#define STAGED_CLOSED 8
+
 struct staged {
 	struct staged_place place;
 	int folder_fd, stage_fd; /* the target's folder; the '.swinstall-<txn>' folder; -1 = not
@@ -40,7 +50,10 @@ struct staged {
 	bool existed;		 /* a target was there when we looked */
 	bool create;		 /* missing parts of the folder are made by staged_create() */
 	bool published;
-	int root_fd; /* lent; -1 = the root of the system */
+	bool straight; /* a tree that goes live by the switch alone: nothing is staged or undone */
+	int root_fd;   /* lent; -1 = the root of the system */
+	char *closed[STAGED_CLOSED]; /* of a tree: paths in it that nothing may touch; NULL past the
+					last; freed with it */
 };
 
 /* writes nothing. The folder must exist unless create: then staged_create() makes its missing parts
@@ -64,6 +77,10 @@ struct staged *staged_close(struct staged *s);
 /* a new file for the content, open for reading and writing, to be written and flushed by the
  * caller; mode is for a new target, an existing one keeps mode, owner and attributes; -errno */
 int staged_create(struct staged *s, unsigned mode, struct err *e);
+/* a new, empty folder for the content of a tree, or the target itself where it goes straight;
+ * -errno
+ */
+int staged_tree_folder(struct staged *s, struct err *e);
 int staged_sync(struct staged *s, struct err *e);    /* content and folders are durable */
 int staged_publish(struct staged *s, struct err *e); /* one rename, fsync the folders */
 int staged_revert(struct staged *s, struct err *e);  /* the old one back, or the new one away */

@@ -27,6 +27,7 @@ enum place {
 	PLACE_NONE,   /* nothing on this device */
 	PLACE_DEVICE, /* 'device' or 'slot': st->dev */
 	PLACE_FILE,   /* 'path', maybe on 'device' + 'filesystem': st->file */
+	PLACE_FOLDER, /* the same for a tree; straight where its device goes live by the switch */
 };
 
 /* RECORDS: the payload is an archive, install() gets what it holds as corelib/records.h has it */
@@ -42,7 +43,7 @@ struct step {
 	const struct handler *handler;
 	struct host *host;
 	struct blkdev *dev;  /* PLACE_DEVICE */
-	struct staged *file; /* PLACE_FILE: corelib/staged.h */
+	struct staged *file; /* PLACE_FILE, PLACE_FOLDER: corelib/staged.h */
 	bool live; /* the place is in use as it is: bytes must be proven first, then staged */
 	bool has_size;
 	uint64_t size; /* of what will arrive at install(), when known */

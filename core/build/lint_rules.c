@@ -97,7 +97,7 @@ static void check_place(struct lint *l, const struct lint_entry *x, const struct
 
 	if (h->place == PLACE_DEVICE && !t->device && !t->slot && !t->volume && !t->mtdname)
 		lint_say(l, true, x->node, "has neither slot nor device to write to");
-	if (h->place == PLACE_FILE && !t->path && !t->slot)
+	if ((h->place == PLACE_FILE || h->place == PLACE_FOLDER) && !t->path && !t->slot)
 		lint_say(l, true, x->node, "has no path to write to");
 	if (h->no_data && t->filename)
 		lint_say(l, true, at(x, "filename"), "is not read: the handler %s takes no file",

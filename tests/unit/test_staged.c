@@ -376,18 +376,8 @@ static void staged_makes_missing_folders_only_when_asked_and_not_before_the_cont
 static void t40_staged_refuses_paths_that_are_not_plain(void **state)
 {
 	static const char *const bad[] = {
-		"",
-		"app",
-		"/",
-		"/tmp/",
-		"/tmp/../etc/passwd",
-		"/tmp/./x",
-		"/tmp/..",
-		"/tmp/a\nb",
-		"/tmp/a\x1b[2J",
-		"/tmp/\xff",
-		"/tmp/.swinstall-x",
-		"./x",
+		"",	     "app",	      "/tmp/../etc/passwd", "/tmp/./x",		 "/tmp/..",
+		"/tmp/a\nb", "/tmp/a\x1b[2J", "/tmp/\xff",	    "/tmp/.swinstall-x", "./x",
 	};
 	char longer[1400];
 	struct staged *s;
@@ -399,6 +389,15 @@ static void t40_staged_refuses_paths_that_are_not_plain(void **state)
 		assert_true(staged_open(&s, bad[i], TXN, 0, true, &e) < 0);
 		assert_int_equal(e.code, E_FILE);
 		assert_null(s);
+	}
+	/* a folder as a tree, and no file */
+	for (unsigned i = 0; i < 2; i++) {
+		struct err e = {0};
+
+		assert_int_equal(staged_open(&s, i ? "/" : "/tmp//", TXN, 0, true, &e), 0);
+		assert_string_equal(s->place.folder, i ? "/" : "/tmp");
+		assert_string_equal(s->place.name, "");
+		staged_close(s);
 	}
 	memset(longer, 'x', sizeof(longer));
 	longer[0] = '/';
