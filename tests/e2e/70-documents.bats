@@ -51,6 +51,35 @@ commands_of() {
 	[ "$(fw_printenv -c etc/fw_env.config -n bootslot)" = b ]
 }
 
+@test "README.md: the commands under 'Use it' work as they are written" {
+	need zstd
+	slots
+	head -c 200000 /dev/urandom >rootfs.ext4.zst
+	awk '/^## / { use = $0 == "## Use it" } use && /^    / { print substr($0, 5) }' "$DOC/../README.md" >lines
+	# the description and the configuration of the page are files, all else are commands
+	sed -n '/^software = {/,/^};/p' lines >sw-description
+	sed -n '/^globals : {/,/^};/p' lines >shown.cfg
+	sed -e '/^software = {/,/^};/d; /^globals : {/,/^};/d' lines >commands
+	grep -q swinstall commands
+	grep -q slots shown.cfg
+	sed -i "s|$T/demo.cert.pem|$T/keys/release.cert.pem|" device.cfg
+	{
+		echo "swinstall() { command swinstall -f $T/device.cfg \"\$@\"; }"
+		echo "swctl() { command swctl -f $T/device.cfg \"\$@\"; }"
+		cat commands
+	} >all
+	run bash -e all
+	[ "$status" -eq 0 ] || { cat all; echo "$output"; false; }
+}
+
+@test "doc/swbundle.md and doc/migrating-from-swupdate.md name commands and options that there are" {
+	local c o
+	for c in $(sed -n 's/^## swbundle //p' "$DOC/swbundle.md"); do swbundle "$c" --help >/dev/null; done
+	for o in $(sed -n 's/^| `\(--[a-z-]*\)` .*/\1/p' "$DOC/migrating-from-swupdate.md"); do
+		swinstall --help | grep -q -- "$o" || { echo "$o"; return 1; }
+	done
+}
+
 @test "every error that doc/start.md explains is one that there is" {
 	local c
 	for c in $(grep -oE '^\| E_[A-Z_, ]+' "$DOC/start.md" | tr -d '|,'); do
