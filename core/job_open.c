@@ -390,6 +390,7 @@ static int make_plan(struct run *r, struct err *e)
 	rc = check_vars(r, e);
 	if (rc == 0)
 		rc = slots_observe(&r->slots, &r->cfg, r->env, e);
+	r->slots.look_only = r->request->mode != JOB_INSTALL;
 	if (rc == 0)
 		rc = bundle_bind(r->bundle, r->manifest, e);
 	if (rc == 0)

@@ -163,8 +163,9 @@ static bool same_file(const struct stat *a, const struct stat *b)
 }
 
 /* looked at before it is opened: to open a tape or a tty is already an act */
-static int open_checked(const char *path, int *fd, struct err *e)
+static int open_checked(const struct slots *s, const char *path, int *fd, struct err *e)
 {
+	const int how = s->look_only ? O_RDONLY : O_RDWR;
 	AUTO_CLOSE int look = open_beneath(path, O_PATH), real = -1;
 	struct stat st, again;
 
@@ -173,9 +174,10 @@ static int open_checked(const char *path, int *fd, struct err *e)
 	int rc = check_kind(&st, path, e);
 	if (rc < 0)
 		return rc;
-	real = open_beneath(path, O_RDWR | O_NONBLOCK | O_NOCTTY);
+	real = open_beneath(path, how | O_NONBLOCK | O_NOCTTY);
 	if (real < 0)
-		return err_sys(e, E_TARGET, -real, "opening '%s' for writing", path);
+		return err_sys(e, E_TARGET, -real, "opening '%s' for %s", path,
+			       s->look_only ? "reading" : "writing");
 	if (fstat(real, &again) < 0 || !same_file(&st, &again))
 		return refuse(e, path, "was exchanged while it was opened");
 	*fd = real;
@@ -232,7 +234,7 @@ static int open_target(const struct slots *s, const char *path, int *fd, struct 
 	if (rc == 0 && !*w.done)
 		rc = refuse(e, path, "is a folder");
 	if (rc == 0)
-		rc = open_checked(w.done, fd, e);
+		rc = open_checked(s, w.done, fd, e);
 	if (rc < 0)
 		return rc;
 	if (is_allowed(s->cfg, *fd))

@@ -14,6 +14,7 @@
 struct slots {
 	const struct settings *cfg;
 	const struct slot_setting *running, *next, *target; /* lent; NULL = none */
+	bool look_only; /* a check or a dry run: targets are opened for reading, after slots_observe() */
 };
 
 int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *env, struct err *e);

@@ -33,6 +33,23 @@ trace() { strace -f -y -s 4096 -e trace=open,openat,openat2,creat,rename,renamea
 	[ ! -s elsewhere ] || { cat elsewhere; false; }
 }
 
+@test "a check and a dry run open nothing for writing, from a file and from a pipe" {
+	for how in --check --dry-run; do
+		for from in file pipe; do
+			if [ $from = file ]; then
+				trace swinstall -f device.cfg $how "$good" 2>/dev/null
+			else
+				trace swinstall -f device.cfg $how -i - <"$good" 2>/dev/null
+			fi
+			grep -q 'slot-b.img' trace
+			grep -E 'O_WRONLY|O_RDWR|O_CREAT|rename|unlink|mkdir|creat\(' trace |
+				grep -v -e '"/dev/null"' -e '"/proc/self/fd/2"' >elsewhere || true
+			[ ! -s elsewhere ] || { echo "$how $from"; cat elsewhere; false; }
+			is_old
+		done
+	done
+}
+
 @test "members that the description does not name reach nothing" {
 	(
 		cd "$BATS_FILE_TMPDIR" && mkdir -p more && cd more && cpio -i --quiet <../good.swu
