@@ -100,7 +100,7 @@ static int image_read(lua_State *L)
 static void check_path(lua_State *L, const struct lua_handler *h, const char *path)
 {
 	struct host *host = h->st->host;
-	const char *folder = NULL;
+	const char *folder = NULL, *name;
 	struct err e = {0};
 	size_t n;
 
@@ -109,8 +109,9 @@ static void check_path(lua_State *L, const struct lua_handler *h, const char *pa
 	if (host->ops->script_folder(host, &folder, &e) < 0)
 		luavm_raise(L, &e);
 	n = strlen(folder);
-	if (strncmp(path, folder, n) != 0 || path[n] != '/' || !path[n + 1] ||
-	    strchr(path + n + 1, '/') || strcmp(path + n + 1, "..") == 0)
+	name = strncmp(path, folder, n) == 0 && path[n] == '/' ? path + n : "";
+	name += strspn(name, "/");
+	if (!*name || strchr(name, '/') || strcmp(name, "..") == 0)
 		luaL_error(L,
 			   "copy2file: '%s' is not in the folder of tmpdirscripts(); other "
 			   "places need lua-trust = \"full\"",

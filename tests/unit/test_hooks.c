@@ -418,6 +418,10 @@ static void a_handler_in_lua_that_fails_stops_the_install(void **state)
 	own(REGISTER "function(i) i:copy2file('/etc/PWN') return 0 end)", E_LUA);
 	own(REGISTER "function(i) i:copy2file(swupdate.tmpdirscripts() .. '/../x') return 0 end)",
 	    E_LUA);
+	own(REGISTER "function(i) local f = swupdate.tmpdirscripts():gsub('/+$', '') "
+		     "i:copy2file(f .. 'x') return 0 end)",
+	    E_LUA);
+	own(REGISTER "function(i) i:copy2file(swupdate.tmpdirscripts()) return 0 end)", E_LUA);
 	own(REGISTER "function(i) swupdate.register_handler('x', print) return 0 end)", E_LUA);
 	own(REGISTER "function(i) return swupdate.call_handler('raw', i) end)", E_NOT_BUILT);
 	own("x = 1", E_HANDLER);
