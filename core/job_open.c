@@ -238,6 +238,13 @@ static int script_folder(struct host *h, const char **path, struct err *e)
 	return r->scripts[0] ? 0 : scripts_make(&r->cfg, r->scripts, sizeof(r->scripts), e);
 }
 
+static struct luavm *lua_state(struct host *h)
+{
+	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
+
+	return hooks_state(r->hooks);
+}
+
 static const struct host_ops host_ops = {
 	.set_variable = set_variable,
 	.has_variable = has_variable,
@@ -245,6 +252,7 @@ static const struct host_ops host_ops = {
 	.tell = host_tell,
 	.say = host_say,
 	.script_folder = script_folder,
+	.lua_state = lua_state,
 };
 
 /* ---- description ---- */

@@ -13,6 +13,7 @@
 #include "corelib/log.h"
 
 struct host;
+struct luavm;
 
 struct host_ops {
 	/* put a boot variable into the one commit of this install; value NULL unsets */
@@ -27,6 +28,8 @@ struct host_ops {
 	void (*say)(struct host *h, enum log_level level, const char *text);
 	/* the job's own folder for programs of the bundle: mode 0700, gone with the job (T58) */
 	int (*script_folder)(struct host *h, const char **path, struct err *e);
+	/* the Lua state of the job, which the embedded script has filled; NULL: there is none */
+	struct luavm *(*lua_state)(struct host *h);
 };
 
 struct host {

@@ -25,7 +25,7 @@ static const struct attr props[] = {
 	{.name = "global-state",
 	 .type = ATTR_SWITCH,
 	 .dflt = "false",
-	 .help = "run in the one state of the install; not supported yet"},
+	 .help = "run in the state of the embedded script, confined as that one is"},
 	{.name = "preinstall",
 	 .type = ATTR_STRING,
 	 .dflt = "preinst",
@@ -63,13 +63,19 @@ struct phase_run {
 
 /* ---- before the first write ---- */
 
+static bool is_global(const struct entry *t)
+{
+	const char *v = entry_property(t, "global-state");
+
+	return v && strcmp(v, "true") == 0;
+}
+
 static int check(struct step *st, struct err *e)
 {
-	const char *global = entry_property(st->entry, "global-state");
+	struct host *h = st->host;
 
-	if (global && strcmp(global, "false") != 0)
-		return err_set(e, E_NOT_BUILT, ENOTSUP,
-			       "global-state of a lua script is not supported yet");
+	if (is_global(st->entry) && (!h->ops->lua_state || !h->ops->lua_state(h)))
+		return err_set(e, E_NOT_BUILT, ENOTSUP, "there is no global state here");
 	return 0;
 }
 
@@ -165,7 +171,7 @@ static int script_folder(struct host *h, const char **path, struct err *e)
 	return own->ops->script_folder(own, path, e);
 }
 
-/* ---- in the child ---- */
+/* ---- in either process ---- */
 
 static int push_data(lua_State *L, void *arg)
 {
@@ -183,12 +189,31 @@ static void take_answer(lua_State *L, void *arg)
 
 	if (lua_toboolean(L, 1)) {
 		if (text && *text)
-			say(&r->host, LOG_LEVEL_INFO, text);
+			r->host.ops->say(&r->host, LOG_LEVEL_INFO, text);
 		return;
 	}
 	err_set(&r->e, E_LUA, EINVAL, "%s: %s", r->function,
 		text && *text ? text : "the function did not return true");
 }
+
+static int call_phase(struct phase_run *r, struct luavm *vm, struct err *e)
+{
+	const struct source *s = r->st->state;
+	const struct luavm_call c = {r->function, push_data, take_answer, 2, r};
+	int rc = luavm_load(vm, r->st->entry->filename, s->text, s->n, e);
+
+	if (rc == 0)
+		rc = luavm_has(vm, r->function, e);
+	if (rc > 0)
+		rc = luavm_call(vm, &c, e);
+	if (rc == 0 && err_is_set(&r->e)) {
+		*e = r->e;
+		rc = -e->sys;
+	}
+	return rc;
+}
+
+/* ---- in the child ---- */
 
 static void print(void *arg, const char *text)
 {
@@ -199,25 +224,15 @@ static void print(void *arg, const char *text)
 
 static int run_script(struct phase_run *r, struct err *e)
 {
-	const struct source *s = r->st->state;
 	const struct luavm_options o = {
 		.full = true, .call_ms = SCRIPT_TIMEOUT_MOST * 1000u, .print = print, .arg = r};
-	const struct luavm_call c = {r->function, push_data, take_answer, 2, r};
 	struct luavm *vm = NULL;
 	int rc = luavm_new(&vm, &o, e);
 
 	if (rc == 0)
 		rc = lua_api_open(vm, &r->host, e);
 	if (rc == 0)
-		rc = luavm_load(vm, r->st->entry->filename, s->text, s->n, e);
-	if (rc == 0)
-		rc = luavm_has(vm, r->function, e);
-	if (rc > 0)
-		rc = luavm_call(vm, &c, e);
-	if (rc == 0 && err_is_set(&r->e)) {
-		*e = r->e;
-		rc = -e->sys;
-	}
+		rc = call_phase(r, vm, e);
 	luavm_free(vm);
 	return rc;
 }
@@ -285,14 +300,37 @@ static uint64_t deadline_of(const struct entry *t)
 	return seconds * 1000;
 }
 
+/* the property that names the function, and its name without one */
+static const char *const names_of_phases[][2] = {
+	{"preinstall", "preinst"}, {"postinstall", "postinst"}, {"postfailure", "postfailure"}};
+
 static const char *function_of(const struct entry *t, enum phase phase)
 {
-	static const char *const names[][2] = {{"preinstall", "preinst"},
-					       {"postinstall", "postinst"},
-					       {"postfailure", "postfailure"}};
-	const char *own = entry_property(t, names[phase][0]);
+	const char *own = entry_property(t, names_of_phases[phase][0]);
 
-	return own ? own : names[phase][1];
+	return own ? own : names_of_phases[phase][1];
+}
+
+/* a function that another script of this state has left behind is not this one's */
+static void forget(lua_State *L, void *arg)
+{
+	const struct phase_run *r = arg;
+
+	lua_pushnil(L);
+	lua_setglobal(L, r->function);
+}
+
+static int run_global(struct phase_run *r, enum phase phase, struct err *e)
+{
+	struct host *h = r->st->host;
+	struct luavm *vm = h->ops->lua_state(h);
+	bool named = entry_property(r->st->entry, names_of_phases[phase][0]);
+	int rc;
+
+	r->host = *h;
+	luavm_limit(vm, (unsigned)deadline_of(r->st->entry));
+	rc = named ? 0 : luavm_run(vm, forget, r, e);
+	return rc < 0 ? rc : call_phase(r, vm, e);
 }
 
 static int run(struct step *st, enum phase phase, struct err *e)
@@ -318,6 +356,10 @@ static int run(struct step *st, enum phase phase, struct err *e)
 	rc = st->host->ops->script_folder(st->host, &folder, e);
 	if (rc < 0)
 		return rc;
+	if (is_global(st->entry)) {
+		rc = run_global(&r, phase, e);
+		return err_while(e, rc, "running %s of %s", r.function, st->entry->filename);
+	}
 	r.host = *st->host;
 	r.ops = *st->host->ops;
 	r.ops.set_variable = set_variable;

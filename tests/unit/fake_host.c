@@ -69,7 +69,7 @@ const char *fake_host_value(const struct fake_host *f, const char *name)
 void fake_host_init(struct fake_host *f)
 {
 	static const struct host_ops ops = {set_variable, has_variable, get_variable,
-					     tell, say, script_folder};
+					     tell, say, script_folder, NULL};
 
 	memset(f, 0, sizeof(*f));
 	f->h.ops = &ops;

@@ -500,6 +500,35 @@ static void a_script_handler_in_lua_runs_before_and_after(void **state)
 	install(lua, "}); scripts: ({ type = \"mine\";", E_NONE, true);
 }
 
+/* ---- global-state of a lua script ---- */
+
+static void global(const char *script, enum errcode code)
+{
+	const struct jobkit_part part = {"s.lua", script, strlen(script)};
+	struct jobkit k;
+
+	jobkit_make(&k, "file");
+	jobkit_bundle(
+		&k,
+		"software = {\nversion = \"2.0\";\nembedded-script = \"common = 7 function "
+		"named() return common == 8 end\";\nscripts: ( { filename = \"s.lua\"; type = "
+		"\"lua\"; sha256 = \"@s.lua@\"; properties = { global-state = \"true\"; "
+		"postinstall = \"named\"; }; } );\n};\n",
+		&part, 1);
+	jobkit_install(&k, JOB_INSTALL);
+	if (k.e.code != code)
+		fail_msg("%s: %s (%s)", script, k.e.why, k.e.where);
+	jobkit_remove(&k);
+}
+
+static void a_lua_script_with_global_state_sees_what_the_embedded_script_set(void **state)
+{
+	(void)state;
+	global("function preinst() assert(common == 7) common = 8 return true end", E_NONE);
+	global("function preinst() return common == 6 end", E_LUA);
+	global("function preinst() common = 8 os.execute('true') return true end", E_LUA);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -522,6 +551,7 @@ int main(void)
 		cmocka_unit_test(the_mask_says_where_a_handler_belongs),
 		cmocka_unit_test(t1_a_handler_in_lua_never_sees_a_byte_that_is_not_proven),
 		cmocka_unit_test(a_script_handler_in_lua_runs_before_and_after),
+		cmocka_unit_test(a_lua_script_with_global_state_sees_what_the_embedded_script_set),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
