@@ -66,12 +66,13 @@ boots() { [ "$(fw_printenv -c fw_env.config -n bootslot)" = "$1" ]; }
 @test 'T2: a target slot that is mounted is refused before a byte is written' {
 	mkfs.ext2 -q -F "$loop_b" || skip 'no mkfs.ext2'
 	mkdir mnt
-	mount "$loop_b" mnt || skip 'nothing can be mounted here'
+	mount -o ro "$loop_b" mnt || skip 'nothing can be mounted here'
 	sum=$(sha256sum <slot-b.img)
 	run swinstall -f device.cfg "$good"
 	umount mnt
 	[ "$status" -eq 1 ]
 	[[ "$output" == *E_TARGET_ACTIVE* ]]
+	[ "$(sha256sum <slot-b.img)" = "$sum" ]
 	boots a
 }
 

@@ -1,0 +1,68 @@
+#!/usr/bin/env bats
+# The scripts that judge the tree, each with a fault planted into a copy of it: a check that finds nothing shows nothing.
+load helper
+
+copy() {
+	local top=${BATS_TEST_FILENAME%/*}/../..
+	mkdir tree
+	(cd "$top" && cp -r scripts corelib parser handlers core mongoose doc tests ./*.md "$T/tree")
+	cd tree || return 1
+}
+
+@test "check-layers finds an upward include, and one from no folder of the house" {
+	copy
+	scripts/check-layers
+	echo '#include "core/plan.h"' >>corelib/text.c
+	echo '#include "handlers/handler.h"' >>parser/version.c
+	echo '#include "other/thing.h"' >>core/plan.c
+	fails 1 scripts/check-layers
+	says 'corelib/text.c:'
+	says 'parser/version.c:'
+	says 'is no folder of the house'
+}
+
+@test "check-calls finds each banned call, and passes over comments" {
+	local n=0 call
+	copy
+	echo '/* never strcpy(a, b) nor goto end */' >>parser/version.c
+	scripts/check-calls
+	for call in 'strcpy(a, b);' 'sprintf(a, b);' 'x = atoi(a);' 'system("x");' 'goto end;' '#if CONFIG_X' 'printf("x");' \
+		'fprintf(stderr, "x");' 'fsync(fd);' 'rename(a, b);' 'pthread_create(a, b, c, d);'; do
+		printf '\t%s\n' "$call" >>parser/version.c
+		n=$((n + 1))
+	done
+	fails 1 scripts/check-calls
+	[ "$(grep -o '^parser/version.c:[0-9]*' <<<"$output" | sort -u | wc -l)" -eq $n ]
+}
+
+@test "check-docs finds a page that is old, a code without a test, a threat without a test, a dead link" {
+	[ -x "$BIN/swdoc" ] || skip 'swdoc is not built here'
+	copy
+	mkdir o
+	cp "$BIN/swdoc" o
+	export O=o
+	echo 'more' >>doc/errors.md
+	echo 'ERRCODE(999, E_PLANTED_NOW, "x", "y")' | tee -a corelib/errcat.def >/dev/null
+	sed -i 's/E_PLANTED_NOW/E_OTHER/' tests/e2e/70-scripts.bats
+	echo 'T9999 planted' >>tests/threats.txt
+	sed -i 's/T9999/T0/' tests/e2e/70-scripts.bats
+	echo '[gone](doc/gone.md)' >>README.md
+	fails 1 scripts/check-docs
+	says 'doc/errors.md is not what the tables say'
+	says 'is raised nowhere'
+	says 'no test names E_PLANTED_NOW'
+	says 'no test names T9999'
+	says 'doc/gone.md, which is not there'
+}
+
+@test "run-bats prints the name, file and line of what failed, then the end of what it said" {
+	printf 'said() { seq 500; [ 1 = 2 ]; }\n@test "one fails" { said; }\n@test "one passes" { true; }\n@test "one waits" { skip reason; }\n' >some.bats
+	run env -i PATH=/usr/local/bin:/usr/bin:/bin "${BATS_TEST_FILENAME%/*}/../../scripts/run-bats" some.bats
+	[ "$status" -eq 1 ]
+	says 'not ok 1 one fails'
+	says 'some.bats, line 1'
+	says "# 500"
+	[[ $output != *'# 300'* ]]
+	says 'SKIP: reason (one waits)'
+	says '1 passed, 1 failed, 1 skipped'
+}
