@@ -72,6 +72,13 @@ static bool read_record(struct run *r)
 	return n > 0;
 }
 
+static bool read_both(struct run *r)
+{
+	bool record = read_record(r), text = read_text(r);
+
+	return record || text;
+}
+
 static int stopped(const struct run *r, uint64_t until, struct err *e)
 {
 	if (r->f->cancel && *r->f->cancel)
@@ -96,7 +103,7 @@ static int follow(struct run *r, struct err *e)
 			r->status = spawn_end(r->pid);
 			break;
 		}
-		if (poll(fds, 2, ms) <= 0 || !(read_record(r) | read_text(r))) {
+		if (poll(fds, 2, ms) <= 0 || !read_both(r)) {
 			ms = ms * 2 < TICK_MS ? ms * 2 : TICK_MS;
 			if (fds[0].revents & POLLHUP) /* closed: only its end is waited for */
 				poll(NULL, 0, ms);

@@ -165,6 +165,9 @@ static void t43_whatever_runs_on_is_stopped(void **state)
 		"xpcall(function() while true do end end, function() while true do end end)",
 		"while true do xpcall(error, function() while true do end end) end",
 		"coroutine.wrap(function() while true do end end)()",
+		"coroutine.wrap(function()\n"
+		"local x <close> = setmetatable({}, {__close = function() while true do end end})\n"
+		"while true do end end)()",
 		"while true do pcall(coroutine.wrap(function() while true do end end)) end",
 		"local c = coroutine.wrap(function() while true do coroutine.yield() end end)\n"
 		"while true do c() end",
