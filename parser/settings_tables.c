@@ -85,9 +85,9 @@ static const struct attr globals[] = {
 	  .dflt = "auto", .help = "leave blocks alone that are the same already" },
 	{ .name = "lua-trust", .type = ATTR_ENUM, AT(lua_trust),
 	  .has = offsetof(struct settings, has_lua_trust), .values = lua_trusts,
-	  .dflt = "confined; full where an existing swupdate.cfg is read",
+	  .dflt = "confined",
 	  .help = "full: embedded scripts and hooks of descriptions have Lua's whole library, files and "
-		  "programs included" },
+		  "programs included; that is what they have where an existing swupdate.cfg is read" },
 	{ .name = "compat-cpio", .type = ATTR_ENUM, AT(cpio_loose), .values = strict_loose,
 	  .dflt = "strict", .help = "loose: blanks in the numbers of member headers are accepted" },
 	{ .name = "mem-max", .type = ATTR_SIZE, AT(mem_max), .min = 65536, .dflt = "8M",

@@ -195,7 +195,7 @@ static void t64_a_script_that_blocks_is_ended_with_what_it_started(void **state)
 	b->entry.prop_count = 1;
 	assert_int_equal(pre(b, "os.execute('setsid sleep 77731 & sleep 77731')"), -ETIMEDOUT);
 	assert_int_equal(b->e.code, E_DEADLINE);
-	assert_true(sys_now_ms() - began < 5000);
+	assert_true(sys_now_ms() - began < 50000);
 	assert_int_not_equal(system("pgrep -f 'sleep 7773[1]' >/dev/null"), 0);
 }
 
