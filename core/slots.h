@@ -14,7 +14,8 @@
 struct slots {
 	const struct settings *cfg;
 	const struct slot_setting *running, *next, *target; /* lent; NULL = none */
-	bool look_only; /* a check or a dry run: targets are opened for reading, after slots_observe() */
+	bool look_only; /* a check or a dry run: targets are opened for reading, after
+			   slots_observe() */
 };
 
 int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *env, struct err *e);
@@ -29,8 +30,8 @@ bool slots_pending(const struct slots *s);
 
 enum liveness { PLACE_IDLE, PLACE_LIVE };
 /*
- * Judge an opened place and the range to be written: idle, live (allowed, proven first and staged), or
- * refused with E_TARGET_ACTIVE, E_TARGET_PROTECTED, E_TARGET. 'path' is for messages only.
+ * Judge an opened place and the range to be written: idle, live (allowed, proven first and staged),
+ * or refused with E_TARGET_ACTIVE, E_TARGET_PROTECTED, E_TARGET. 'path' is for messages only.
  */
 struct place_range {
 	int fd;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <errno.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -455,7 +456,7 @@ static void a_write_protected_device_is_told_while_planning(void **state)
 	struct bench *b = *state;
 	struct loopdev l;
 	const char *why = loopdev_attach(&l, b->slot, 512, false);
-	int on = 1;
+	int on = 1, off = 0;
 
 	if (why) {
 		print_message("SKIP: %s\n", why);
@@ -466,8 +467,14 @@ static void a_write_protected_device_is_told_while_planning(void **state)
 	plan_free(b->p);
 	b->p = NULL;
 	assert_int_equal(ioctl(l.fd, BLKROSET, &on), 0);
-	refused(b, IMG("device = \"%S\";"), E_TARGET, "write-protected");
+	err_clear(&b->e);
+	int rc = plan_with(b, IMG("device = \"%S\";"), 0);
+	/* it outlives the detaching: before any assertion */
+	assert_int_equal(ioctl(l.fd, BLKROSET, &off), 0);
 	loopdev_detach(&l);
+	assert_int_equal(rc, -EROFS);
+	assert_int_equal(b->e.code, E_TARGET);
+	assert_non_null(strstr(b->e.why, "write-protected"));
 }
 
 static void two_entries_for_the_same_file_are_refused(void **state)
