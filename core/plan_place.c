@@ -166,11 +166,12 @@ static int check_protected(struct staged *f, const struct plan_input *in, struct
 	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(ours); i++) {
 		char mine[PATH_MAX];
 
-		if (!ours[i] || *ours[i] != '/')
+		if (!ours[i] || !*ours[i])
 			continue;
-		rc = is_beneath(path, ours[i]) || !realpath(ours[i], mine)
-			     ? check_mine(f, path, folder, ours[i], e)
-			     : check_mine(f, path, folder, mine, e);
+		if (!is_beneath(path, ours[i]) && realpath(ours[i], mine)) /* also of a relative one */
+			rc = check_mine(f, path, folder, mine, e);
+		else if (*ours[i] == '/')
+			rc = check_mine(f, path, folder, ours[i], e);
 	}
 	return rc;
 }

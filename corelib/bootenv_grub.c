@@ -31,6 +31,7 @@ struct block {
 struct item {
 	const char *start;
 	size_t len, name_len;
+	bool closed; /* by a line end */
 };
 
 /* a text that grows up to a limit; full = something did not fit */
@@ -56,7 +57,8 @@ static bool next_item(const char **at, const char *end, struct item *it)
 	*it = (struct item){.start = p};
 	while (p < end && *p != '\n')
 		p += *p == '\\' && p + 1 < end ? 2 : 1;
-	if (p < end)
+	it->closed = p < end;
+	if (it->closed)
 		p++;
 	it->len = (size_t)(p - it->start);
 	*at = p;
@@ -209,7 +211,7 @@ static void out_item(struct out *o, const struct item *it)
 		}
 		out_bytes(o, c, 1);
 	}
-	if (it->start[it->len - 1] != '\n')
+	if (!it->closed) /* its last byte may be a line end that a backslash takes away */
 		out_bytes(o, "\n", 1);
 }
 

@@ -254,7 +254,7 @@ ways() { cat demo.swu | swinstall -f device.cfg --json "$@" 2>log | jq -r 'selec
 	R
 	fails 0 unshare -m sh run.sh
 	slot_holds b rootfs.img
-	says '[INFO ] : release 1.0'
+	says '[INFO ] : SWUPDATE running :  release 1.0'
 	sed -i "s,^./swupdate,$BIN/swinstall," run.sh
 	fails 1 unshare -m sh run.sh
 	says /etc/swinstall.cfg

@@ -340,8 +340,8 @@ static void expect(bool truth, const char *what)
 /* mutated programs are not run, and what they do is not ours to judge; \\u may spell the word */
 static bool has_programs(const struct input *in)
 {
-	return memmem(in->description, in->length, "scripts", 7) ||
-	       memmem(in->description, in->length, "\\u", 2);
+	return in->length > 0 && (memmem(in->description, in->length, "scripts", 7) ||
+				  memmem(in->description, in->length, "\\u", 2));
 }
 
 static void try_all(const struct input *in, const struct settings *cfg)
