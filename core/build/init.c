@@ -27,7 +27,7 @@ static const struct example own[] = {
 	      "\timages: (\n"
 	      "\t\t{\n"
 	      "\t\t\tfilename = \"rootfs.img\";\n"
-	      "\t\t\tslot = \"rootfs\";\t\t# the slot of this role that does not run now\n"
+	      "\t\t\tslot = \"rootfs\";\t# the slot of this role that does not run now\n"
 	      "\t\t\tcompressed = \"zstd\";\t# swbundle compresses it\n"
 	      "\t\t}\n"
 	      "\t);\n"
