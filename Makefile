@@ -50,7 +50,12 @@ cc_has = $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null 2>/dev/null &
 HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing -fno-common \
 	$(call cc_has,-fstack-clash-protection) $(call cc_has,-fcf-protection) $(call cc_has,-ftrivial-auto-var-init=zero)
 FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-LINK_HARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections
+# addresses as a bitmap, 33 KiB less; a C library before glibc 2.36 would not start such a program
+short_relocs := -Wl,-z,pack-relative-relocs
+hash := \#
+SHORT_RELOCS := $(shell printf '$(hash)%s\n' 'include <features.h>' 'if !__GLIBC_PREREQ(2, 36)' error endif | \
+	$(CC) -shared -nostdlib $(short_relocs) -Wl,--fatal-warnings -x c - -o /dev/null 2>/dev/null && echo '$(short_relocs)')
+LINK_HARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections $(SHORT_RELOCS)
 # no table for unwinding: nothing here throws, and debuggers have their own
 OPT ?= $(if $(CONFIG_SMALL_CODE),-Os,-O2) -fno-asynchronous-unwind-tables -fno-unwind-tables
 ifeq ($(SAN),address)
