@@ -404,6 +404,8 @@ static int make_plan(struct run *r, struct err *e)
 	if (rc == 0)
 		rc = plan_build(&r->plan, &in, e);
 	if (rc == 0)
+		r->plan->code = r->hooks != NULL;
+	if (rc == 0)
 		rc = check_undo(r, e);
 	if (rc == 0)
 		rc = check_sandbox(r, e);

@@ -60,6 +60,7 @@ struct plan {
 	struct mounts *mounts;	  /* NULL: no step needs one */
 	struct envset variables;  /* of the bundle: part of commit 2 */
 	bool seekable;
+	bool code; /* Lua code of the description runs beside the steps: it may leave mounts */
 	bool wants_undo; /* some step stages files: needs a writable state directory */
 	bool takes_slot; /* writes into the target slot: its variables join commit 2 */
 };
@@ -71,7 +72,7 @@ struct plan_input {
 	struct slots *slots;
 	struct bootenv *env;
 	struct host *host;
-	struct handler_rows own; /* the job's registry */
+	struct handler_rows own;		   /* the job's registry */
 	void (*note)(void *arg, const char *text); /* warnings; may be NULL */
 	void *arg;
 };

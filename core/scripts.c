@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -27,11 +28,47 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 	return 0;
 }
 
+static int flush_mount(const char *point, struct err *e)
+{
+	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, point, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	int rc;
+
+	if (fd < 0) { /* covered by another mount, or a name that cannot be read: all of them */
+		sync();
+		return 0;
+	}
+	rc = sys_syncfs(fd);
+	return rc < 0 ? err_sys(e, E_TARGET_FLUSH, -rc, "flushing what is mounted on %s", point)
+		      : 0;
+}
+
+/* what code mounted here and left, also when it or a whole job was killed; the last one first */
+static void unmount_all(const char *folder)
+{
+	struct inuse u = {.root_count = 0};
+	struct err ignored = {0};
+	size_t n = strlen(folder);
+
+	if (inuse_read(&u, &ignored) < 0)
+		return;
+	for (size_t i = u.mounts.count; i-- > 0;) {
+		const char *point = u.mounts.at[i].point;
+
+		if (point && strncmp(point, folder, n) == 0 && point[n] == '/') {
+			flush_mount(point, &ignored);
+			sys_umount(point, MNT_DETACH | UMOUNT_NOFOLLOW);
+		}
+	}
+	inuse_clear(&u);
+}
+
 void scripts_remove(const char *path)
 {
-	/* not into what a script mounted there */
-	if (*path)
-		nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	if (!*path)
+		return;
+	unmount_all(path);
+	/* not into what could not be unmounted */
+	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 static int make_in(const char *parent, char *path, size_t n, struct err *e)
@@ -109,25 +146,12 @@ static bool is_target(const struct plan *p, dev_t mounted)
 	return false;
 }
 
-static int flush_mount(const char *point, struct err *e)
-{
-	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, point, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	int rc;
-
-	if (fd < 0) { /* covered by another mount, or a name that cannot be read: all of them */
-		sync();
-		return 0;
-	}
-	rc = sys_syncfs(fd);
-	return rc < 0 ? err_sys(e, E_TARGET_FLUSH, -rc, "flushing what is mounted on %s", point)
-		      : 0;
-}
-
 static bool any_ran(const struct plan *p)
 {
+	if (p->code)
+		return true;
 	for (size_t i = 0; i < p->count; i++)
-		if (p->steps[i].ready ||
-		    (p->steps[i].started && p->steps[i].step.handler->foreign))
+		if (p->steps[i].ready || (p->steps[i].started && p->steps[i].step.handler->foreign))
 			return true;
 	return false;
 }

@@ -12,7 +12,8 @@
 
 /* a new, empty folder; what an earlier job left there goes first */
 int scripts_make(const struct settings *cfg, char *path, size_t n, struct err *e);
-void scripts_remove(const char *path); /* "" = there is none */
+/* with what was mounted beneath it; "" = there is none */
+void scripts_remove(const char *path);
 void scripts_tidy(
 	const struct settings *cfg); /* after a kill or power cut; under the install lock */
 

@@ -116,18 +116,15 @@ static const char *parse_item(lua_State *L, struct item *it, const char *p, cons
 }
 
 /* leaves the memory of the items on the stack */
-static void prepare(struct matcher *m, lua_State *L, const char *p, size_t n)
+static void prepare(struct matcher *m, const char *p, size_t n)
 {
 	const char *end = p + n;
 
 	if (n > PATTERN_MAX)
-		luaL_error(L, "pattern too long");
-	m->L = L;
-	m->depth = m->steps = 0;
-	m->count = 0;
-	m->items = lua_newuserdatauv(L, (n + 1) * sizeof(*m->items), 0);
+		luaL_error(m->L, "pattern too long");
+	m->items = lua_newuserdatauv(m->L, (n + 1) * sizeof(*m->items), 0);
 	while (p < end)
-		p = parse_item(L, &m->items[m->count++], p, end);
+		p = parse_item(m->L, &m->items[m->count++], p, end);
 }
 
 /* ---- one byte ---- */
@@ -418,12 +415,6 @@ static size_t start_of(lua_Integer init, size_t n)
 	return n - (size_t)-init;
 }
 
-static int nothing(lua_State *L)
-{
-	lua_pushnil(L);
-	return 1;
-}
-
 static int find_plain(lua_State *L, const char *s, size_t n, size_t from)
 {
 	size_t len;
@@ -431,7 +422,7 @@ static int find_plain(lua_State *L, const char *s, size_t n, size_t from)
 	const char *at = memmem(s + from, n - from, what, len);
 
 	if (!at)
-		return nothing(L);
+		return luaL_pushfail(L), 1;
 	lua_pushinteger(L, at - s + 1);
 	lua_pushinteger(L, at - s + (lua_Integer)len);
 	return 2;
@@ -442,23 +433,21 @@ static int search(lua_State *L, bool find)
 	size_t n, len, from;
 	const char *s = luaL_checklstring(L, 1, &n), *p = luaL_checklstring(L, 2, &len), *end = 0;
 	bool anchor = len && *p == '^';
-	struct matcher m;
+	struct matcher m = {.L = L, .text = s, .end = s + n};
 
 	from = start_of(luaL_optinteger(L, 3, 1), n);
 	if (from > n)
-		return nothing(L);
+		return luaL_pushfail(L), 1;
 	if (find && (lua_toboolean(L, 4) || (strlen(p) == len && !strpbrk(p, "^$*+?.([%-"))))
 		return find_plain(L, s, n, from);
-	prepare(&m, L, p + anchor, len - anchor);
-	m.text = s;
-	m.end = s + n;
+	prepare(&m, p + anchor, len - anchor);
 	for (s += from; s <= m.end; s++) {
 		end = match_at(&m, s);
 		if (end || anchor)
 			break;
 	}
 	if (!end)
-		return nothing(L);
+		return luaL_pushfail(L), 1;
 	if (!find)
 		return push_captures(&m, s, end);
 	lua_pushinteger(L, s - m.text + 1);
@@ -485,11 +474,9 @@ static int next_match(lua_State *L)
 	const char *p = lua_tolstring(L, lua_upvalueindex(2), &len);
 	size_t from = (size_t)lua_tointeger(L, lua_upvalueindex(3));
 	lua_Integer last = lua_tointeger(L, lua_upvalueindex(4));
-	struct matcher m;
+	struct matcher m = {.L = L, .text = text, .end = text + n};
 
-	prepare(&m, L, p, len);
-	m.text = text;
-	m.end = text + n;
+	prepare(&m, p, len);
 	for (; from <= n; from++) {
 		const char *end = match_at(&m, text + from);
 
@@ -577,14 +564,12 @@ int luavm_gsub(lua_State *L)
 	bool text = type == LUA_TSTRING || type == LUA_TNUMBER, anchor = len && *p == '^';
 	lua_Integer most_times = luaL_optinteger(L, 4, (lua_Integer)n + 1), done = 0;
 	const char *last = NULL;
-	struct matcher m;
+	struct matcher m = {.L = L, .text = s, .end = s + n};
 	luaL_Buffer b;
 
 	luaL_argexpected(L, text || type == LUA_TTABLE || type == LUA_TFUNCTION, 3,
 			 "string/function/table");
-	prepare(&m, L, p + anchor, len - anchor);
-	m.text = s;
-	m.end = s + n;
+	prepare(&m, p + anchor, len - anchor);
 	luaL_buffinit(L, &b);
 	while (done < most_times) {
 		const char *end = match_at(&m, s);

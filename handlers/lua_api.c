@@ -11,8 +11,10 @@
 #include "corelib/sys.h"
 #include "corelib/text.h"
 #include "generated/build.h"
+#include "handlers/handler.h"
+#include "handlers/lua_system.h"
 
-enum { MOUNTS_MAX = 16, CMDLINE_MAX = 65536 };
+enum { MOUNTS_MAX = 16 };
 
 static struct host *host_of(lua_State *L)
 {
@@ -163,10 +165,20 @@ static int api_get_selection(lua_State *L)
 	return 2;
 }
 
+/* numbers of the release whose module this is: scripts compare them. 'swinstall' is our own */
 static int api_getversion(lua_State *L)
 {
-	lua_createtable(L, 0, 1);
-	set_text(L, "version", SWINSTALL_VERSION);
+	static const lua_Integer numbers[] = {2026, 5};
+	static const char *const names[] = {"version", "patchlevel"};
+
+	lua_createtable(L, 2, 3);
+	for (lua_Integer i = 0; i < 2; i++) {
+		lua_pushinteger(L, numbers[i]);
+		lua_rawseti(L, -2, i + 1);
+		lua_pushinteger(L, numbers[i]);
+		lua_setfield(L, -2, names[i]);
+	}
+	set_text(L, "swinstall", SWINSTALL_VERSION);
 	return 1;
 }
 
@@ -188,72 +200,11 @@ static int api_folder(lua_State *L)
 	return 1;
 }
 
-/* ---- the root device: how the kernel command line names it, and its path ---- */
-
-static const char *const root_kinds[] = {"PATH",      "UUID",	     "PARTUUID",
-					 "PARTLABEL", "PARTUNKNOWN", NULL};
-
-/* the word behind root=, cut out of the text; "" when there is none */
-static char *root_word(char *text)
-{
-	char *save = NULL;
-	char *last = text + strlen(text);
-
-	for (char *w = strtok_r(text, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
-		if (strncmp(w, "root=", 5) == 0)
-			last = w + 5;
-	return last;
-}
-
-static int push_root(lua_State *L, const char *word)
-{
-	static const char *const folders[] = {"", "by-uuid", "by-partuuid", "by-partlabel"};
-	const char *value = strchr(word, '=');
-	lua_Integer kind = 0;
-
-	for (lua_Integer i = 1; value && i < 4; i++)
-		if (strncmp(word, root_kinds[i], (size_t)(value - word)) == 0 &&
-		    root_kinds[i][value - word] == '\0')
-			kind = i;
-	lua_createtable(L, 0, 3);
-	if (kind > 0)
-		lua_pushfstring(L, "/dev/disk/%s/%s", folders[kind], value + 1);
-	else
-		lua_pushstring(L, word);
-	lua_setfield(L, -2, "path");
-	set_text(L, "value", kind > 0 ? value + 1 : word);
-	lua_pushinteger(L, *word == '/' || kind > 0 ? kind : 4);
-	lua_setfield(L, -2, "type");
-	return 1;
-}
-
-static int api_getroot(lua_State *L)
-{
-	/* pushing may raise: nothing may have to be freed then */
-	char *copy = lua_newuserdatauv(L, CMDLINE_MAX, 0), *text = NULL;
-	char path[256];
-	size_t n;
-
-	*copy = '\0';
-	if (sys_path("/proc/cmdline", path, sizeof(path)) == 0 &&
-	    sys_read_file(AT_FDCWD, path, CMDLINE_MAX - 1, &text, &n) == 0)
-		memcpy(copy, text, n + 1);
-	free(text);
-	return push_root(L, root_word(copy));
-}
-
 /* ---- mounts: in the job's folder, of a full state only ---- */
 
 static int mount_point(char *path, size_t n, const char *folder, int i)
 {
 	return text_print(path, n, "%s/mount-%d", folder, i);
-}
-
-static int failed(lua_State *L, const char *what, int error)
-{
-	lua_pushnil(L);
-	lua_pushfstring(L, "%s: %s", what, strerror(error));
-	return 2;
 }
 
 /* the first name that is free; -errno */
@@ -284,13 +235,13 @@ static int api_mount(lua_State *L)
 		return luavm_raise(L, &e);
 	rc = make_point(path, sizeof(path), folder);
 	if (rc < 0)
-		return failed(L, "making a folder to mount in", -rc);
+		return lua_system_failed(L, "making a folder to mount in", -rc);
 	luavm_pause(L);
 	rc = sys_mount(device, path, type, MS_NOSUID | MS_NODEV);
 	luavm_resume(L);
 	if (rc < 0) {
 		sys_unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
-		return failed(L, device, -rc);
+		return lua_system_failed(L, device, -rc);
 	}
 	lua_pushstring(L, path);
 	return 1;
@@ -320,12 +271,12 @@ static int api_umount(lua_State *L)
 	n = strlen(folder);
 	if (strncmp(path, folder, n) != 0 || strncmp(path + n, "/mount-", 7) != 0 ||
 	    strchr(path + n + 1, '/'))
-		return failed(L, path, EINVAL);
+		return lua_system_failed(L, path, EINVAL);
 	luavm_pause(L);
 	rc = flush_and_unmount(path);
 	luavm_resume(L);
 	if (rc < 0)
-		return failed(L, path, -rc);
+		return lua_system_failed(L, path, -rc);
 	lua_pushboolean(L, 1);
 	return 1;
 }
@@ -366,13 +317,16 @@ static const luaL_Reg functions[] = {
 	{"is_dryrun", api_is_dryrun},
 	{"tmpdir", api_folder},
 	{"tmpdirscripts", api_folder},
-	{"getroot", api_getroot},
+	{"getroot", lua_system_getroot},
+	{"get_cmdline", lua_system_get_cmdline},
 	{NULL, NULL},
 };
 
 static const luaL_Reg full_functions[] = {
 	{"mount", api_mount},
 	{"umount", api_umount},
+	{"stat", lua_system_stat},
+	{"emmcbootpart", lua_system_emmcbootpart},
 	{NULL, NULL},
 };
 
@@ -384,6 +338,27 @@ static void set_names(lua_State *L, const char *table, const char *const *names)
 		lua_setfield(L, -2, names[i]);
 	}
 	lua_setfield(L, -2, table);
+}
+
+/* 'handler': a key for each type that call_handler() knows */
+static void set_handlers(lua_State *L)
+{
+	const struct handler *h;
+
+	lua_newtable(L);
+	for (size_t i = 0; (h = handler_at(i)); i++) {
+		const char *more = h->aliases ? h->aliases : "";
+
+		lua_pushinteger(L, 1);
+		lua_setfield(L, -2, h->name);
+		for (size_t n; *(more += strspn(more, " ")); more += n) {
+			n = strcspn(more, " ");
+			lua_pushlstring(L, more, n);
+			lua_pushinteger(L, 1);
+			lua_settable(L, -3);
+		}
+	}
+	lua_setfield(L, -2, "handler");
 }
 
 /* a confined state has no require(): scripts that ask for this module get it */
@@ -415,7 +390,8 @@ static void fill(lua_State *L, void *arg)
 	if (full)
 		luaL_setfuncs(L, full_functions, 0);
 	set_names(L, "RECOVERY_STATUS", status);
-	set_names(L, "ROOT_DEVICE", root_kinds);
+	set_names(L, "ROOT_DEVICE", lua_system_roots);
+	set_handlers(L);
 	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
 	lua_pushvalue(L, 1);
 	lua_setfield(L, -2, "swupdate");

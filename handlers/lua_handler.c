@@ -272,6 +272,16 @@ static void check_new(lua_State *L, const struct lua_handlers *all, const char *
 		luaL_error(L, "more than %d handlers", (int)MOST);
 }
 
+/* into the table 'handler' of the module, as the built-in ones are */
+static void list_handler(lua_State *L, const char *name)
+{
+	lua_getglobal(L, "swinstall");
+	if (lua_istable(L, -1) && lua_getfield(L, -1, "handler") == LUA_TTABLE) {
+		lua_pushinteger(L, 1);
+		lua_setfield(L, -2, name);
+	}
+}
+
 static int register_handler(lua_State *L)
 {
 	struct lua_handlers *all = lua_touserdata(L, lua_upvalueindex(1));
@@ -299,6 +309,7 @@ static int register_handler(lua_State *L)
 	if (!script)
 		row->handler.sections = sections_of(mask);
 	all->count++;
+	list_handler(L, name);
 	return 0;
 }
 

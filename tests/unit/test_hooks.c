@@ -461,7 +461,8 @@ static void the_mask_says_where_a_handler_belongs(void **state)
 	apply(&r,
 	      "local m = swupdate.HANDLER_MASK swupdate.register_handler('a', print) "
 	      "swupdate.register_handler('b', print, m.IMAGE_HANDLER) "
-	      "swupdate.register_handler('c', print, m.SCRIPT_HANDLER | m.NO_DATA_HANDLER)",
+	      "swupdate.register_handler('c', print, m.SCRIPT_HANDLER | m.NO_DATA_HANDLER) "
+	      "assert(swupdate.handler.c == 1 and not swupdate.handler.d)",
 	      "bootenv = ({ name = \"x\"; value = \"1\"; });", &confined);
 	assert_int_equal(r.rc, 0);
 	rows = hooks_handlers(r.h);

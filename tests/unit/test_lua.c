@@ -176,7 +176,10 @@ static void the_module_knows_the_device(void **state)
 		       "assert(s.get_hw().boardname == 'lamp' and s.get_hw().revision == '1.2')\n"
 		       "local set, mode = s.get_selection()\n"
 		       "assert(set == 'stable' and mode == 'copy2')\n"
-		       "assert(s.getversion().version)\n"
+		       "local v = s.getversion()\n"
+		       "assert(v.version >= 2022 and v[1] == v.version and v[2] == v.patchlevel)\n"
+		       "assert(type(v.swinstall) == 'string')\n"
+		       "assert(s.handler.dummy == 1 and s.handler.nothing == nil)\n"
 		       "assert(s.is_dryrun() == false)\n"
 		       "assert(s.tmpdir() == '/tmp/' and s.tmpdirscripts() == '/tmp/')\n"
 		       "assert(s.RECOVERY_STATUS.PROGRESS == 8)"),
@@ -234,7 +237,8 @@ static void the_root_device_is_told_as_the_kernel_was(void **state)
 	sys_set_root(root);
 	rc = pre(b, "local r, k = swupdate.getroot(), swupdate.ROOT_DEVICE\n"
 		    "assert(r.type == k.PARTUUID and r.value == '12-3')\n"
-		    "assert(r.path == '/dev/disk/by-partuuid/12-3')");
+		    "assert(r.path == '/dev/disk/by-partuuid/12-3')\n"
+		    "assert(swupdate.get_cmdline() == 'quiet root=PARTUUID=12-3 rw')");
 	assert_int_equal(sys_replace_file(path, "root=/dev/sda1", 14, 0600), 0);
 	if (rc == 0)
 		rc = pre(
@@ -279,6 +283,45 @@ static void what_a_script_mounts_and_leaves_is_taken_away(void **state)
 	assert_int_equal(rmdir(folder), 0);
 }
 
+static void stat_tells_what_a_path_leads_to(void **state)
+{
+	struct bench *b = *state;
+	char file[] = "/tmp/swinstall-lua-XXXXXX", text[1024];
+	int fd = mkstemp(file), rc;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "12345", 5), 5);
+	assert_int_equal(fchmod(fd, 0640), 0);
+	close(fd);
+	snprintf(text, sizeof(text),
+		 "local s = swupdate.stat('%s')\n"
+		 "assert(s.mode == 'regular file' and s.size == 5 and s.nlink == 1)\n"
+		 "assert(s.permissions == 'rw-r-----' and s.uid == %u and s.ino > 0)\n"
+		 "assert(s.dev.major and s.dev.minor and s.blksize > 0 and s.blocks)\n"
+		 "assert(s.modification:find('^%%a+ %%a+ +%%d+ %%d+:%%d+:%%d+ %%d+$'))\n"
+		 "assert(s.access and s.change)\n"
+		 "local n = swupdate.stat('/dev/null')\n"
+		 "assert(n.mode == 'char device' and n.rdev.major == 1 and n.rdev.minor == 3)\n"
+		 "assert(swupdate.stat('/').mode == 'directory')\n"
+		 "local none, why = swupdate.stat('/nowhere')\n"
+		 "assert(none == nil and why:find('/nowhere', 1, true))",
+		 file, (unsigned)getuid());
+	rc = pre(b, text);
+	unlink(file);
+	if (rc != 0)
+		fail_msg("%s", b->e.why);
+}
+
+static void emmcbootpart_of_what_is_no_emmc_is_minus_one_and_a_text(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(pre(b, "local n, why = swupdate.emmcbootpart('/dev/null')\n"
+				"assert(n == -1 and why:find('/dev/null', 1, true))\n"
+				"assert(swupdate.emmcbootpart('/nowhere') == -1)"),
+			 0);
+}
+
 static void global_state_is_refused_while_planning(void **state)
 {
 	struct bench *b = *state;
@@ -307,6 +350,8 @@ int main(void)
 		TEST(an_end_of_the_script_is_not_the_end_of_the_job),
 		TEST(the_root_device_is_told_as_the_kernel_was),
 		TEST(what_a_script_mounts_and_leaves_is_taken_away),
+		TEST(stat_tells_what_a_path_leads_to),
+		TEST(emmcbootpart_of_what_is_no_emmc_is_minus_one_and_a_text),
 		TEST(global_state_is_refused_while_planning),
 	};
 
