@@ -14,6 +14,7 @@
 
 #define PREFIX "mnt-"
 #define DIGITS 16
+#define TRIES  5
 
 struct mount {
 	struct mount *before;
@@ -61,7 +62,8 @@ static bool is_flash(const char *type)
 	return strcmp(type, "ubifs") == 0 || strcmp(type, "jffs2") == 0;
 }
 
-/* tmpfs, proc, overlay: they would be mounted whatever the device is, and what is written is lost */
+/* tmpfs, proc, overlay: they would be mounted whatever the device is, and what is written is lost
+ */
 static bool needs_no_device(const char *type)
 {
 	AUTO_FREE char *text = NULL;
@@ -135,8 +137,8 @@ static int add(struct mounts *m, struct mount **out, int fd, const char *path, c
 	*out = find(m, st.st_rdev);
 	if (*out && strcmp((*out)->type, type) != 0)
 		return err_set(e, E_MOUNT, EINVAL,
-			       "one entry says its file system is %s, another one %s",
-			       (*out)->type, type);
+			       "one entry says its file system is %s, another one %s", (*out)->type,
+			       type);
 	if (*out)
 		return 0;
 	rc = make(m, out, fd, path, e);
@@ -205,21 +207,63 @@ static int make_point(const struct mount *m, char *point, size_t n)
 	return rc < 0 ? rc : sys_mkdirat(AT_FDCWD, point, 0700);
 }
 
+static bool is_same(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+/*
+ * The root of what was mounted there. An installer with another state directory, and so another
+ * lock, may sweep this folder: what is opened then is the folder below.
+ */
+static int take_root(const char *point, int below)
+{
+	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, point, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	int rc = sys_umount(point, MNT_DETACH | UMOUNT_NOFOLLOW), root = fd;
+
+	if (fd < 0)
+		return fd;
+	if (is_same(fd, below))
+		return -ENOENT;
+	if (rc < 0 && rc != -EINVAL && rc != -ENOENT) /* swept behind us: it is out of the tree */
+		return rc;
+	fd = -1;
+	return root;
+}
+
 /* the root stays open; the mount is gone from the tree */
 static int mount_and_detach(struct mount *m, const char *point)
 {
+	AUTO_CLOSE int below = sys_openat(AT_FDCWD, point, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 	char source[40];
-	int rc, root;
+	int rc;
 
+	if (below < 0)
+		return below;
 	text_print(source, sizeof(source), "/proc/self/fd/%d", m->device);
 	rc = sys_mount(source, point, m->type, MS_NOSUID | MS_NODEV | MS_NOEXEC);
-	if (rc < 0)
-		return rc;
-	root = sys_openat(AT_FDCWD, point, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	rc = sys_umount(point, MNT_DETACH | UMOUNT_NOFOLLOW);
-	if (rc < 0 && root >= 0)
-		sys_close(&root);
-	return rc < 0 ? rc : root;
+	return rc < 0 ? rc : take_root(point, below);
+}
+
+/* again where somebody removed the folder before anything was mounted on it */
+static int mount_somewhere(struct mount *m, struct err *e)
+{
+	int root = -ENOENT;
+
+	for (unsigned i = 0; root == -ENOENT && i < TRIES; i++) {
+		char point[600];
+		int rc = make_point(m, point, sizeof(point));
+
+		if (rc < 0)
+			return err_sys(e, E_MOUNT, -rc, "making a folder in '%s' to mount it in",
+				       m->all->folder);
+		root = mount_and_detach(m, point);
+		sys_unlinkat(AT_FDCWD, point, AT_REMOVEDIR);
+	}
+	return root < 0 ? failed(m, -root, e) : root;
 }
 
 static int no_device(const struct mount *m, struct err *e)
@@ -230,20 +274,12 @@ static int no_device(const struct mount *m, struct err *e)
 /* asked before and after: mounting may have loaded the module that the list did not know */
 static int mount_root_of(struct mount *m, struct err *e)
 {
-	char point[600];
-	int rc, root;
+	int root;
 
 	if (needs_no_device(m->type))
 		return no_device(m, e);
-	rc = make_point(m, point, sizeof(point));
-	if (rc < 0)
-		return err_sys(e, E_MOUNT, -rc, "making a folder in '%s' to mount it in",
-			       m->all->folder);
-	root = mount_and_detach(m, point);
-	sys_unlinkat(AT_FDCWD, point, AT_REMOVEDIR);
-	if (root < 0)
-		return failed(m, -root, e);
-	if (!needs_no_device(m->type))
+	root = mount_somewhere(m, e);
+	if (root < 0 || !needs_no_device(m->type))
 		return root;
 	sys_close(&root);
 	return no_device(m, e);

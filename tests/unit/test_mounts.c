@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "corelib/mounts.h"
@@ -23,6 +24,38 @@
 #include "tests/unit/loopdev.h"
 
 #define TXN "00112233445566ff"
+
+/* another installer's sweep of the same folder, before or behind each mount that is still counted
+ */
+static struct {
+	const char *folder;
+	unsigned before, behind;
+} sweeper;
+
+static void sweep_now(unsigned *left)
+{
+	struct err e = {0};
+
+	if (*left == 0)
+		return;
+	if (--*left % 2 == 0 && left == &sweeper.behind)
+		return;
+	assert_int_equal(mounts_sweep(sweeper.folder, &e), 0);
+}
+
+int mount(const char *source, const char *point, const char *type, unsigned long flags,
+	  const void *data)
+{
+	int rc;
+
+	sweep_now(&sweeper.before);
+	rc = (int)syscall(SYS_mount, source, point, type, flags, data);
+	if (rc == 0 && sweeper.behind % 2) /* half of a sweep: the folder is still there */
+		assert_int_equal(umount2(point, MNT_DETACH), 0);
+	if (rc == 0)
+		sweep_now(&sweeper.behind);
+	return rc;
+}
 
 struct bench {
 	char dir[64], image[96];
@@ -128,6 +161,35 @@ static void t46_a_mount_is_nosuid_nodev_noexec_and_in_no_list(void **state)
 	root = open(b->loop.path, O_RDWR | O_EXCL | O_CLOEXEC);
 	assert_true(root >= 0);
 	close(root);
+}
+
+/* seen: two installers with state directories of their own and one run directory */
+static void a_sweep_by_another_installer_neither_fails_nor_misleads_a_mount(void **state)
+{
+	struct bench *b = *state;
+	struct mount *m = make_device(b, "ext2");
+	int root;
+
+	sweeper.folder = b->dir;
+	sweeper.before = 2;
+	sweeper.behind = 2;
+	root = open_or_skip(b, m);
+	assert_true(root >= 0);
+	assert_int_equal(sweeper.before + sweeper.behind, 0);
+	assert_int_equal(faccessat(root, "lost+found", F_OK, 0), 0);
+	assert_false(is_mounted(b->dir));
+}
+
+static void a_sweep_without_end_is_told(void **state)
+{
+	struct bench *b = *state;
+	struct mount *m = make_device(b, "ext2");
+
+	sweeper.folder = b->dir;
+	sweeper.before = 1000;
+	assert_true(open_or_skip(b, m) < 0);
+	sweeper.before = 0;
+	assert_int_equal(b->e.code, E_MOUNT);
 }
 
 static void entries_of_one_device_share_one_mount_of_one_type(void **state)
@@ -256,7 +318,8 @@ static void t40_no_link_leads_out_of_the_file_system(void **state)
 		staged_close(s);
 	}
 	for (size_t i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "%s/%s", b->dir, (const char *[]){"link", "up", "etc"}[i]);
+		snprintf(path, sizeof(path), "%s/%s", b->dir,
+			 (const char *[]){"link", "up", "etc"}[i]);
 		unlink(path);
 	}
 }
@@ -288,6 +351,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(t46_a_mount_is_nosuid_nodev_noexec_and_in_no_list),
+		T(a_sweep_by_another_installer_neither_fails_nor_misleads_a_mount),
+		T(a_sweep_without_end_is_told),
 		T(entries_of_one_device_share_one_mount_of_one_type),
 		T(a_device_without_this_file_system_says_so),
 		T(a_file_system_without_device_is_refused),
