@@ -111,48 +111,61 @@ static int look_into(struct walk *w, int fresh, int here, const char *name, unsi
 	return descend(w, from, to, depth + 1);
 }
 
-static int both_there(struct walk *w, const struct stat *new, const struct stat *old)
+static int both_there(struct walk *w, bool folder, const struct stat *old)
 {
-	if (S_ISDIR(old->st_mode) && !S_ISDIR(new->st_mode))
+	if (S_ISDIR(old->st_mode) && !folder)
 		return clash(w, "there is a folder where the archive has none");
-	if (S_ISLNK(old->st_mode) && S_ISDIR(new->st_mode))
+	if (S_ISLNK(old->st_mode) && folder)
 		return clash(w, "there is a link where the archive has a folder, and links are not "
 				"followed; name the folder that it leads to");
-	if (S_ISDIR(new->st_mode) && S_ISDIR(old->st_mode))
+	if (folder && S_ISDIR(old->st_mode))
 		return old->st_dev == w->dev
 			       ? 1
 			       : clash(w, "another file system is mounted there; give its files an "
 					  "entry of their own");
-	return add(w->l, S_ISDIR(new->st_mode) ? MOVE_FOLDER : MOVE_REPLACE, w->path, w->e);
+	return add(w->l, folder ? MOVE_FOLDER : MOVE_REPLACE, w->path, w->e);
 }
 
-static int look_at(struct walk *w, int fresh, int here, const char *name, unsigned depth)
+/* of the new content: 1 = a folder; most file systems tell it with the name */
+static int is_folder(struct walk *w, int fresh, const struct dirent *at)
 {
-	struct stat new, old;
-	int rc;
+	struct stat st;
 
-	if (fstatat(fresh, name, &new, AT_SYMLINK_NOFOLLOW) < 0)
+	if (at->d_type != DT_UNKNOWN)
+		return at->d_type == DT_DIR;
+	if (fstatat(fresh, at->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(w->e, E_FILE, errno, "the new content cannot be examined");
+	return S_ISDIR(st.st_mode);
+}
+
+static int look_at(struct walk *w, int fresh, int here, const struct dirent *at, unsigned depth)
+{
+	const char *name = at->d_name;
+	struct stat old;
+	int rc, folder = is_folder(w, fresh, at);
+
+	if (folder < 0)
+		return folder;
 	if (fstatat(here, name, &old, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT
 			       ? add(w->l, MOVE_ADD, w->path, w->e)
 			       : err_sys(w->e, E_FILE, errno, "the target cannot be examined");
-	rc = both_there(w, &new, &old);
+	rc = both_there(w, folder, &old);
 	return rc <= 0 ? rc : look_into(w, fresh, here, name, depth);
 }
 
-static int one(struct walk *w, int fresh, int here, const char *name, unsigned depth)
+static int one(struct walk *w, int fresh, int here, const struct dirent *at, unsigned depth)
 {
-	size_t len = w->len, n = strlen(name);
+	size_t len = w->len, n = strlen(at->d_name);
 	int rc;
 
 	if (len + n + 2 > sizeof(w->path))
 		return clash(w, "the path is too long");
 	if (len)
 		w->path[w->len++] = '/';
-	memcpy(w->path + w->len, name, n + 1);
+	memcpy(w->path + w->len, at->d_name, n + 1);
 	w->len += n;
-	rc = look_at(w, fresh, here, name, depth);
+	rc = look_at(w, fresh, here, at, depth);
 	w->len = len;
 	w->path[len] = '\0';
 	return rc;
@@ -173,7 +186,7 @@ static int descend(struct walk *w, int fresh, int here, unsigned depth)
 	}
 	while (rc == 0 && (errno = 0, at = readdir(d)))
 		if (strcmp(at->d_name, ".") && strcmp(at->d_name, ".."))
-			rc = one(w, fresh, here, at->d_name, depth);
+			rc = one(w, fresh, here, at, depth);
 	if (rc == 0 && errno)
 		rc = err_sys(w->e, E_FILE, errno, "a folder cannot be read");
 	closedir(d);

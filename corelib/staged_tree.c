@@ -21,6 +21,7 @@ struct sides {
 	struct staged *s;
 	struct beneath here, fresh; /* the target; the new content */
 	int new_fd, old_fd;
+	bool unkept; /* links cannot be made here: the move itself puts old files aside */
 };
 
 static const char *side_name(const struct staged *s, enum side side, char out[32])
@@ -157,7 +158,6 @@ static bool no_links(int rc)
 	return rc == -EPERM || rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EMLINK || rc == -EXDEV;
 }
 
-/* where links cannot be made the move itself puts the old file aside */
 static int keep_one(struct sides *x, const struct move *m, struct err *e)
 {
 	struct spot at;
@@ -165,16 +165,18 @@ static int keep_one(struct sides *x, const struct move *m, struct err *e)
 
 	if (rc == 0 && m->kind == MOVE_REPLACE)
 		rc = sys_linkat(at.here, at.name, x->old_fd, at.old, 0);
-	if (rc == 0 || no_links(rc))
+	if (no_links(rc)) {
+		x->unkept = true;
 		return 0;
-	return move_failed(x, m->path, rc, "the old file cannot be kept aside", e);
+	}
+	return rc == 0 ? 0 : move_failed(x, m->path, rc, "the old file cannot be kept aside", e);
 }
 
 static int put_aside(struct sides *x, const struct move *m, const struct spot *at)
 {
 	int rc;
 
-	if (m->kind == MOVE_ADD)
+	if (m->kind == MOVE_ADD || (m->kind == MOVE_REPLACE && !x->unkept))
 		return 0;
 	rc = there(x->old_fd, at->old);
 	return rc ? (rc < 0 ? rc : 0) : sys_renameat(at->here, at->name, x->old_fd, at->old, 0);

@@ -162,14 +162,16 @@ static int write_pieces(struct tree *t, const struct record *rec, int fd)
 static int make_file(struct tree *t, const struct record *rec, int dir, const char *name)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-	AUTO_CLOSE int fd = sys_openat(dir, name, flags, 0600);
+	/* mode and owner are looked at when it is dressed: mostly nothing is left to change */
+	const unsigned mode = t->o->preserve ? 0600 : rec->mode & 0755;
+	AUTO_CLOSE int fd = sys_openat(dir, name, flags, mode);
 	int rc;
 
 	if (fd == -EEXIST) {
 		rc = make_room(t, rec, dir, name);
 		if (rc < 0)
 			return rc;
-		fd = sys_openat(dir, name, flags, 0600);
+		fd = sys_openat(dir, name, flags, mode);
 	}
 	if (fd < 0)
 		return tree_failed(t, rec, fd, "it cannot be made");

@@ -39,13 +39,16 @@ int tree_dress(struct tree *t, const struct record *rec, int fd)
 {
 	struct timespec times[2];
 	bool lost = rec->attrs_lost;
-	int rc;
+	struct stat st;
+	int rc = fstat(fd, &st) < 0 ? -errno : 0;
 
 	if (!t->o->preserve) {
-		rc = sys_fchmod(fd, rec->mode & 0755);
+		if (rc == 0 && (st.st_mode & 07777) != (rec->mode & 0755))
+			rc = sys_fchmod(fd, rec->mode & 0755);
 		return rc < 0 ? tree_failed(t, rec, rc, "its mode cannot be set") : 0;
 	}
-	rc = sys_fchown(fd, rec->uid, rec->gid);
+	if (rc == 0 && (st.st_uid != rec->uid || st.st_gid != rec->gid))
+		rc = sys_fchown(fd, rec->uid, rec->gid);
 	if (rc == 0)
 		rc = sys_fchmod(fd, rec->mode);
 	for (size_t i = 0; rc == 0 && i < rec->xattr_count; i++) {
