@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import datetime
 import os
+import random
 import re
 import resource
 import shutil
@@ -139,6 +140,7 @@ class Bench:
         self.work = tempfile.mkdtemp(prefix="swinstall-bench-", dir="/dev/shm")
         self.src = tempfile.mkdtemp(prefix="swinstall-bench-")
         self.loops = []
+        os.makedirs(f"{self.work}/run", 0o755)
         sh([f"{self.bin}/swbundle", "keygen", "--dir", self.src, "--name", "k"])
         self.key, self.cert = f"{self.src}/k.key.pem", f"{self.src}/k.cert.pem"
 
@@ -185,13 +187,15 @@ class Bench:
                         left -= z
         return path
 
-    def pack(self, name, image, dev, attrs="", more=()):
-        """a bundle both programs install"""
+    def pack(self, name, image, dev, attrs="", more=(), kind="raw"):
+        """a bundle both programs install; dev is None: attrs say the place"""
+        if dev:
+            attrs = f'device = "{dev}"; {attrs}'
         d = tempfile.mkdtemp(dir=self.src)
         os.link(image, f"{d}/{os.path.basename(image)}")
         with open(f"{d}/sw-description", "w") as f:
             f.write(f'software = {{ version = "1.0"; hardware-compatibility: ["1.0"]; images: ({{ filename = "{os.path.basename(image)}"; '
-                    f'device = "{dev}"; type = "raw"; {attrs} }}); }};\n')
+                    f'type = "{kind}"; {attrs} }}); }};\n')
         out = f"{self.src}/{name}.swu"
         sh([f"{self.bin}/swbundle", "build", f"{d}/sw-description", "--key", self.key, "--cert", self.cert, "-I", d, *more, "-o", out])
         shutil.rmtree(d)
@@ -203,7 +207,7 @@ class Bench:
     def config(self, extra=""):
         path = f"{self.src}/our.cfg"
         with open(path, "w") as f:
-            f.write(f'globals : {{ public-key-file = "{self.cert}"; state-dir = "{self.work}/state"; bootloader = "none"; {extra} }};\n')
+            f.write(f'globals : {{ public-key-file = "{self.cert}"; state-dir = "{self.work}/state"; run-dir = "{self.work}/run"; bootloader = "none"; {extra} }};\n')
         return path
 
     def peer(self, bundle, *more):
@@ -291,6 +295,50 @@ class Bench:
         self.pair("F5", "raw AES-256-CBC, streamed", "≤ 0.15", self.ours(b, "-K", f"{self.src}/aes"), self.peer(b, "-K", f"{self.src}/aes"),
                   reset=self.fresh(dev, back))
         os.unlink(out)
+
+    def tree(self, count):
+        """an archive of so many files, 64 B to 90 KiB, a hundred in each folder; the same each time"""
+        base, out, r = f"{self.src}/tree", f"{self.src}/tree.tar.zst", random.Random(1)
+        with open(self.image(16), "rb") as f:
+            data = f.read()
+        for i in range(count):
+            folder, size = f"{base}/d{i // 100:03}", int(2 ** r.uniform(6, 16.5))
+            at = r.randrange(len(data) - size)
+            os.makedirs(folder, exist_ok=True)
+            with open(f"{folder}/f{i:05}", "wb") as f:
+                f.write(data[at:at + size])
+        sh(f"tar --sort=name --owner=0 --group=0 -C {base} -cf - . | zstd -3 -q -f -o {out}")
+        shutil.rmtree(base)
+        return out
+
+    def f5t(self):
+        """a tar.zst of 10 000 files: into an idle ext4; into a folder of a running one, where we stage and the peer does not"""
+        out, direct = self.tree(10000), "installed-directly = true;"
+        dev, back = self.loop(512 * MIB)
+        top = f"{self.work}/mnt"
+        os.mkdir(top)
+
+        def mkfs():
+            with open(back, "r+b") as f:
+                f.truncate(0)
+                f.truncate(512 * MIB)
+            sh(["blockdev", "--flushbufs", dev])
+            sh(["mkfs.ext4", "-q", "-F", dev])
+
+        def again():
+            if os.path.ismount(top):
+                sh(["umount", top])
+            mkfs()
+            sh(["mount", dev, top])
+
+        b = self.pack("f5t", out, dev, f'{direct} filesystem = "ext4"; path = "/";', kind="archive")
+        self.pair("F5t", "tar.zst, 10 000 files, into an idle ext4", "≤ 0.7", self.ours(b), self.peer(b), reset=mkfs)
+        b = self.pack("f5l", out, None, f'{direct} path = "{top}";', kind="archive")
+        try:
+            self.pair("F5l", "the same into an empty live folder, staged", "≤ 0.7", self.ours(b), self.peer(b), reset=again)
+            self.pair("F5r", "the same over 10 000 files there, staged", "≤ 0.7", self.ours(b), self.peer(b))
+        finally:
+            sh(["umount", top])
 
     def f7(self):
         """the same release again: bytes written to the medium, read from the loop device's statistics"""
@@ -462,7 +510,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # close() runs, as it does on ^C
     b = Bench(a)
     try:
-        for name in ("f1", "f2", "f3", "f4", "f5", "f7", "f10", "f11", "f12", "f13"):
+        for name in ("f1", "f2", "f3", "f4", "f5", "f5t", "f7", "f10", "f11", "f12", "f13"):
             if a.only and name not in a.only.lower().split(","):
                 continue
             try:
