@@ -8,7 +8,7 @@ enum version_class { VERSION_NUMBERS, VERSION_SEMVER, VERSION_TEXT };
 enum version_class version_class(const char *v);
 int version_compare(const char *a, const char *b); /* <0, 0, >0 */
 
-/* board revision against "1.0" or "#RE:^1\..*$"; 1 yes, 0 no, -errno (length, syntax, time: T44) */
+/* board revision against "1.0" or "#RE:^1\..*$"; 1 yes, 0 no, -errno (length, syntax: T44) */
 int hardware_matches(const char *pattern, const char *revision, struct err *e);
 
 /* one file of "name version" lines: /etc/sw-versions, /etc/hwrevision */
