@@ -191,8 +191,8 @@ static void tell_oddities(const struct run *r)
 
 	if (n)
 		tell_line(r->job, LOG_LEVEL_INFO,
-			  "%" PRIu64 " files of the bundle are not named by the "
-			  "description: passed over",
+			  "%" PRIu64 " files of the bundle are not named by "
+			  "the selected part of its description: passed over",
 			  n);
 	if (r->bundle && bundle_has_tail(r->bundle))
 		tell_note(r->job, "bytes follow the end of the bundle: ignored");
@@ -206,6 +206,7 @@ static int update(struct run *r, struct err *e)
 	if (rc < 0)
 		return rc;
 	set_up(r, &in);
+	tell_plan(r);
 	rc = activate_check(&r->act, e);
 	if (rc == 0 && r->request->mode == JOB_CHECK)
 		return install_check(&in, e);

@@ -68,6 +68,7 @@ void tell_line(struct job *j, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void tell_said(void *job, enum log_level level, const char *text); /* by a program that was run */
 void tell_note(void *job, const char *text);			   /* a warning */
+void tell_plan(const struct run *r);				   /* for --verbose */
 void tell_result(struct job *j, int rc, const struct err *e);
 void tell_moved(void *job, uint64_t bytes);
 

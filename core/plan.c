@@ -10,7 +10,13 @@
 
 const char *route_name(enum route r)
 {
-	static const char *const names[] = {"flow", "blocks", "twice", "spool", "none"};
+	static const char *const names[] = {
+		[ROUTE_FLOW] = "written while it is read",
+		[ROUTE_BLOCKS] = "written block by block as its list proves them",
+		[ROUTE_TWICE] = "proven first, then written",
+		[ROUTE_SPOOL] = "stored and proven first, then written",
+		[ROUTE_NONE] = "without a payload",
+	};
 
 	return names[r];
 }
