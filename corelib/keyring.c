@@ -284,12 +284,15 @@ static int set_pinned(struct keyring *k, enum sig_scheme pinned, struct err *e)
 {
 	bool suits = pinned == SIG_ANY || pinned == k->kind ||
 		     (pinned == SIG_RSA_PSS && k->kind == SIG_RSA_PKCS1);
+	int rc;
 
 	k->pinned = pinned;
 	if (suits)
 		return 0;
-	return err_set(e, E_KEY_FILE, EINVAL, "the method %s is demanded, but the key is for %s",
-		       sig_scheme_name(pinned), sig_scheme_name(k->kind));
+	rc = err_set(e, E_KEY_FILE, EINVAL, "the method %s is demanded, but the key is for %s",
+		     sig_scheme_name(pinned), sig_scheme_name(k->kind));
+	err_fix(e, "leave digest-provider out, or name a key that belongs to it");
+	return rc;
 }
 
 static int make_store(struct keyring *k, struct err *e)

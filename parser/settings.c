@@ -333,6 +333,8 @@ static int fill_globals(const struct reading *r, struct err *e)
 	rc = schema_fill(&s, globals, d, r->s->arena, e);
 	if (r->s->loglevel > 5)
 		r->s->loglevel = 5;
+	if (r->s->ca_path)
+		r->s->public_key_file = r->s->ca_path;
 	return rc < 0 ? rc : fill_slots(r, d->slots, e);
 }
 

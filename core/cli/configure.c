@@ -169,6 +169,13 @@ int configure(struct settings **out, const struct configure *c, struct err *e)
 	return 0;
 }
 
+static enum log_level log_level_of(int64_t n)
+{
+	if (n < LOG_LEVEL_ERROR)
+		return LOG_LEVEL_ERROR;
+	return n > LOG_LEVEL_TRACE ? LOG_LEVEL_TRACE : (enum log_level)n;
+}
+
 void configure_log(const struct settings *s, int fd, bool terminal)
 {
 	struct log_config l = {.level = LOG_LEVEL_INFO,
@@ -180,8 +187,7 @@ void configure_log(const struct settings *s, int fd, bool terminal)
 	if (terminal) /* the bar tells what the lines would */
 		l.level = LOG_LEVEL_WARN;
 	if (s->has_loglevel)
-		l.level = s->loglevel < LOG_LEVEL_ERROR ? LOG_LEVEL_ERROR
-							: (enum log_level)s->loglevel;
+		l.level = log_level_of(s->loglevel);
 	if (s->verbose)
 		l.level = LOG_LEVEL_TRACE;
 	log_init(&l);

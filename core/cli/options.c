@@ -270,15 +270,24 @@ int options_apply(const struct options *o, enum option_target target, void *base
 	return 0;
 }
 
+static int absent(const struct option *row, const struct option_table *t, struct err *e)
+{
+	int rc = err_set(e, E_NOT_BUILT, ENOTSUP,
+			 "--%s (%s) is not built into this %s yet: CONFIG_%s", row->name, row->help,
+			 t->program, row->symbol);
+
+	if (row->instead)
+		err_fix(e, "%s", row->instead);
+	return rc;
+}
+
 int options_check_built(const struct options *o, struct err *e)
 {
 	for (size_t i = 0; i < o->given_count; i++) {
 		const struct option *row = o->given[i].option;
 
 		if (row->kind == OPTION_ABSENT)
-			return err_set(e, E_NOT_BUILT, ENOTSUP,
-				       "--%s (%s) is not built into this %s: CONFIG_%s", row->name,
-				       row->help, o->table->program, row->symbol);
+			return absent(row, o->table, e);
 	}
 	return 0;
 }

@@ -42,7 +42,8 @@ struct option {
 	const char *const *values; /* the only words allowed; NULL = any */
 	const char *group;	   /* heading in --help */
 	const char *help;
-	const char *symbol; /* OPTION_ABSENT: its Kconfig symbol */
+	const char *symbol;  /* OPTION_ABSENT: its Kconfig symbol */
+	const char *instead; /* OPTION_ABSENT: what to do until it is there */
 };
 
 struct option_table {

@@ -103,7 +103,8 @@ static int run(int argc, char **argv, struct swinstall_cli *c, struct options *o
 			.board = c->board,
 			.options = o,
 			.compat = configure_is_compat(argv[0]),
-			.may_lack = options_given(o, "key") || options_given(o, "allow-unsigned"),
+			.may_lack = options_given(o, "key") || options_given(o, "ca-path") ||
+				    options_given(o, "allow-unsigned"),
 		};
 
 		rc = configure(&s, &in, &e);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/cli/configure.h"
 #include "parser/settings.h"
 
 #define CLI(field) .target = INTO_PROGRAM, .at = offsetof(struct swinstall_cli, field)
@@ -17,6 +18,8 @@
 #define OUTPUT	"Output"
 #define DOORS	"Servers and sockets"
 
+#define KEEP_SWUPDATE "leave it out, or keep SWUpdate on devices that need it"
+
 static const char *const purposes[] = {"emailProtection", "codeSigning", "any", NULL};
 
 static const struct option rows[] = {
@@ -28,10 +31,12 @@ static const struct option rows[] = {
 	 .help = "do all but write: payloads are unpacked and dropped"},
 	{'f', "file", "FILE", OPTION_TEXT, CLI(file), .group = INSTALL,
 	 .help = "configuration; else /etc/swinstall.cfg, else /etc/swupdate.cfg"},
-	{'o', "output", "FILE", OPTION_ABSENT, .group = INSTALL, .symbol = "DAEMON",
+	{'o', "output", "FILE", OPTION_ABSENT, .group = INSTALL,
+	 .instead = "save the bundle yourself, then install the file: swinstall FILE",
+	 .symbol = "DAEMON",
 	 .help = "keep what comes from the network in a file, then install that"},
-	{0, "daemon", NULL, OPTION_ABSENT, .group = INSTALL, .symbol = "DAEMON",
-	 .help = "stay, and take bundles from sockets, browsers and servers"},
+	{0, "daemon", NULL, OPTION_ABSENT, .group = INSTALL, .instead = KEEP_SWUPDATE,
+	 .symbol = "DAEMON", .help = "stay, and take bundles from sockets, browsers and servers"},
 
 	{'e', "select", "SET,MODE", OPTION_TEXT, SET(select), .group = SELECT,
 	 .help = "the set and mode of the description to install; auto: what the configuration says for the free slot"},
@@ -42,8 +47,8 @@ static const struct option rows[] = {
 
 	{'k', "key", "FILE", OPTION_TEXT, SET(public_key_file), .group = TRUST,
 	 .help = "public keys or certificates (PEM) of those who may sign"},
-	{0, "ca-path", "FILE", OPTION_TEXT, SET(ca_path), .group = TRUST,
-	 .help = "certificates of the authorities that signers' certificates come from"},
+	{0, "ca-path", "FILE", OPTION_TEXT, SET(public_key_file), .group = TRUST,
+	 .help = "the same as --key, for existing callers"},
 	{0, "crl-path", "FILE", OPTION_TEXT, SET(crl_path), .group = TRUST,
 	 .help = "list of revoked certificates"},
 	{0, "cert-purpose", "PURPOSE", OPTION_TEXT, SET(cert_purpose), .values = purposes,
@@ -60,11 +65,13 @@ static const struct option rows[] = {
 	 .help = "accepted and not needed: there is one"},
 	{'K', "key-aes", "FILE", OPTION_TEXT, SET(aes_key_file), .group = TRUST,
 	 .help = "key and IV of encrypted payloads, in hexadecimal"},
-	{0, "decryption-key", "FILE", OPTION_ABSENT, .group = TRUST, .symbol = "ASYM_DECRYPTION",
-	 .help = "private key of encrypted descriptions"},
-	{0, "gpg-home-dir", "DIR", OPTION_ABSENT, .group = TRUST, .symbol = "SIG_GPG",
+	{0, "decryption-key", "FILE", OPTION_ABSENT, .group = TRUST, .instead = KEEP_SWUPDATE,
+	 .symbol = "ASYM_DECRYPTION", .help = "private key of encrypted descriptions"},
+	{0, "gpg-home-dir", "DIR", OPTION_ABSENT, .group = TRUST,
+	 .instead = "sign by certificate or key: swbundle sign", .symbol = "SIG_GPG",
 	 .help = "where the keys of GnuPG are"},
-	{0, "gpg-protocol", "PROTOCOL", OPTION_ABSENT, .group = TRUST, .symbol = "SIG_GPG",
+	{0, "gpg-protocol", "PROTOCOL", OPTION_ABSENT, .group = TRUST,
+	 .instead = "sign by certificate or key: swbundle sign", .symbol = "SIG_GPG",
 	 .help = "openpgp or cms"},
 	{0, "allow-unsigned", NULL, OPTION_FLAG, SET(allow_unsigned), .group = TRUST,
 	 .help = "take a bundle that nobody vouches for, this once (for tests)"},
@@ -93,7 +100,7 @@ static const struct option rows[] = {
 	{'g', "get-root", NULL, OPTION_FLAG, CLI(get_root), .group = DEVICE,
 	 .help = "print the root device and end"},
 	{'E', "get-emmc-boot", "DEVICE", OPTION_ABSENT, .group = DEVICE,
-	 .symbol = "HANDLER_EMMC_BOOT",
+	 .instead = "mmc extcsd read DEVICE tells it", .symbol = "HANDLER_EMMC_BOOT",
 	 .help = "print the boot partition that an eMMC starts from"},
 	{0, "handlers", NULL, OPTION_FLAG, CLI(handlers), .group = DEVICE,
 	 .help = "list the handlers built in, with their properties"},
@@ -101,8 +108,8 @@ static const struct option rows[] = {
 	{'v', "verbose", NULL, OPTION_FLAG, SET(verbose), .group = OUTPUT,
 	 .help = "say everything"},
 	{'l', "loglevel", "0..5", OPTION_NUMBER, SET(loglevel),
-	 .has = offsetof(struct settings, has_loglevel), .max = 5, .group = OUTPUT,
-	 .help = "1 errors, 2 warnings, 3 information, 4 debug, 5 trace"},
+	 .has = offsetof(struct settings, has_loglevel), .max = 99, .group = OUTPUT,
+	 .help = "1 errors, 2 warnings, 3 information, 4 debug, 5 (and more) trace"},
 	{'L', "syslog", NULL, OPTION_FLAG, SET(syslog), .group = OUTPUT,
 	 .help = "log to syslog too"},
 	{0, "json", NULL, OPTION_FLAG, CLI(json), .group = OUTPUT,
@@ -112,11 +119,12 @@ static const struct option rows[] = {
 	{'h', "help", NULL, OPTION_FLAG, CLI(help), .group = OUTPUT, .help = "print this and end"},
 
 	{'d', "download", "OPTIONS", OPTION_ABSENT, .dash = DASH_ANY, .group = DOORS,
-	 .symbol = "DOWNLOAD", .help = "fetch the bundle from a server"},
+	 .instead = "fetch it yourself: curl -f URL | swinstall -i -", .symbol = "DOWNLOAD",
+	 .help = "fetch the bundle from a server"},
 	{'u', "suricatta", "OPTIONS", OPTION_ABSENT, .dash = DASH_ANY, .group = DOORS,
-	 .symbol = "SURICATTA", .help = "ask a fleet server for updates"},
+	 .instead = KEEP_SWUPDATE, .symbol = "SURICATTA", .help = "ask a fleet server for updates"},
 	{'w', "webserver", "OPTIONS", OPTION_ABSENT, .dash = DASH_ANY, .group = DOORS,
-	 .symbol = "WEBSERVER", .help = "offer a web page for uploads"},
+	 .instead = KEEP_SWUPDATE, .symbol = "WEBSERVER", .help = "offer a web page for uploads"},
 };
 
 static const char *const usage[] = {"[options] BUNDLE", "[options] -i FILE|-", NULL};
@@ -161,7 +169,25 @@ static bool is_question(const struct swinstall_cli *c)
 	return c->help || c->version || c->handlers || c->get_root;
 }
 
-static int read_line(struct swinstall_cli *c, struct options *o, struct err *e)
+/* existing units start a swupdate without a bundle, to listen on its sockets */
+static int no_bundle(const struct swinstall_cli *c, bool as_swupdate, struct err *e)
+{
+	int rc;
+
+	if (c->check)
+		return err_set(e, E_USAGE, EINVAL, "--check needs a bundle: -i FILE");
+	if (!as_swupdate)
+		return err_set(e, E_USAGE, EINVAL, "there is nothing to do: no bundle is named");
+	rc = err_set(
+		e, E_NOT_BUILT, ENOTSUP,
+		"without -i a swupdate stays and waits for clients on its sockets; this one has "
+		"no sockets yet");
+	err_fix(e,
+		"install a file with swupdate -i FILE; keep SWUpdate where clients send bundles");
+	return rc;
+}
+
+static int read_line(struct swinstall_cli *c, struct options *o, bool as_swupdate, struct err *e)
 {
 	int rc = options_apply(o, INTO_PROGRAM, c, NULL, e);
 
@@ -172,11 +198,7 @@ static int read_line(struct swinstall_cli *c, struct options *o, struct err *e)
 	if (rc < 0 || is_question(c))
 		return rc;
 	rc = options_check_built(o, e);
-	if (rc == 0 && !c->image)
-		rc = err_set(e, E_USAGE, EINVAL,
-			     c->check ? "--check needs a bundle"
-				      : "there is nothing to do: no bundle is named");
-	return rc;
+	return rc == 0 && !c->image ? no_bundle(c, as_swupdate, e) : rc;
 }
 
 int swinstall_cli_parse(struct swinstall_cli *c, struct options *o, int argc, char **argv,
@@ -186,6 +208,6 @@ int swinstall_cli_parse(struct swinstall_cli *c, struct options *o, int argc, ch
 
 	memset(c, 0, sizeof(*c));
 	if (rc == 0)
-		rc = read_line(c, o, e);
+		rc = read_line(c, o, configure_is_compat(argv[0]), e);
 	return err_while(e, rc, "reading the command line");
 }

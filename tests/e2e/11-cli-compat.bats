@@ -58,7 +58,7 @@ setup() { make_device; }
 }
 
 @test "wrong command lines end with 1, nothing else" {
-	for o in '' '-i' '-i -v' '-k -c' '-i a -o b' '-i a -u x' '-c -u x' '-c' '--no-such' '-X' '-l 9' 'a b' '-H board'; do
+	for o in '' '-i' '-i -v' '-k -c' '-i a -o b' '-i a -u x' '-c -u x' '-c' '--no-such' '-X' '-l 100' 'a b' '-H board'; do
 		# shellcheck disable=SC2086
 		run swinstall -f device.cfg $o
 		[ "$status" -eq 1 ]

