@@ -7,11 +7,14 @@ setup_file() { make_bundle; }
 setup() { make_device; }
 
 on_terminal() { TERM=xterm COLUMNS=80 script -qefc "$*" /dev/null </dev/null; }
-need_script() { command -v script >/dev/null || skip 'SKIP: there is no script program (util-linux)'; }
+need_terminal() {
+	command -v script >/dev/null || skip 'SKIP: there is no script program (util-linux)'
+	on_terminal true >/dev/null 2>&1 || skip 'SKIP: no terminal can be made here (is /dev/pts mounted?)'
+}
 need_jq() { command -v jq >/dev/null || skip 'SKIP: there is no jq'; }
 
 @test "a terminal gets a bar, lines of what was done, and one sentence" {
-	need_script
+	need_terminal
 	run on_terminal swinstall -f device.cfg "$good"
 	[ "$status" -eq 0 ]
 	[[ "$output" == *'1/2 checked rootfs.img  1.0 MB'* ]]
@@ -21,7 +24,7 @@ need_jq() { command -v jq >/dev/null || skip 'SKIP: there is no jq'; }
 }
 
 @test "a terminal gets the error report of five fields within 80 columns" {
-	need_script
+	need_terminal
 	NO_COLOR=1 run on_terminal swinstall -f device.cfg bad-name.swu
 	[ "$status" -eq 1 ]
 	cp "$bad" b.swu
@@ -36,7 +39,7 @@ need_jq() { command -v jq >/dev/null || skip 'SKIP: there is no jq'; }
 }
 
 @test "color only where it is wanted" {
-	need_script
+	need_terminal
 	run on_terminal swinstall -f device.cfg none.swu
 	[[ "$output" == *$'\033[1;31m'* ]]
 	NO_COLOR=1 run on_terminal swinstall -f device.cfg none.swu
