@@ -90,6 +90,7 @@ static int take_point(char *line, struct fsmark *m)
 	return 0;
 }
 
+/* what is mounted above our root directory is not in the list: it is left to the id then */
 static int find_point(int id, struct fsmark *m)
 {
 	AUTO_FREE char *text = NULL;
@@ -101,11 +102,15 @@ static int find_point(int id, struct fsmark *m)
 		if (sscanf(line, "%d ", &at) == 1 && at == id)
 			return take_point(line, m);
 	}
-	return rc < 0 ? rc : -ENOENT;
+	return rc;
 }
 
-static bool is_memory(const char *type)
+static bool is_memory(int fd, const char *type)
 {
+	struct statfs fs;
+
+	if (!*type && fstatfs(fd, &fs) == 0)
+		return fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
 	return strcmp(type, "tmpfs") == 0 || strcmp(type, "ramfs") == 0;
 }
 
@@ -117,7 +122,7 @@ int fsmark_of(int fd, struct fsmark *m)
 	rc = mount_id(fd, &id);
 	if (rc == 0)
 		rc = find_point(id, m);
-	if (rc < 0 || is_memory(m->type))
+	if (rc < 0 || is_memory(fd, m->type))
 		memset(m, 0, sizeof(*m));
 	else
 		take_id(fd, m);

@@ -2,8 +2,8 @@
  * Which file system something lies on, in words that mean the same after a reboot.
  *
  * Numbers and names of devices change from boot to boot. What stays is an id on the medium, where
- * the file system has one and the kernel tells it; and where it is mounted. All empty: not known,
- * or nothing of it survives a reboot (memory).
+ * the file system has one and the kernel tells it; and where it is mounted, unless that is above
+ * our root directory (a chroot). All empty: not known, or nothing of it survives a reboot (memory).
  */
 #ifndef CORELIB_FSMARK_H
 #define CORELIB_FSMARK_H

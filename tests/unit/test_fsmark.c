@@ -33,7 +33,8 @@ static void a_folder_and_the_file_in_it_lie_on_one(void **state)
 	const struct fsmark a = mark_of("/etc"), b = mark_of("/etc/passwd");
 
 	(void)state;
-	assert_true(fsmark_is_known(&a));
+	assert_string_equal(a.point, b.point);
+	assert_string_equal(a.id, b.id);
 	assert_true(fsmark_same(&a, &b));
 }
 
@@ -42,7 +43,7 @@ static void proc_is_another_one_than_the_root(void **state)
 	const struct fsmark a = mark_of("/"), b = mark_of("/proc");
 
 	(void)state;
-	assert_string_equal(a.point, "/");
+	assert_true(!a.point[0] || strcmp(a.point, "/") == 0); /* "" in a chroot */
 	assert_string_equal(b.point, "/proc");
 	assert_string_equal(b.type, "proc");
 	assert_false(fsmark_same(&a, &b));
@@ -100,11 +101,32 @@ static void put(const struct fake *f, const char *name, const char *text)
 	envkit_write_file(path, text, strlen(text));
 }
 
+static void remove_file(const struct fake *f, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", f->root, name);
+	assert_int_equal(unlink(path), 0);
+}
+
+/* look() tells of this folder, mount 27 */
+static void use(struct fake *f, const char *folder)
+{
+	char info[64];
+
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = open(folder, O_RDONLY | O_CLOEXEC);
+	assert_true(f->fd >= 0);
+	snprintf(info, sizeof(info), "proc/self/fdinfo/%d", f->fd);
+	put(f, info, "pos:\t0\nflags:\t0100000\nmnt_id:\t27\nino:\t3\n");
+}
+
 static int setup(void **state)
 {
 	struct fake *f = calloc(1, sizeof(*f));
 	static const char *const folders[] = {"/proc", "/proc/self", "/proc/self/fdinfo"};
-	char path[128], info[64];
+	char path[128];
 
 	strcpy(f->root, "/tmp/swinstall-fsmark-XXXXXX");
 	assert_non_null(mkdtemp(f->root));
@@ -112,10 +134,8 @@ static int setup(void **state)
 		snprintf(path, sizeof(path), "%s%s", f->root, folders[i]);
 		assert_int_equal(mkdir(path, 0755), 0);
 	}
-	f->fd = open("/proc/self", O_RDONLY | O_CLOEXEC);
-	assert_true(f->fd >= 0);
-	snprintf(info, sizeof(info), "proc/self/fdinfo/%d", f->fd);
-	put(f, info, "pos:\t0\nflags:\t0100000\nmnt_id:\t27\nino:\t3\n");
+	f->fd = -1;
+	use(f, "/proc/self");
 	*state = f;
 	return 0;
 }
@@ -155,10 +175,9 @@ static void the_line_of_the_mount_is_found_by_its_number(void **state)
 	assert_string_equal(m.type, "f2fs");
 }
 
-static void a_list_without_it_or_cut_short_is_an_error(void **state)
+static void a_list_that_is_cut_short_or_not_there_is_an_error(void **state)
 {
-	static const char *const bad[] = {"", "26 2 8:4 / /data rw - ext4 x rw\n",
-					  "27 2 8:4 / /data rw", "27 2 - ext4"};
+	static const char *const bad[] = {"27 2 8:4 / /data rw", "27 2 - ext4"};
 	const struct fake *f = *state;
 	struct fsmark m;
 
@@ -167,6 +186,44 @@ static void a_list_without_it_or_cut_short_is_an_error(void **state)
 		assert_true(look(f, &m) < 0);
 		assert_false(fsmark_is_known(&m));
 	}
+	put(f, "proc/self/mountinfo", "");
+	remove_file(f, "proc/self/mountinfo");
+	assert_int_equal(look(f, &m), -ENOENT);
+}
+
+/* in a chroot that is no mount point the list has no line for its own root */
+static void what_is_mounted_above_our_root_is_told_by_its_id_alone(void **state)
+{
+	struct fake *f = *state;
+	struct fsmark m;
+
+	put(f, "proc/self/mountinfo", "26 2 8:4 / /proc rw - proc proc rw\n");
+	assert_int_equal(look(f, &m), 0);
+	assert_string_equal(m.point, "");
+	assert_string_equal(m.type, "");
+	assert_string_equal(m.id, ""); /* of /proc, which has none */
+	use(f, "/etc");
+	const struct fsmark listed = mark_of("/etc");
+	assert_int_equal(look(f, &m), 0);
+	assert_string_equal(m.point, "");
+	assert_string_equal(m.id, listed.id);
+	if (listed.id[0])
+		assert_true(fsmark_same(&m, &listed));
+}
+
+static void memory_above_our_root_is_not_noted_either(void **state)
+{
+	struct fake *f = *state;
+	struct fsmark m;
+
+	if (access("/dev/shm", F_OK) != 0) {
+		print_message("SKIP: no /dev/shm\n");
+		skip();
+	}
+	use(f, "/dev/shm");
+	put(f, "proc/self/mountinfo", "26 2 8:4 / /proc rw - proc proc rw\n");
+	assert_int_equal(look(f, &m), 0);
+	assert_false(fsmark_is_known(&m));
 }
 
 static void a_mount_point_that_is_too_long_is_left_out(void **state)
@@ -192,7 +249,9 @@ int main(void)
 		cmocka_unit_test(the_id_decides_where_both_have_one_of_a_kind),
 		cmocka_unit_test(what_was_not_noted_is_like_any_and_what_is_not_known_now_is_not),
 		T(the_line_of_the_mount_is_found_by_its_number),
-		T(a_list_without_it_or_cut_short_is_an_error),
+		T(a_list_that_is_cut_short_or_not_there_is_an_error),
+		T(what_is_mounted_above_our_root_is_told_by_its_id_alone),
+		T(memory_above_our_root_is_not_noted_either),
 		T(a_mount_point_that_is_too_long_is_left_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
