@@ -10,12 +10,14 @@ Last line: N passed, N failed, N skipped (one for each scenario and each mutant)
 """
 import argparse
 import collections
+import io
 import os
 import re
 import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zlib
 
@@ -110,23 +112,126 @@ class EnvUboot(EnvFile):
         return dict(x.decode().split("=", 1) for x in text.split(b"\0") if b"=" in x)
 
 
+class EnvNone:
+    """no boot loader: the journal alone says which side of the commit point it was"""
+
+    kind = "none"
+
+    def make(self, root, variables):
+        pass
+
+    def config(self, root):
+        return 'bootloader = "none";'
+
+    def load(self, root):
+        return None
+
+
+def xattrs_work(folder):
+    """user attributes are kept where the devices are made"""
+    probe = os.path.join(folder, "probe")
+    try:
+        with open(probe, "w"):
+            os.setxattr(probe, "user.swinstall", b"1")
+        return True
+    except OSError:
+        return False
+    finally:
+        os.unlink(probe)
+
+
+class Archive:
+    """a folder that is in use, and a tar that goes into it: each kind new, replaced, replaced by another kind, left alone"""
+
+    def __init__(self, place="live", preserve=False, beside=False, compressed=None):
+        self.place, self.preserve, self.beside, self.compressed = place, preserve, beside, compressed
+
+    def make(self, root):
+        """what was there; nothing where the install makes the folder"""
+        top = f"{root}/{self.place}"
+        if self.place != "live":
+            return
+        os.makedirs(f"{top}/sub/deep")
+        for name, data in (("kept", b"kept"), ("replaced", OLD), ("sub/file", OLD * 90), ("sub/deep/a", OLD), ("two", OLD), ("to-link", OLD),
+                           ("to-folder", OLD), ("sub/kept", b"kept")):
+            with open(f"{top}/{name}", "wb") as f:
+                f.write(data)
+        os.link(f"{top}/two", f"{top}/two-too")
+        for name, to in (("from-link", "kept"), ("link", "kept"), ("sub/other", "../kept")):
+            os.symlink(to, f"{top}/{name}")
+        os.chmod(f"{top}/replaced", 0o640)
+        if self.preserve and xattrs_work(top):
+            os.setxattr(f"{top}/replaced", "user.age", b"old")
+
+    def tar(self, path):
+        with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as t:
+            for name, kind, data in (
+                    (".", "d", ""), ("replaced", "f", NEW), ("sub", "d", ""), ("sub/file", "f", NEW * 70), ("sub/deep/a", "f", NEW), ("two", "f", NEW),
+                    ("to-link", "l", "kept"), ("to-folder/in/file", "f", NEW), ("from-link", "f", NEW), ("link", "l", "replaced"),
+                    ("new", "f", pattern(b"T", 1500)), ("fresh/deep/file", "f", NEW), ("fresh/empty", "d", ""), ("hard", "h", "new"),
+                    ("sub/hard", "h", "new"), ("fresh/link", "l", "../new")):
+                m = tarfile.TarInfo(name)
+                m.mode, m.uid, m.gid, m.mtime = (0o755 if kind == "d" else 0o644), os.geteuid(), os.getegid(), 1600000000
+                m.type = {"f": tarfile.REGTYPE, "d": tarfile.DIRTYPE, "l": tarfile.SYMTYPE, "h": tarfile.LNKTYPE}[kind]
+                if kind in "lh":
+                    m.linkname = data
+                if self.preserve and name in ("replaced", "new", "fresh/deep/file"):
+                    m.mode = 0o2750 if name == "new" else 0o600
+                    m.pax_headers = {"SCHILY.xattr.user.age": "new"}
+                if kind == "f":
+                    m.size = len(data)
+                t.addfile(m, io.BytesIO(data) if kind == "f" else None)
+
+    def entry(self, root):
+        more = " preserve-attributes = true;" if self.preserve else ""
+        more += ' properties: { create-destination = "true"; };' if self.place != "live" else ""
+        more += f' compressed = "{self.compressed}";' if self.compressed else ""
+        return f'{{ filename = "app.tar"; path = "{root}/{self.place}"; type = "archive";{more} }}'
+
+
+def tree_of(top):
+    """all that can be told of a folder, but for times: {path: (kind, mode, owner, attributes, content, other names)}"""
+    out, names = {}, collections.defaultdict(list)
+    for base, dirs, files in os.walk(top):
+        for n in [""] * (base == top) + dirs + files:
+            p = os.path.join(base, n) if n else top
+            st, rel = os.lstat(p), os.path.relpath(p, top)
+            kind = "l" if os.path.islink(p) else "d" if os.path.isdir(p) else "f"
+            data = os.readlink(p) if kind == "l" else None
+            if kind == "f":
+                names[st.st_ino].append(rel)
+                with open(p, "rb") as f:
+                    data = f.read()
+            attrs = {} if kind == "l" else {a: os.getxattr(p, a) for a in os.listxattr(p)}
+            out[rel] = (kind, st.st_mode & 0o7777, st.st_uid, attrs, data, tuple(sorted(names[st.st_ino])) if kind == "f" else ())
+    return {rel: (*v[:5], tuple(sorted(names[os.lstat(os.path.join(top, rel)).st_ino]))) for rel, v in out.items()}
+
+
+def differences(now, want):
+    return ", ".join(sorted(n for n in set(now) | set(want) if now.get(n) != want.get(n)))[:120]
+
+
 class Scenario:
-    def __init__(self, name, env, image=True, files=0, second=False, hash_list=False, recover_too=False, script=False):
+    def __init__(self, name, env, image=True, files=0, second=False, hash_list=False, script=None, archive=None):
+        """script: 'plain' (one that only speaks), 'marks' (each phase leaves a file) or 'lua'"""
         self.name, self.env, self.image, self.files = name, env, image, files
-        self.second, self.hash_list, self.recover_too, self.script = second, hash_list, recover_too, script
+        self.second, self.hash_list, self.script, self.archive = second, hash_list, script, archive
 
     def paths(self, root):
-        return [f"{root}/app/file{i}" for i in range(self.files)]
+        beside = self.archive and self.archive.beside  # in the very folder that the archive goes into
+        return [f"{root}/{self.archive.place if beside else 'app'}/file{i}" for i in range(self.files)]
 
     def make(self, root, tools):
         """the device as it was before the install, and the bundle beside it"""
         self.root = root
-        for d in ("slots", "env", "app", "state", "keys"):
+        for d in ("slots", "env", "app", "state", "keys", "marks"):
             os.makedirs(f"{root}/{d}", mode=0o700)
         with open(f"{root}/slots/a", "wb") as f:
             f.write(OLD + pattern(b"A", SLOT - len(OLD)))
         with open(f"{root}/slots/b", "wb") as f:
             f.write(pattern(b"stale B", SLOT))
+        if self.archive:
+            self.archive.make(root)
         for p in self.paths(root)[: max(1, self.files - 1)]:  # the last one is new on the device
             with open(p, "wb") as f:
                 f.write(OLD + pattern(b"F", 3000))
@@ -145,28 +250,44 @@ class Scenario:
 
     def build(self, tools, version, head):
         src = tempfile.mkdtemp(dir=tools.work)
-        entries = ""
+        images, lines, scripts = [], [], []
         if self.image:
             with open(f"{src}/rootfs.img", "wb") as f:
                 f.write(head + pattern(b"N" + version.encode(), SLOT - 1000 - len(head)))
-            entries += 'images: ({ filename = "rootfs.img"; slot = "rootfs"; });\n'
-        lines = []
+            images.append('{ filename = "rootfs.img"; slot = "rootfs"; }')
+        if self.archive:
+            self.archive.tar(f"{src}/app.tar")
+            if self.archive.compressed:
+                tools.compress(f"{src}/app.tar", self.archive.compressed)
+            images.append(self.archive.entry(self.root))
         for i, p in enumerate(self.paths(self.root)):
             with open(f"{src}/file{i}", "wb") as f:
                 f.write(head + pattern(b"G%d" % i, 2500))
             lines.append(f'{{ filename = "file{i}"; path = "{p}"; type = "rawfile"; }}')
-        if lines:
-            entries += "files: (" + ",\n".join(lines) + ");\n"
         if self.script:
-            with open(f"{src}/run.sh", "w") as f:
-                f.write("#!/bin/sh\necho $1\n")
-            entries += 'scripts: ({ filename = "run.sh"; type = "shellscript"; });\n'
+            scripts.append(self.program(src))
+        lists = "".join(f"{name}: ({', '.join(rows)});\n" for name, rows in (("images", images), ("files", lines), ("scripts", scripts)) if rows)
         with open(f"{src}/sw-description", "w") as f:
-            f.write(f'software = {{ version = "{version}";\n{entries}bootenv: ({{ name = "app"; value = "{version}"; }}); }};\n')
+            f.write(f'software = {{ version = "{version}";\n{lists}bootenv: ({{ name = "app"; value = "{version}"; }}); }};\n')
         out = f"{src}/bundle.swu"
         more = ["--hash-list"] if self.hash_list else []
         tools.run("swbundle", "build", f"{src}/sw-description", "--key", tools.key, "--cert", tools.cert, "-I", src, *more, "-o", out, must=True)
         return out
+
+    def program(self, src):
+        """its entry; with 'marks' and 'lua' each phase adds a line to a file of its name, and flushes it"""
+        marks = f"{self.root}/marks"
+        if self.script == "lua":
+            text = "".join(f'function {phase}()\nlocal f = assert(io.open("{marks}/{word}", "a"))\nf:write("{word}\\n")\nf:close()\nreturn true\nend\n'
+                           for phase, word in (("preinst", "preinst"), ("postinst", "postinst"), ("postfailure", "postfailure")))
+        elif self.script == "marks":
+            text = f"#!/bin/sh\necho $1 >>{marks}/$1\nsync {marks}/$1 {marks}\n"
+        else:
+            text = "#!/bin/sh\necho $1\n"
+        name, kind = ("run.lua", "lua") if self.script == "lua" else ("run.sh", "shellscript")
+        with open(f"{src}/{name}", "w") as f:
+            f.write(text)
+        return f'{{ filename = "{name}"; type = "{kind}"; }}'
 
     def content(self, root):
         """what the oracle compares: slot and file heads, whole or broken"""
@@ -178,6 +299,9 @@ class Scenario:
             if os.path.exists(p):
                 with open(p, "rb") as f:
                     out[f"file {i}"] = f.read()
+        if self.archive:
+            top = f"{root}/{self.archive.place.split('/')[0]}"
+            out["tree"] = tree_of(top) if os.path.lexists(top) else {}
         return out
 
     def judge(self, root, before, after):
@@ -187,6 +311,9 @@ class Scenario:
         except (ValueError, OSError) as e:
             return f"environment: {e}"
         now = self.content(root)
+        if env is None:  # the files say it themselves
+            new = self.files and now.get("file 0") == after.get("file 0") or not self.files and now["tree"] == after["tree"]
+            env = {"app": "2.0" if new else None, "bootslot": "b" if new else "a", "other": "kept"}
         new = env.get("app") == "2.0"
         want, slot = (after, "b") if new else (before, "a")
         if self.image and env.get("bootslot") != slot:
@@ -207,33 +334,124 @@ class Scenario:
                 return f"file {i} is not {'new' if new else 'old'}"
         left = [os.path.join(b, n) for b, ds, fs in os.walk(root) for n in ds + fs
                 if n == "scripts" or n.startswith(".swinstall-") or n.endswith((".tmp", ".new")) and n not in TAKEN_OVER]
+        if self.archive and now["tree"] != want["tree"] and not left:
+            return f"the tree is not {'new' if new else 'old'}: {differences(now['tree'], want['tree'])}"
         if left:
             return "left behind: " + ", ".join(left)
         return None
 
+    def marks(self, root):
+        """phase -> lines that its file has"""
+        out = {}
+        for n in os.listdir(f"{root}/marks"):
+            with open(f"{root}/marks/{n}", "rb") as f:
+                out[n] = f.read().count(b"\n")
+        return out
+
+    def judge_marks(self, root):
+        """after a cut: each phase ran once at most, the one for failures never, those before the switch on both sides of it"""
+        if self.script != "marks":
+            return None
+        env, marks = self.env.load(root), self.marks(root)
+        if any(n > 1 for n in marks.values()):
+            return "a phase of the script ran twice"
+        if "postfailure" in marks:
+            return "postfailure ran though nothing failed"
+        if marks.get("postinst") and not marks.get("preinst"):
+            return "postinst ran without preinst"
+        if env.get("app") == "2.0" and not (marks.get("preinst") and marks.get("postinst")):
+            return "switched before the scripts had run"
+        return None
+
+
+# ---- mutants: edits of a recording, each of which breaks a promise that the oracle must see broken ----
+
+
+def without(match):
+    return lambda ops: [o for o in ops if not match(o)]
+
+
+def earlier(which, to):
+    """the changes that which(ops) numbers come before the one that to(ops) numbers"""
+
+    def edit(ops):
+        at = to(ops)
+        chosen = [i for i in which(ops) if i > at]
+        assert chosen
+        return ops[:at] + [ops[i] for i in chosen] + [o for i, o in enumerate(ops) if i >= at and i not in chosen]
+
+    return edit
+
+
+def all_of(match):
+    return lambda ops: [i for i, o in enumerate(ops) if match(o)]
+
+
+def first_of(match):
+    return lambda ops: next(i for i, o in enumerate(ops) if match(o))
+
+
+def names(text, kinds=()):
+    return lambda o: text in (o.path or "") and (not kinds or o.kind in kinds)
+
+
+def sync_of(end):
+    return lambda o: o.kind == "sync" and o.path.endswith(end)
+
+
+def is_move(o):
+    return o.kind == "rename" and "/0.new/" in o.path
+
+
+def the_switch(ops):
+    """the last write of the environment, which is one file beside another"""
+    at = [i for i, o in enumerate(ops) if names("/env")(o)]
+    return list(range(max(i for i in at if ops[i].kind == "create"), max(at) + 1))
+
+
+def the_tree(ops):
+    at = first_of(names("/.swinstall-", ("mkdir",)))(ops)
+    return list(range(at, next(i for i in range(at, len(ops)) if ops[i].kind == "syncall")))
+
+
+def the_end_of_the_journal(ops):
+    return [i for i in all_of(names("/state/journal"))(ops) if i > max(the_switch(ops))]
+
+
+def env_first(ops):
+    """the last write to the environment happens before the payload"""
+    at = max((i for i, o in enumerate(ops) if "/env/" in (o.other or o.path or "") and o.kind in ("rename", "write", "append")), default=None)
+    first = next(i for i, o in enumerate(ops) if "/slots/b" in (o.path or ""))
+    begin = max(i for i, o in enumerate(ops[: at + 1]) if o.kind == "create" and "/env/" in o.path) if ops[at].kind == "rename" else at
+    moved = ops[begin : at + 1] + [simdisk.Op("syncall")]
+    return ops[:first] + moved + ops[first:begin] + ops[at + 1 :]
+
 
 def mutants():
-    """name -> edit of a recording. Each breaks a promise that the oracle must see broken."""
-
-    def without(match):
-        return lambda ops: [o for o in ops if not match(o)]
-
-    def env_first(ops):
-        """the last write to the environment happens before the payload"""
-        at = max((i for i, o in enumerate(ops) if "/env/" in (o.other or o.path or "") and o.kind in ("rename", "write", "append")), default=None)
-        first = next(i for i, o in enumerate(ops) if "/slots/b" in (o.path or ""))
-        begin = max(i for i, o in enumerate(ops[: at + 1]) if o.kind == "create" and "/env/" in o.path) if ops[at].kind == "rename" else at
-        moved = ops[begin : at + 1] + [simdisk.Op("syncall")]
-        return ops[:first] + moved + ops[first:begin] + ops[at + 1 :]
-
-    return {
-        "no-flush-of-the-slot": without(lambda o: o.kind == "sync" and "/slots/" in o.path),
-        "no-flush-of-the-new-environment": without(lambda o: o.kind == "sync" and "/env/" in o.path and not o.path.endswith("/env")),
-        "no-flush-of-staged-files": without(lambda o: o.kind == "sync" and "/.swinstall-" in o.path and os.path.basename(o.path)[0] != "."),
-        "no-flush-of-the-folder-of-files": without(lambda o: o.kind == "sync" and o.path.endswith("/app")),
-        "no-flush-of-the-journal": without(lambda o: o.kind == "sync" and "/state" in o.path),
-        "switch-before-the-payload": env_first,
-    }
+    """(name, edit of the install, edit of the recovery after a first cut, scenarios that may see it)"""
+    images = ("image and two files", "image, file environment", "second install")
+    tree = ("archive into a live folder",)
+    at_switch = lambda ops: the_switch(ops)[0]  # noqa: E731
+    rows = [
+        ("no-flush-of-the-slot", without(lambda o: o.kind == "sync" and "/slots/" in o.path), images),
+        ("no-flush-of-the-new-environment", without(lambda o: o.kind == "sync" and "/env/" in o.path and not o.path.endswith("/env")), images),
+        ("no-flush-of-staged-files", without(lambda o: o.kind == "sync" and "/.swinstall-" in o.path and os.path.basename(o.path)[0] != "."), images),
+        ("no-flush-of-the-folder-of-files", without(sync_of("/app")), images),
+        ("no-flush-of-the-journal", without(lambda o: o.kind == "sync" and "/state" in o.path), images),
+        ("switch-before-the-payload", env_first, images),
+        ("no-flush-of-the-tree", without(lambda o: o.kind == "syncall"), tree),
+        ("no-flush-of-the-list-of-moves", without(sync_of("/0.list")), tree),
+        ("no-flush-of-the-second-names-of-old-files", without(sync_of("/0.old")), tree),
+        ("no-flush-of-the-staging-folder", without(lambda o: o.kind == "sync" and re.search(r"/\.swinstall-\w+$", o.path)), tree),
+        ("moves-before-their-list", earlier(all_of(is_move), first_of(names("/0.list"))), tree),
+        ("tree-before-its-record", earlier(the_tree, lambda ops: max(i for i in all_of(names("/state/journal", ("write",)))(ops) if i < the_tree(ops)[0])), tree),
+        ("old-files-gone-before-the-switch", earlier(all_of(names("/.swinstall-", ("unlink",))), at_switch), tree),
+        ("journal-ended-before-the-switch", earlier(the_end_of_the_journal, at_switch), tree),
+        ("switch-before-the-moves", earlier(the_switch, first_of(is_move)), tree),
+        ("switch-before-the-scripts", earlier(the_switch, first_of(names("/marks/postinst"))), ("image and a script that leaves marks",)),
+    ]
+    out = [(name, edit, None, where) for name, edit, where in rows]
+    return out + [("recovery-flushes-no-tree", None, without(lambda o: o.kind == "syncall"), tree)]
 
 
 class Tools:
@@ -241,6 +459,11 @@ class Tools:
         self.bin, self.work = os.path.abspath(binaries), work
         self.run("swbundle", "keygen", "--dir", f"{work}/keys", "--name", "k", must=True)
         self.key, self.cert = f"{work}/keys/k.key.pem", f"{work}/keys/k.cert.pem"
+
+    @staticmethod
+    def compress(path, how):
+        subprocess.run([how, "-q", "-f", path], check=True)
+        os.replace(path + {"gzip": ".gz", "zstd": ".zst", "xz": ".xz"}[how], path)
 
     def run(self, prog, *args, must=False):
         p = subprocess.run([f"{self.bin}/{prog}", *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -258,23 +481,48 @@ class Tools:
 
 
 class Sweep:
-    def __init__(self, tools, seed):
-        self.tools, self.seed, self.count, self.states = tools, seed, 0, 0
+    def __init__(self, tools, seed, twice=0.0):
+        """twice: how many of the states are cut once more while they are recovered"""
+        self.tools, self.seed, self.count, self.states, self.twice, self.second = tools, seed, 0, 0, twice, 0
+        self.edit_again = None
 
     def prepare(self, sc):
         root = os.path.realpath(tempfile.mkdtemp(dir=self.tools.work, prefix="dev-"))
         sc.make(root, self.tools)
         keep = root + ".before"
-        shutil.copytree(root, keep)
+        self.copy(root, keep)
         before = sc.content(root)
         ops = self.tools.record("swinstall", root, "-f", f"{root}/device.cfg", sc.bundle)
         after = sc.content(root)
-        fault = sc.judge(root, before, after)
+        fault = sc.judge(root, before, after) or sc.judge_marks(root)
+        if not fault and after == before:
+            fault = "nothing was installed"
         if fault:
             raise SystemExit(f"{sc.name}: wrong without any cut: {fault}")
         self.clear(root)
-        shutil.copytree(keep, root, dirs_exist_ok=True)
+        self.copy(keep, root)
+        self.check_model(sc, root, ops, after)
         return root, ops, before, after
+
+    def check_model(self, sc, root, ops, after):
+        """the recording, played to its end and kept whole, is what the install left"""
+        disk = simdisk.Disk(root)
+        for op in ops:
+            disk.play(op)
+        whole = root + ".whole"
+        os.mkdir(whole)
+        disk.lay(disk.cut("all", None), whole)
+        now = sc.content(whole)
+        if {k: v for k, v in now.items() if k in after} != after:
+            raise SystemExit(f"{sc.name}: the simulated disk does not follow the real one: "
+                             f"{differences(now, after)}: {differences(now.get('tree', {}), after.get('tree', {}))}")
+        shutil.rmtree(whole)
+
+    @staticmethod
+    def copy(src, dst):
+        """names, links, owners and attributes as they are"""
+        os.makedirs(dst, exist_ok=True)
+        subprocess.run(["cp", "-a", "--", src + "/.", dst], check=True)
 
     @staticmethod
     def clear(root):
@@ -285,25 +533,24 @@ class Sweep:
     def sweep(self, sc, cuts, edit=None, stop=False):
         """returns the faults found: {why: how often}"""
         root, ops, before, after = self.prepare(sc)
-        ops = edit(ops) if edit else ops
-        base = simdisk.Disk(root)
-        points = len(ops) + 1
+        whole, ops = ops, edit(ops) if edit else ops
+        same = next((i for i, (x, y) in enumerate(zip(whole, ops)) if x is not y), 0)  # before it a mutant is none yet
+        disk = simdisk.Disk(root)
+        points = 1 + sum(o.kind != "seek" for o in ops)
         rounds = max(1, cuts // (points * 5))
         faults, seen = collections.Counter(), set()
-        disk = base
-        for k in range(points):
+        for k in range(len(ops) + 1):
             if k:
                 disk.play(ops[k - 1])
+            if k < same or (k and ops[k - 1].kind == "seek"):
+                continue
             for how in ["all", "none"] + ["torn", "random", "random", "random"] * rounds:
-                rng = simdisk.rng_of(self.seed, sc.name, k, how, len(seen))
+                rng = simdisk.rng_of(self.seed, sc.name, k, self.count)
                 state = disk.cut(how, rng)
                 self.count += 1
-                mark = hash((frozenset(state[0].items()), tuple(state[1][i] for i in state[0].values() if i >= 0)))
-                if mark in seen:
+                if not self.is_new(state, seen):
                     continue
-                seen.add(mark)
-                self.states += 1
-                why = self.one(sc, disk, state, root, before, after, rng)
+                why = self.one(sc, state, root, before, after, rng)
                 if why:
                     faults[why] += 1
                     if faults[why] == 1:
@@ -313,19 +560,54 @@ class Sweep:
         shutil.rmtree(root)
         return faults, len(seen), points
 
-    def one(self, sc, disk, state, root, before, after, rng):
+    @staticmethod
+    def is_new(state, seen):
+        mark = hash(tuple((path, number, data, meta) for path, _, number, data, meta in state))
+        if mark in seen:
+            return False
+        seen.add(mark)
+        return True
+
+    def one(self, sc, state, root, before, after, rng, again=False):
+        self.states += 1
         self.clear(root)
-        disk.lay(state, root)
+        simdisk.Disk.lay(state, root)
+        if not again and rng.random() < self.twice:
+            why = self.cut_again(sc, state, root, before, after, rng)
+            if why:
+                return why
+            self.clear(root)
+            simdisk.Disk.lay(state, root)
         rc, text = self.tools.run("swctl", "-f", f"{root}/device.cfg", "recover")
         if rc:
             return f"swctl recover: status {rc}: " + re.sub(r"/\S*dev-\S*?/", "…/", " / ".join(text.strip().split("\n")[-3:]))
-        why = sc.judge(root, before, after)
+        why = sc.judge(root, before, after) or sc.judge_marks(root)
         if not why and rng.random() < 0.04:
             rc, text = self.tools.run("swinstall", "-f", f"{root}/device.cfg", sc.bundle)
             why = f"a second try fails: {text[-300:]}" if rc else None
-            if not why and sc.env.load(root).get("app") != "2.0":
+            if not why and (sc.env.load(root) or {"app": "2.0"}).get("app") != "2.0":
                 why = "a second try does not install"
         return why
+
+    def cut_again(self, sc, state, root, before, after, rng):
+        """the power is cut while recovery is at work on what a first cut left"""
+        disk = simdisk.Disk(root)
+        rc, ops, text = simdisk.record([f"{self.tools.bin}/swctl", "-f", f"{root}/device.cfg", "recover"], root)
+        if rc:
+            return f"swctl recover: status {rc}: " + text[-200:]
+        seen = set()
+        for op in self.edit_again(ops) if self.edit_again else ops:
+            disk.play(op)
+            for how in ("all", "none", "random") if op.kind != "seek" else ():
+                left = disk.cut(how, rng)
+                self.count += 1
+                if not self.is_new(left, seen):
+                    continue
+                self.second += 1
+                why = self.one(sc, left, root, before, after, rng, again=True)
+                if why:
+                    return f"cut again in recovery ({op}): {why}"
+        return None
 
 
 def main():
@@ -333,6 +615,7 @@ def main():
     p.add_argument("--bin", default="build")
     p.add_argument("--cuts", type=int, default=20000)
     p.add_argument("--seed", default="1")
+    p.add_argument("--twice", type=float, default=0.01, help="part of the states that are cut again while they are recovered")
     p.add_argument("--only")
     p.add_argument("--mutant")
     a = p.parse_args()
@@ -349,27 +632,30 @@ def main():
             Scenario("three files", EnvFile(), image=False, files=3),
             Scenario("image and two files", EnvUboot(), files=2),
             Scenario("second install before the reboot", EnvFile(), second=True),
-            Scenario("image, a file and a script", EnvFile(), files=1, script=True),
+            Scenario("image, a file and a script", EnvFile(), files=1, script="plain"),
+            Scenario("archive into a live folder", EnvFile(), image=False, archive=Archive()),
+            Scenario("image, archive with attributes, a file beside it", EnvUboot(), files=1, archive=Archive(preserve=True, beside=True)),
+            Scenario("archive into a folder that is made", EnvGrub(), image=False, archive=Archive("made/deep/er")),
+            Scenario("archive and two files, no boot loader", EnvNone(), image=False, files=2, archive=Archive()),
+            Scenario("image and a script that leaves marks", EnvFile(), script="marks"),
         ]
         chosen = [s for s in scenarios if not a.only or a.only in s.name]
-        sweep = Sweep(tools, a.seed)
+        sweep = Sweep(tools, a.seed, a.twice)
         for sc in chosen if not a.mutant else []:
             faults, distinct, points = sweep.sweep(sc, a.cuts // len(chosen))
             ok = not faults
             passed, failed = passed + ok, failed + (not ok)
             print(f"{'ok    ' if ok else 'FAILED'} {sc.name}: {points} points, {distinct} distinct states" + ("" if ok else f", {sum(faults.values())} bad"))
-        for name, edit in mutants().items():
+        for name, edit, again, where in mutants():
             if (a.mutant and a.mutant not in name) or (a.only and not a.mutant):
                 continue
             caught = False
-            for sc in (scenarios[5], scenarios[0], scenarios[6]):
-                faults, _, _ = sweep.sweep(sc, 6000, edit, stop=True)
-                if faults:
-                    caught = True
-                    break
+            for sc in [s for w in where for s in scenarios if s.name.startswith(w)]:
+                sweep.twice, sweep.edit_again = (0.1, again) if again else (0, None)
+                caught = caught or bool(sweep.sweep(sc, 6000, edit, stop=True)[0])
             passed, failed = passed + caught, failed + (not caught)
             print(f"{'ok    ' if caught else 'FAILED'} mutant {name}: {'caught' if caught else 'NOT caught: the harness is blind to it'}")
-        print(f"{sweep.count} simulated power cuts, {sweep.states} different states recovered, seed {a.seed}")
+        print(f"{sweep.count} simulated power cuts, {sweep.states} different states recovered, {sweep.second} of them after a second cut, seed {a.seed}")
     finally:
         shutil.rmtree(work, ignore_errors=True)
     print(f"{passed} passed, {failed} failed, 0 skipped")

@@ -93,7 +93,7 @@ class Faults:
     def one(self, sc, where, call, n, err, forever=False):
         root, keep, before, after = where
         Sweep.clear(root)
-        shutil.copytree(keep, root, dirs_exist_ok=True)
+        Sweep.copy(keep, root)
         rc, text = self.install(sc, root, call, n, err, forever)
         self.runs += 1
         why = self.verdict(sc, root, before, after, rc, text, "killed" if err == "kill" else "forever" if forever else "once")
@@ -115,7 +115,7 @@ class Faults:
         root = os.path.realpath(tempfile.mkdtemp(dir=self.tools.work, prefix="dev-"))
         sc.make(root, self.tools)
         keep = root + ".before"
-        shutil.copytree(root, keep)
+        Sweep.copy(root, keep)
         before = sc.content(root)
         rc, text = self.install(sc, root)
         if rc:
@@ -152,7 +152,7 @@ def main():
         f = Faults(tools, a.lib, a.most)
         for sc in (Scenario("image, file environment", EnvFile()), Scenario("image with hash list, GRUB", EnvGrub(), hash_list=True),
                    Scenario("image and two files, U-Boot", EnvUboot(), files=2),
-                   Scenario("image and a script", EnvFile(), script=True)):
+                   Scenario("image and a script", EnvFile(), script="plain")):
             if a.only and a.only not in sc.name:
                 continue
             good, bad = f.sweep(sc)

@@ -5,9 +5,10 @@ them; cut() gives what a power cut at that moment may leave behind. The rules ar
 breaks and that a hostile one uses to the full:
   - a write is durable only after fsync or fdatasync of that file (or syncfs); until then any subset of its
     512-byte sectors may have reached the medium, in any order;
-  - a name (create, rename, exchange, unlink) is durable only after fsync of its folder; until then the folder keeps any
-    prefix of its changes; each change is atomic;
-  - fsync of a file says nothing about its name.
+  - a name (create, link, rename, exchange, unlink) is durable only after fsync of its folder; until then the folder keeps any
+    prefix of its changes; each change is atomic, a move between two folders too;
+  - fsync of a file or folder says nothing about its own name, and fsync of a folder nothing about the folders in it;
+  - mode, owner and attributes are like content: any subset of what was set since the last fsync.
 """
 import os
 import random
@@ -17,7 +18,8 @@ import subprocess
 SECTOR = 512
 CALLS = (
     "open,openat,openat2,creat,lseek,write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync,syncfs,sync,ftruncate,truncate,fallocate,"
-    "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,copy_file_range,sendfile"
+    "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,copy_file_range,sendfile,symlink,symlinkat,mknod,mknodat,"
+    "umask,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,lsetxattr,fsetxattr,removexattr,lremovexattr,fremovexattr"
 )
 
 
@@ -78,7 +80,9 @@ class Trace:
 
     def __init__(self, root, cwd):
         self.root, self.cwd, self.ops, self.pending = root, cwd, [], {}
-        self.offsets = {}
+        self.open_now = {}  # by number, as last opened: for paths through /proc/self/fd
+        self.umask = os.umask(0)
+        os.umask(self.umask)
 
     def inside(self, path):
         return path is not None and (path == self.root or path.startswith(self.root + "/")) and "(deleted)" not in path and "/#" not in path
@@ -89,6 +93,9 @@ class Trace:
 
     def at(self, dirarg, patharg):
         path = unquote(patharg).decode()
+        through = re.match(r"^/proc/self/fd/(\d+)(/.*|)$", path)
+        if through:
+            return os.path.normpath(self.open_now.get(int(through.group(1)), "/?") + through.group(2))
         if path.startswith("/"):
             return os.path.normpath(path)
         base = self.fd(dirarg) or self.cwd
@@ -140,16 +147,41 @@ class Trace:
                 self.add("write", self.fd(a[0]), off=int(a[2]), data=bytes(int(a[3])), call=name)
             elif "KEEP_SIZE" not in a[1]:
                 self.add("grow", self.fd(a[0]), size=int(a[2]) + int(a[3]), call=name)
+        elif name == "umask":
+            self.umask = int(a[0], 8)
+        elif re.search("chmod|chown|xattr", name):
+            self.nature(name, a)
         else:
             self.names(name, a)
+
+    def mode(self, octal):
+        return int(octal, 8) & ~self.umask
+
+    def nature(self, name, a):
+        """mode, owner or attribute of one file"""
+        cwd = "AT_FDCWD"
+        if name.startswith("f") and not name.endswith("at"):
+            path, a = self.fd(a[0]), a[1:]
+        elif name.endswith("at"):
+            path, a = self.at(a[0], a[1]), a[2:]
+        else:
+            path, a = self.at(cwd, a[0]), a[1:]
+        if "chmod" in name:
+            what = ("mode", int(a[0], 8))
+        elif "chown" in name:
+            what = ("owner", (int(a[0]), int(a[1])))
+        else:
+            what = ("x:" + unquote(a[0]).decode(), None if "remove" in name else unquote(a[1]))
+        self.add("meta", path, data=what, call=name)
 
     def opened(self, pid, name, a, rc, tail):
         path = hex_path(re.search(r"<(.*)>", tail, re.S).group(1)) if "<" in tail else None
         flags = a[1] if name in ("open",) else ("O_CREAT|O_TRUNC" if name == "creat" else a[2])
+        self.open_now[rc] = path
         if not self.inside(path) or "O_TMPFILE" in flags:
             return
         if "O_CREAT" in flags:
-            self.add("create", path, call=name)
+            self.add("create", path, call=name, size=self.mode(a[-1]))
         if "O_TRUNC" in flags:
             self.add("truncate", path, size=0, call=name)
         self.add("seek", path, size=-1 if "O_APPEND" in flags else 0, off=rc, call=name)
@@ -166,9 +198,16 @@ class Trace:
         elif name == "unlinkat":
             self.add("unlink", self.at(a[0], a[1]), call=name)
         elif name == "mkdir":
-            self.add("mkdir", self.at(cwd, a[0]), call=name)
+            self.add("mkdir", self.at(cwd, a[0]), call=name, size=self.mode(a[1]))
         elif name == "mkdirat":
-            self.add("mkdir", self.at(a[0], a[1]), call=name)
+            self.add("mkdir", self.at(a[0], a[1]), call=name, size=self.mode(a[2]))
+        elif name == "symlink":
+            self.add("symlink", self.at(cwd, a[1]), call=name, data=unquote(a[0]))
+        elif name == "symlinkat":
+            self.add("symlink", self.at(a[1], a[2]), call=name, data=unquote(a[0]))
+        elif name in ("mknod", "mknodat"):
+            if self.inside(self.at(cwd if name == "mknod" else a[0], a[-3 if "S_IF" in a[-2] else -2])):
+                raise SystemExit("simdisk: nodes are not modelled")
         elif name == "link":
             self.add("link", self.at(cwd, a[0]), other=self.at(cwd, a[1]), call=name)
         elif name == "linkat":
@@ -191,12 +230,16 @@ def record(argv, root, cwd="/", env=None):
     return p.returncode, t.ops, p.stdout.decode(errors="replace")
 
 
-class File:
-    def __init__(self, data=b"", mode=0o600):
-        self.base = bytes(data)  # durable
-        self.writes = []  # since the last sync: (off, data) or ('size', n)
-        self.mode = mode
+class Node:
+    """a file, a folder or a link: what the medium holds of it, and what was done since its last sync"""
+
+    def __init__(self, kind, mode, data=b"", meta=None):
+        self.kind = kind  # f, d, l
+        self.meta = {"mode": mode, **(meta or {})}
+        self.base, self.base_meta = bytes(data), dict(self.meta)  # durable
+        self.writes = []  # since the last sync: (off, data), ('size', n) or ('meta', (key, value))
         self.now = bytearray(data)
+        self.names, self.kept = {}, {}  # of a folder: name -> Node, now and durable
 
     def write(self, off, data):
         if off + len(data) > len(self.now):
@@ -208,171 +251,270 @@ class File:
         self.now = self.now[:n] + bytearray(max(0, n - len(self.now)))
         self.writes.append(("size", n))
 
+    def describe(self, key, value):
+        self.put(self.meta, key, value)
+        self.writes.append(("meta", (key, value)))
+
+    @staticmethod
+    def put(meta, key, value):
+        if value is None:
+            meta.pop(key, None)
+        else:
+            meta[key] = value
+
     def sync(self):
-        self.base, self.writes = bytes(self.now), []
+        self.base, self.base_meta, self.writes = bytes(self.now), dict(self.meta), []
 
     def after(self, keep):
-        """durable content plus the kept parts of what was written since; keep(i, off, data) yields (off, data)"""
-        d = bytearray(self.base)
+        """durable content and nature plus the kept parts of what was done since; keep(i, off, data) yields (off, data)"""
+        if not self.writes:
+            return self.base, self.base_meta
+        d, meta = bytearray(self.base), dict(self.base_meta)
         for i, (off, data) in enumerate(self.writes):
-            for piece in keep(i, off, data):
-                o, b = piece
+            for o, b in keep(i, off, data):
                 if o == "size":
                     d = d[:b] + bytearray(max(0, b - len(d)))
-                    continue
-                if o + len(b) > len(d):
-                    d.extend(bytes(o + len(b) - len(d)))
-                d[o : o + len(b)] = b
-        return bytes(d)
+                elif o == "meta":
+                    self.put(meta, *b)
+                else:
+                    if o + len(b) > len(d):
+                        d.extend(bytes(o + len(b) - len(d)))
+                    d[o : o + len(b)] = b
+        return bytes(d), meta
+
+
+def nature_of(path):
+    """what a copy must have, beside mode and content"""
+    st = os.lstat(path)
+    out = {"mode": st.st_mode & 0o7777, "owner": (st.st_uid, st.st_gid)}
+    if not os.path.islink(path):
+        for name in os.listxattr(path):
+            out["x:" + name] = os.getxattr(path, name)
+    return out
 
 
 class Disk:
-    """files beneath a folder, by name now and by name on the medium"""
+    """a folder and all that is in it, as it is now and as it is on the medium"""
 
     def __init__(self, root):
-        self.root, self.files, self.names, self.changes, self.dirs = root, [], {}, [], {}
-        self.offset = {}
-        for base, dirs, files in os.walk(root):
-            for d in dirs:
-                p = os.path.join(base, d)
-                self.dirs[p] = os.stat(p).st_mode & 0o7777
-                self.names[p] = -1
-            for f in files:
-                p = os.path.join(base, f)
-                with open(p, "rb") as fh:
-                    self.names[p] = self.new(fh.read(), os.stat(p).st_mode & 0o7777)
-        self.durable = dict(self.names)
+        self.root, self.nodes, self.changes, self.offset = root, [], [], {}
+        self.top = self.take(root, {})
+        for n in self.nodes:
+            n.kept = dict(n.names)
 
-    def new(self, data=b"", mode=0o600):
-        self.files.append(File(data, mode))
-        return len(self.files) - 1
+    def take(self, path, seen):
+        st = os.lstat(path)
+        key = (st.st_dev, st.st_ino)
+        if key in seen:
+            return seen[key]
+        data, kind = b"", "f"
+        if os.path.islink(path):
+            kind, data = "l", os.readlink(path).encode()
+        elif os.path.isdir(path):
+            kind = "d"
+        else:
+            with open(path, "rb") as fh:
+                data = fh.read()
+        node = seen[key] = self.new(kind, 0, data, nature_of(path))
+        if kind == "d":
+            node.names = {n: self.take(os.path.join(path, n), seen) for n in os.listdir(path)}
+        return node
 
-    def change(self, folders, edit):
-        """a change of names: applied now, on the medium only when every folder concerned keeps it"""
-        self.changes.append((frozenset(folders), edit))
-        self.apply(self.names, edit)
+    def new(self, kind, mode, data=b"", meta=None):
+        self.nodes.append(Node(kind, mode, data, meta or {"mode": mode, "owner": (os.geteuid(), os.getegid())}))
+        return self.nodes[-1]
+
+    def at(self, path):
+        """the node of a path as things are now; no link is followed"""
+        node = self.top
+        for part in path[len(self.root) :].split("/"):
+            node = node.names.get(part) if part and node else node
+        return node
+
+    def change(self, edit):
+        """names of folders, [(folder, name, node or None)]: done now; on the medium as one, and in the order of each folder"""
+        self.changes.append(edit)
+        for folder, name, node in edit:
+            self.put(folder.names, name, node)
 
     @staticmethod
-    def apply(names, edit):
-        """set or drop names; a folder that moves takes what is in it along"""
-        moved = {}
-        for src, dst in edit.get("move", []):
-            for n in [n for n in names if n == src or n.startswith(src + "/")]:
-                moved[dst + n[len(src) :]] = names.pop(n)
-        for dst in list(moved):
-            for n in [n for n in names if n == dst or n.startswith(dst + "/")]:
-                names.pop(n)
-        names.update(moved)
-        for n, v in edit.get("set", {}).items():
-            names[n] = v
-        for n in edit.get("drop", []):
-            names.pop(n, None)
+    def put(names, name, node):
+        if node is None:
+            names.pop(name, None)
+        else:
+            names[name] = node
+
+    def spot(self, path):
+        return self.at(os.path.dirname(path)), os.path.basename(path)
 
     def play(self, op):
-        k, p, d = op.kind, op.path, os.path.dirname
-        f = self.files[self.names[p]] if p in self.names and self.names[p] >= 0 else None
-        if k == "create" and p not in self.names:
-            self.change([d(p)], {"set": {p: self.new()}})
-        elif k == "mkdir":
-            self.dirs[p] = 0o700
-            self.change([d(p)], {"set": {p: -1}})
-        elif k == "write" and f:
-            f.write(op.off, op.data)
+        k, p = op.kind, op.path
+        f = self.at(p) if p else None
+        if k == "syncall":
+            self.syncall()
+        elif k in ("create", "mkdir", "symlink"):
+            if f is None:
+                d, n = self.spot(p)
+                kind = {"create": "f", "mkdir": "d", "symlink": "l"}[k]
+                if d:
+                    self.change([(d, n, self.new(kind, 0o777 if kind == "l" else op.size, op.data))])
         elif k == "seek":
             self.offset[(op.off, p)] = op.size
-        elif k == "append" and f:
-            o = self.offset.get((op.size, p), 0)
-            o = len(f.now) if o < 0 else o
-            f.write(o, op.data)
-            if self.offset.get((op.size, p), 0) >= 0:
+        elif k in ("rename", "exchange", "link"):
+            self.move(op, f)
+        elif f is None:
+            return
+        elif k == "write":
+            f.write(op.off, op.data)
+        elif k == "append":
+            o = self.offset.get((op.size, p), -1)
+            f.write(len(f.now) if o < 0 else o, op.data)
+            if o >= 0:
                 self.offset[(op.size, p)] = o + len(op.data)
-        elif k in ("truncate", "grow") and f:
+        elif k in ("truncate", "grow"):
             if not (k == "grow" and op.size <= len(f.now)) and op.size != len(f.now):
                 f.resize(op.size)
-        elif k == "rename":
-            self.change([d(p), d(op.other)], {"move": [(p, op.other)]})
-        elif k == "exchange":
-            self.change([d(p), d(op.other)], {"move": [(p, op.other), (op.other, p)]} if f is None else
-                        {"set": {p: self.names[op.other], op.other: self.names[p]}})
-        elif k == "link":
-            self.change([d(op.other)], {"set": {op.other: self.names[p]}})
+        elif k == "meta":
+            f.describe(*op.data)
         elif k == "unlink":
-            self.change([d(p)], {"drop": [p]})
+            self.change([(*self.spot(p), None)])
         elif k == "sync":
-            self.sync(p, f)
-        elif k == "syncall":
-            for x in self.files:
-                x.sync()
-            self.durable, self.changes = dict(self.names), []
+            self.sync(f)
 
-    def sync(self, p, f):
-        if f:
-            f.sync()
+    def move(self, op, f):
+        (d, n), (to, m) = self.spot(op.path), self.spot(op.other)
+        if not f or not to:
             return
-        left = []
-        for folders, edit in self.changes:  # a folder's sync makes its changes durable, and what they stand on
-            if p in folders:
-                for _, e in left:
-                    self.apply(self.durable, e)
-                left = []
-                self.apply(self.durable, edit)
-            else:
-                left.append((folders, edit))
-        self.changes = left
+        if op.kind == "link":
+            self.change([(to, m, f)])
+        elif op.kind == "exchange":
+            self.change([(d, n, to.names.get(m)), (to, m, f)])
+        elif to.names.get(m) is not f:  # two names of one file: rename does nothing
+            self.change([(d, n, None), (to, m, f)])
+
+    def syncall(self):
+        for x in self.nodes:
+            x.sync()
+            x.kept = dict(x.names)
+        self.changes = []
+
+    def sync(self, f):
+        """of a folder: its names and, with a move, the names on the other side and what came before them there; nothing else"""
+        f.sync()
+        wanted, due = {f}, []
+        for edit in reversed(self.changes):
+            if any(d in wanted for d, _, _ in edit):
+                wanted.update(d for d, _, _ in edit)
+                due.append(edit)
+        if not due:
+            return
+        for edit in reversed(due):
+            self.keep(edit, lambda d: d.kept)
+        due = {id(x) for x in due}
+        self.changes = [x for x in self.changes if id(x) not in due]
+
+    @classmethod
+    def keep(cls, edit, names):
+        for folder, name, node in edit:
+            cls.put(names(folder), name, node)
+
+    def survivors(self, how, rng):
+        """the names of each folder after a cut: a beginning of its changes"""
+        out = {}
+        folders = {}
+        for edit in self.changes:
+            for d in {id(d): d for d, _, _ in edit}.values():
+                folders[d] = folders.get(d, 0) + 1
+        limit = {d: n if how in ("all", "torn") else 0 if how == "none" else rng.randint(0, n) for d, n in folders.items()}
+        seen = dict.fromkeys(folders, 0)
+
+        def names(d):
+            return out.setdefault(d, dict(d.kept))
+
+        for edit in self.changes:
+            concerned = {d for d, _, _ in edit}
+            ok = all(seen[d] < limit[d] for d in concerned)
+            for d in concerned:
+                seen[d] += 1
+                if not ok:
+                    limit[d] = min(limit[d], seen[d] - 1)
+            if ok:
+                self.keep(edit, names)
+        return out
 
     def cut(self, how, rng):
-        """(names, {file: content}) as a cut may leave them. how: all, none, torn, random"""
-        names = dict(self.durable)
-        folders = sorted({x for fs, _ in self.changes for x in fs})
-        n = {x: sum(x in fs for fs, _ in self.changes) for x in folders}
-        limit = {x: n[x] if how in ("all", "torn") else 0 if how == "none" else rng.randint(0, n[x]) for x in folders}
-        seen = dict.fromkeys(folders, 0)
-        for fs, edit in self.changes:
-            ok = all(seen[x] < limit[x] for x in fs)
-            for x in fs:
-                seen[x] += 1
-                if not ok:
-                    limit[x] = min(limit[x], seen[x] - 1)
-            if ok:
-                self.apply(names, edit)
-        last = [(i, len(f.writes) - 1) for i, f in enumerate(self.files) if f.writes]
+        """what a cut may leave: [(path, kind, number of the node, content, nature)], folders first. how: all, none, torn, random"""
+        names = self.survivors(how, rng)
+        last = [(i, len(f.writes) - 1) for i, f in enumerate(self.nodes) if f.writes]
         torn = rng.choice(last) if how == "torn" and last else None
+        number = {n: i for i, n in enumerate(self.nodes)}
+        after = {}
 
-        def keep(index):
-            def pick(i, off, data):
-                if how == "none":
-                    return []
-                if off == "size":
-                    return [(off, data)] if how != "random" or rng.random() < 0.5 else []
-                if how == "all" or (how == "torn" and torn != (index, i)):
-                    return [(off, data)]
-                edges = [0] + list(range(SECTOR - off % SECTOR, len(data), SECTOR)) + [len(data)]
-                parts = [(off + a, data[a:b]) for a, b in zip(edges, edges[1:]) if a < b]
-                if how == "torn":
-                    return parts[: rng.randint(0, len(parts))]
-                if rng.random() < 0.3:
-                    return parts if rng.random() < 0.5 else []
-                return [x for x in parts if rng.random() < 0.5]
+        def content(node):
+            if node not in after:
+                after[node] = node.after(keeper(how, rng, torn, number[node]))
+            return after[node]
 
-            return pick
+        out, todo = [], [("", self.top)]
+        while todo:
+            path, node = todo.pop()
+            data, meta = content(node)
+            out.append((path, node.kind, number[node], data, tuple(sorted(meta.items()))))
+            if node.kind == "d":
+                todo += [(path + "/" + n, x) for n, x in sorted(names.get(node, node.kept).items())]
+        return out
 
-        return names, {i: f.after(keep(i)) for i, f in enumerate(self.files)}
-
-    def lay(self, state, where):
-        """write a cut's state beneath another folder"""
-        names, content = state
-        for p in sorted(names, key=lambda x: x.count("/")):
-            dst = where + p[len(self.root) :]
-            if not os.path.isdir(os.path.dirname(dst)):
-                continue  # its folder did not survive
-            if names[p] < 0:
-                os.mkdir(dst, 0o700)
-                os.chmod(dst, self.dirs.get(p, 0o700))
+    @staticmethod
+    def lay(state, where):
+        """write a cut's state beneath another folder, which is there and empty"""
+        made = {}
+        for path, kind, number, data, meta in state:
+            dst = where + path
+            if kind == "d":
+                if path:
+                    os.mkdir(dst, 0o700)
+            elif number in made:
+                os.link(made[number], dst, follow_symlinks=False)
+                continue
+            elif kind == "l":
+                os.symlink(data.decode(), dst)
             else:
                 fd = os.open(dst, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                os.write(fd, content[names[p]])
-                os.fchmod(fd, self.files[names[p]].mode)
+                os.write(fd, data)
                 os.close(fd)
+            made[number] = dst
+            dress(dst, kind, dict(meta))
+
+
+def dress(dst, kind, meta):
+    if meta["owner"] != (os.geteuid(), os.getegid()):
+        os.lchown(dst, *meta["owner"])
+    if kind != "l":
+        os.chmod(dst, meta["mode"])
+        for key in meta:
+            if key.startswith("x:"):
+                os.setxattr(dst, key[2:], meta[key])
+
+
+def keeper(how, rng, torn, index):
+    """which parts of what was not flushed are kept"""
+
+    def pick(i, off, data):
+        if how == "none":
+            return []
+        if off in ("size", "meta"):
+            return [(off, data)] if how != "random" or rng.random() < 0.5 else []
+        if how == "all" or (how == "torn" and torn != (index, i)):
+            return [(off, data)]
+        edges = [0] + list(range(SECTOR - off % SECTOR, len(data), SECTOR)) + [len(data)]
+        parts = [(off + a, data[a:b]) for a, b in zip(edges, edges[1:]) if a < b]
+        if how == "torn":
+            return parts[: rng.randint(0, len(parts))]
+        if rng.random() < 0.3:
+            return parts if rng.random() < 0.5 else []
+        return [x for x in parts if rng.random() < 0.5]
+
+    return pick
 
 
 def rng_of(*seed):
