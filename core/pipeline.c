@@ -23,7 +23,10 @@ static int ahead(struct stream **s, const struct feed *f, struct err *e)
 {
 	const size_t block = sys_is_small() ? STREAM_BLOCK_SMALL : STREAM_BLOCK;
 
-	return f->threads < 2 ? 0 : stage_ahead_open(s, AHEAD_DEPTH, block, e);
+	/* less than a block cannot overlap with itself: a thread for it only costs its start */
+	if (f->threads < 2 || ((*s)->has_size && (*s)->size < block))
+		return 0;
+	return stage_ahead_open(s, AHEAD_DEPTH, block, e);
 }
 
 /* writing has a core to itself: threads that hash on it only get in its way */

@@ -17,7 +17,7 @@
 #include "tests/unit/fake_blkdev.h"
 #include "tests/unit/fake_stream.h"
 
-enum { SIZE = 700 * 1000 };
+enum { SIZE = 1100 * 1000 };
 
 /* a handler that takes what comes and notes what it saw */
 struct seen {
@@ -285,10 +285,10 @@ static void proving_calls_no_handler(void **state)
 	assert_int_equal(b->seen.calls, 0);
 }
 
-/* two blocks of 512 KiB */
+/* two blocks, the second one short */
 static void with_blocks(struct bench *b, uint8_t list[64])
 {
-	enum { BLOCK = 512 * 1024 };
+	enum { BLOCK = 1024 * 1024 };
 
 	assert_int_equal(sha256_once(b->data, BLOCK, list, &b->e), 0);
 	assert_int_equal(sha256_once(b->data + BLOCK, SIZE - BLOCK, list + 32, &b->e), 0);
@@ -302,10 +302,10 @@ static void a_block_that_was_not_signed_never_reaches_the_handler(void **state)
 	uint8_t list[64];
 
 	with_blocks(b, list);
-	b->data[600000] ^= 1;
+	b->data[SIZE - 1] ^= 1;
 	assert_true(install(b) < 0);
 	assert_int_equal(b->e.code, E_BLOCK_HASH);
-	assert_int_equal(b->seen.bytes, 512 * 1024);
+	assert_int_equal(b->seen.bytes, 1024 * 1024);
 }
 
 static void block_hashes_take_the_place_of_the_whole_hash(void **state)
@@ -335,6 +335,18 @@ static void reading_and_hashing_run_ahead_where_there_are_cores(void **state)
 	assert_int_equal(install(b), 0);
 	assert_int_equal(b->seen.crc, crc32c(0, b->data, SIZE));
 	assert_ptr_equal(strstr(b->seen.chain, "ahead"), b->seen.chain);
+}
+
+static void a_payload_of_less_than_a_block_gets_no_thread(void **state)
+{
+	struct bench *b = *state;
+
+	b->feed.threads = 2;
+	b->fake.size = STREAM_BLOCK - 1;
+	assert_int_equal(sha256_once(b->data, STREAM_BLOCK - 1, b->entry.sha256, &b->e), 0);
+	assert_int_equal(install(b), 0);
+	assert_int_equal(b->seen.crc, crc32c(0, b->data, STREAM_BLOCK - 1));
+	assert_null(strstr(b->seen.chain, "ahead"));
 }
 
 static void an_error_upstream_of_a_thread_keeps_its_cause(void **state)
@@ -404,7 +416,7 @@ static void verify_writes_reads_the_medium_back(void **state)
 	struct bench *b = *state;
 	struct fakedev f;
 
-	assert_int_equal(fakedev_init(&f, 1 << 20, 0), 0);
+	assert_int_equal(fakedev_init(&f, 2 << 20, 0), 0);
 	b->ps.step.dev = &f.d;
 	b->ps.step.handler = &liar;
 	b->ps.step.state = &f;
@@ -453,6 +465,7 @@ int main(void)
 		T(block_hashes_take_the_place_of_the_whole_hash),
 		T(one_thread_means_no_threads),
 		T(reading_and_hashing_run_ahead_where_there_are_cores),
+		T(a_payload_of_less_than_a_block_gets_no_thread),
 		T(an_error_upstream_of_a_thread_keeps_its_cause),
 		T(cancel_ends_the_stream_with_its_own_error),
 		T(progress_counts_the_bytes_of_the_bundle),
