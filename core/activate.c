@@ -227,7 +227,7 @@ static int flush_all(const struct activation *a, struct err *e)
 		struct plan_step *ps = &p->steps[i];
 		int rc = 0;
 
-		if (ps->step.dev)
+		if (ps->step.dev && !plan_shares_device(p, ps))
 			rc = blkdev_flush(ps->step.dev, e);
 		if (ps->step.file && ps->started)
 			rc = staged_sync(ps->step.file, e);

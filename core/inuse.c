@@ -35,11 +35,15 @@ static int open_sysfs(const char *below, dev_t dev, DIR **dir)
 
 static int parse_dev(const char *text, dev_t *dev)
 {
-	unsigned ma, mi;
+	char *colon, *end;
+	unsigned long ma = strtoul(text, &colon, 10), mi;
 
-	if (sscanf(text, "%u:%u", &ma, &mi) != 2)
+	if (colon == text || *colon != ':')
 		return -EPROTO;
-	*dev = makedev(ma, mi);
+	mi = strtoul(colon + 1, &end, 10);
+	if (end == colon + 1)
+		return -EPROTO;
+	*dev = makedev((unsigned)ma, (unsigned)mi);
 	return 0;
 }
 
@@ -92,15 +96,19 @@ int inuse_each_partition(dev_t disk, int (*f)(dev_t part, void *arg), void *arg)
 
 /* ---- lists of the kernel ---- */
 
+static bool is_octal(const char *s, size_t n)
+{
+	return strspn(s, "01234567") >= n;
+}
+
 /* "\040" is a blank */
 static void unescape(char *s)
 {
 	char *to = s;
-	unsigned c;
 
 	while (*s) {
-		if (*s == '\\' && strlen(s) > 3 && sscanf(s + 1, "%3o", &c) == 1) {
-			*to++ = (char)c;
+		if (*s == '\\' && is_octal(s + 1, 3)) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
 			s += 4;
 		} else {
 			*to++ = *s++;
@@ -286,6 +294,52 @@ static void add_backing(struct inuse *u, dev_t dev)
 		add_root(u, b.dev);
 }
 
+/* ---- loop devices ---- */
+
+static int loop_dev(const char *name, dev_t *dev)
+{
+	char plain[320], path[512], text[32] = "";
+
+	int rc = text_print(plain, sizeof(plain), "/sys/block/%s/dev", name);
+	if (rc == 0)
+		rc = sys_path(plain, path, sizeof(path));
+	AUTO_CLOSE int fd = rc < 0 ? rc : sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	rc = (int)sys_read(fd, text, sizeof(text) - 1);
+	return rc < 0 ? rc : parse_dev(text, dev);
+}
+
+static int add_loop(struct inuse *u, const char *name)
+{
+	struct inuse_loop l = {.dev = 0}, *more;
+
+	if (strncmp(name, "loop", 4) != 0 || text_copy(l.name, sizeof(l.name), name) < 0 ||
+	    loop_dev(name, &l.dev) < 0 || extent_of_device(l.dev, 0, 0, &l.x) < 0)
+		return 0;
+	more = reallocarray(u->loops, u->loop_count + 1, sizeof(l));
+	if (!more)
+		return -ENOMEM;
+	u->loops = more;
+	u->loops[u->loop_count++] = l;
+	return 0;
+}
+
+static int read_loops(struct inuse *u)
+{
+	char path[512];
+	struct dirent *d;
+	int rc = sys_path("/sys/block", path, sizeof(path));
+	DIR *dir = rc < 0 ? NULL : opendir(path);
+
+	if (!dir)
+		return rc < 0 ? rc : errno == ENOENT ? 0 : -errno;
+	while (rc == 0 && (d = readdir(dir)))
+		rc = add_loop(u, d->d_name);
+	closedir(dir);
+	return rc;
+}
+
 int inuse_read(struct inuse *u, struct err *e)
 {
 	*u = (struct inuse){0};
@@ -306,6 +360,7 @@ int inuse_read(struct inuse *u, struct err *e)
 		inuse_clear(u);
 		return err_sys(e, E_SYS, -rc, "finding out what the root device is made of");
 	}
+	u->loops_rc = read_loops(u);
 	return 0;
 }
 
@@ -315,6 +370,7 @@ void inuse_clear(struct inuse *u)
 	free(u->mounts.at);
 	free(u->swaps.text);
 	free(u->swaps.at);
+	free(u->loops);
 	*u = (struct inuse){0};
 }
 
@@ -416,59 +472,30 @@ struct shown {
 	dev_t through;
 };
 
-static bool shows(dev_t loop, const struct shown *s)
-{
-	struct extent x;
-
-	return loop != s->through && extent_of_device(loop, 0, 0, &x) == 0 &&
-	       extent_overlaps(&x, &s->x);
-}
-
-static int loop_dev(const char *name, dev_t *dev)
-{
-	char plain[320], path[512], text[32] = "";
-
-	int rc = text_print(plain, sizeof(plain), "/sys/block/%s/dev", name);
-	if (rc == 0)
-		rc = sys_path(plain, path, sizeof(path));
-	AUTO_CLOSE int fd = rc < 0 ? rc : sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return fd;
-	rc = (int)sys_read(fd, text, sizeof(text) - 1);
-	return rc < 0 ? rc : parse_dev(text, dev);
-}
-
-static bool loop_uses(const struct inuse *u, const char *name, const struct shown *s, char *why,
-		      size_t n)
+static bool loop_uses(const struct inuse *u, const struct inuse_loop *l, const struct shown *s,
+		      char *why, size_t n)
 {
 	char inner[160];
-	dev_t dev;
 
-	if (loop_dev(name, &dev) < 0 || !shows(dev, s))
+	if (l->dev == s->through || !extent_overlaps(&l->x, &s->x))
 		return false;
-	if (!inuse_device(u, dev, inner, sizeof(inner)) &&
-	    !inuse_partitions(u, dev, inner, sizeof(inner)))
+	if (!inuse_device(u, l->dev, inner, sizeof(inner)) &&
+	    !inuse_partitions(u, l->dev, inner, sizeof(inner)))
 		return false;
-	snprintf(why, n, "is behind %.32s, which %s", name, inner);
+	snprintf(why, n, "is behind %s, which %s", l->name, inner);
 	return true;
 }
 
 static bool any_loop_uses(const struct inuse *u, const struct shown *s, char *why, size_t n)
 {
-	char path[512];
-	struct dirent *d;
-	bool found = false;
-	DIR *dir = sys_path("/sys/block", path, sizeof(path)) < 0 ? NULL : opendir(path);
-
-	if (!dir && errno != ENOENT) {
-		snprintf(why, n, "cannot be looked at (%s)", strerror(errno));
+	if (u->loops_rc < 0) {
+		snprintf(why, n, "cannot be looked at (%s)", strerror(-u->loops_rc));
 		return true;
 	}
-	while (dir && !found && (d = readdir(dir)))
-		found = strncmp(d->d_name, "loop", 4) == 0 && loop_uses(u, d->d_name, s, why, n);
-	if (dir)
-		closedir(dir);
-	return found;
+	for (size_t i = 0; i < u->loop_count; i++)
+		if (loop_uses(u, &u->loops[i], s, why, n))
+			return true;
+	return false;
 }
 
 bool inuse_file(const struct inuse *u, const struct stat *st, char *why, size_t n)

@@ -27,10 +27,20 @@ struct inuse_list {
 	size_t count;
 };
 
+/* a loop device that shows something: its bytes are those of x */
+struct inuse_loop {
+	char name[32];
+	dev_t dev;
+	struct extent x;
+};
+
 struct inuse {
 	struct inuse_list mounts, swaps;
 	dev_t roots[INUSE_ROOTS]; /* the root device and what it is made of */
 	size_t root_count;
+	struct inuse_loop *loops;
+	size_t loop_count;
+	int loops_rc; /* < 0: they could not be looked at; no file counts as unused then */
 };
 int inuse_read(struct inuse *u, struct err *e);
 void inuse_clear(struct inuse *u);

@@ -255,16 +255,45 @@ static int judge(const struct slots *s, const struct inuse *u, const struct plac
 	return rc;
 }
 
-int slots_judge(const struct slots *s, struct bootenv *env, const struct place_range *r,
-		enum liveness *live, struct err *e)
+int slots_look(struct slots *s, struct err *e)
+{
+	int rc;
+
+	s->seen = calloc(1, sizeof(*s->seen));
+	if (!s->seen)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for what the system uses");
+	rc = inuse_read(s->seen, e);
+	if (rc < 0)
+		slots_look_end(s);
+	return rc;
+}
+
+void slots_look_end(struct slots *s)
+{
+	if (s->seen)
+		inuse_clear(s->seen);
+	free(s->seen);
+	s->seen = NULL;
+}
+
+static int look_and_judge(const struct slots *s, const struct place_range *r, enum liveness *live,
+			  struct err *e)
 {
 	struct inuse u;
 	int rc = inuse_read(&u, e);
 
-	if (rc == 0) {
-		rc = judge(s, &u, r, live, e);
-		inuse_clear(&u);
-	}
+	if (rc < 0)
+		return rc;
+	rc = judge(s, &u, r, live, e);
+	inuse_clear(&u);
+	return rc;
+}
+
+int slots_judge(const struct slots *s, struct bootenv *env, const struct place_range *r,
+		enum liveness *live, struct err *e)
+{
+	int rc = s->seen ? judge(s, s->seen, r, live, e) : look_and_judge(s, r, live, e);
+
 	if (env && bootenv_overlaps(env, r->fd, r->off, r->len))
 		*live = PLACE_LIVE;
 	return err_at(e, rc, "%s", r->path);

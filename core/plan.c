@@ -71,6 +71,8 @@ static int bind_all(struct plan *p, const struct plan_input *in, struct err *e)
 	struct version_list have = {0};
 	int rc = installed_load(&have, in->cfg, e);
 
+	if (rc == 0)
+		rc = slots_look(in->slots, e);
 	for (size_t i = 0; rc == 0 && i < p->count; i++) {
 		struct plan_step *ps = &p->steps[i];
 
@@ -79,6 +81,7 @@ static int bind_all(struct plan *p, const struct plan_input *in, struct err *e)
 		ps->room = UINT64_MAX;
 		rc = bind_step(p, ps, &have, in, e);
 	}
+	slots_look_end(in->slots);
 	version_list_clear(&have);
 	return rc;
 }
@@ -124,10 +127,10 @@ void plan_free(struct plan *p)
 {
 	if (!p)
 		return;
-	for (size_t i = 0; i < p->count; i++) {
+	for (size_t i = p->count; i-- > 0;) { /* who shares goes before who opened */
 		struct plan_step *ps = &p->steps[i];
 
-		if (ps->step.dev)
+		if (ps->step.dev && !plan_shares_device(p, ps))
 			blkdev_close(ps->step.dev);
 		if (ps->step.file)
 			staged_close(ps->step.file);

@@ -38,6 +38,7 @@ struct intake {
 struct plan_step {
 	struct step step;
 	struct intake *intake; /* NULL without payload */
+	const char *device;    /* what step.dev was opened by: steps of one path share it */
 	enum route route;
 	uint64_t room;		    /* bytes that may reach the handler; UINT64_MAX = not bounded */
 	struct block_hashes blocks; /* digests NULL: no list, or not yet arrived */
@@ -85,6 +86,8 @@ int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_inpu
 /* the place it writes to, opened once; live or not. In core/plan_place.c */
 int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		    struct err *e);
+/* an earlier step of the plan has the same device */
+bool plan_shares_device(const struct plan *p, const struct plan_step *ps);
 int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		     struct err *e);
 /* what the entry names by device or slot, lent and open, not yet judged */

@@ -59,16 +59,41 @@ int plan_device_open(const struct entry *t, const struct plan_input *in, const c
 	return rc < 0 ? rc : slots_open_target(in->slots, *path, fd, e);
 }
 
-static int open_device(struct plan_step *ps, const struct plan_input *in, struct err *e)
+static struct plan_step *find_device(const struct plan *p, const struct plan_step *ps,
+				     const char *path)
+{
+	for (struct plan_step *q = (struct plan_step *)ps; q-- > p->steps;)
+		if (q->device && strcmp(q->device, path) == 0)
+			return q;
+	return NULL;
+}
+
+bool plan_shares_device(const struct plan *p, const struct plan_step *ps)
+{
+	return ps->device && find_device(p, ps, ps->device);
+}
+
+/* a bundle may have thousands of entries for one device: one descriptor, one flush for all */
+static int open_device(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		       struct err *e)
 {
 	const struct blkdev_options o = {
 		.direct = (enum blkdev_direct)in->cfg->direct_io,
 		.compare = (enum blkdev_compare)in->cfg->compare_writes,
 	};
+	const struct plan_step *opened;
 	const char *path;
-	int fd, rc = plan_device_open(ps->step.entry, in, &path, &fd, e);
+	int fd, rc = device_path(ps->step.entry, in, &path, e);
 
-	return rc < 0 ? rc : blkdev_open(&ps->step.dev, fd, path, &o, e);
+	if (rc < 0)
+		return rc;
+	opened = find_device(p, ps, path);
+	if (opened)
+		ps->step.dev = opened->step.dev;
+	else if ((rc = slots_open_target(in->slots, path, &fd, e)) == 0)
+		rc = blkdev_open(&ps->step.dev, fd, path, &o, e);
+	ps->device = ps->step.dev ? path : NULL;
+	return rc;
 }
 
 /* else it shows at the first write only. The switch of an eMMC's boot partitions is ours to lift */
@@ -168,7 +193,8 @@ static int check_protected(struct staged *f, const struct plan_input *in, struct
 
 		if (!ours[i] || !*ours[i])
 			continue;
-		if (!is_beneath(path, ours[i]) && realpath(ours[i], mine)) /* also of a relative one */
+		if (!is_beneath(path, ours[i]) &&
+		    realpath(ours[i], mine)) /* also of a relative one */
 			rc = check_mine(f, path, folder, mine, e);
 		else if (*ours[i] == '/')
 			rc = check_mine(f, path, folder, ours[i], e);
@@ -236,7 +262,7 @@ int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_inpu
 {
 	switch (ps->step.handler->place) {
 	case PLACE_DEVICE:
-		return open_device(ps, in, e);
+		return open_device(p, ps, in, e);
 	case PLACE_FILE:
 	case PLACE_FOLDER:
 		return open_file(p, ps, in, e);

@@ -138,7 +138,7 @@ static bool is_target(const struct plan *p, dev_t mounted)
 		const struct blkdev *d = p->steps[i].step.dev;
 		struct stat st;
 
-		if (!d || fstat(d->fd, &st) < 0)
+		if (!d || plan_shares_device(p, &p->steps[i]) || fstat(d->fd, &st) < 0)
 			continue;
 		if (S_ISBLK(st.st_mode) ? st.st_rdev == mounted : is_loop_over(mounted, &st))
 			return true;

@@ -11,11 +11,14 @@
 #include "corelib/err.h"
 #include "parser/settings.h"
 
+struct inuse;
+
 struct slots {
 	const struct settings *cfg;
 	const struct slot_setting *running, *next, *target; /* lent; NULL = none */
-	bool look_only; /* a check or a dry run: targets are opened for reading, after
-			   slots_observe() */
+	bool look_only;	    /* a check or a dry run: targets are opened for reading, after
+			       slots_observe() */
+	struct inuse *seen; /* NULL: each verdict looks anew; see slots_look() */
 };
 
 int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *env, struct err *e);
@@ -40,6 +43,11 @@ struct place_range {
 };
 int slots_judge(const struct slots *s, struct bootenv *env, const struct place_range *r,
 		enum liveness *live, struct err *e);
+
+/* many verdicts in a row: what the system uses is looked up once for all of them, until the end.
+ * What other programs hold is still asked of the kernel each time. */
+int slots_look(struct slots *s, struct err *e);
+void slots_look_end(struct slots *s);
 
 /* open what an entry names, once: links only where root owns them, the right kind of file (T40) */
 int slots_open_target(const struct slots *s, const char *path, int *fd, struct err *e);

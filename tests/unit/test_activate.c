@@ -239,6 +239,21 @@ static void l3_everything_is_flushed_before_the_switch(void **state)
 				     "commit-after-staged [slot=a status=in_progress]\n");
 }
 
+static void a_device_of_many_entries_is_flushed_once(void **state)
+{
+	struct bench *b = *state;
+
+	b->steps[0].device = b->steps[2].device = "/dev/a";
+	b->steps[1].device = "/dev/b";
+	b->steps[2].step.dev = b->steps[0].step.dev;
+	run_begin(b);
+	assert_int_equal(activate_commit(&b->act, &b->e), 0);
+	assert_string_equal(b->seen, "flush [slot=a status=in_progress]\n"
+				     "flush [slot=a status=in_progress]\n"
+				     "commit-after-staged [slot=a status=in_progress]\n"
+				     "commit-after-staged [slot=a status=in_progress]\n");
+}
+
 static void t105_the_switch_holds_all_that_decides(void **state)
 {
 	struct bench *b = *state;
@@ -523,6 +538,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(l3_everything_is_flushed_before_the_switch),
+		T(a_device_of_many_entries_is_flushed_once),
 		T(t105_the_switch_holds_all_that_decides),
 		T(a_bundle_cannot_override_what_decides),
 		T(t104_a_failed_flush_means_no_switch),

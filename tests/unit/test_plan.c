@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -406,6 +407,33 @@ static void two_entries_on_the_same_bytes_are_refused(void **state)
 	assert_int_equal(plan_with(b, TWO("device = \"%S\";", "device = \"%O\";"), 0), 0);
 }
 
+static unsigned open_files(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void entries_of_one_device_share_its_descriptor(void **state)
+{
+	struct bench *b = *state;
+	unsigned before = open_files();
+
+	assert_int_equal(
+		plan_with(b, TWO("device = \"%S\"; offset = 102400;", "device = \"%S\";"), 0), 0);
+	assert_ptr_equal(b->p->steps[0].step.dev, b->p->steps[1].step.dev);
+	assert_false(plan_shares_device(b->p, &b->p->steps[0]));
+	assert_true(plan_shares_device(b->p, &b->p->steps[1]));
+	unsigned one = open_files();
+	assert_int_equal(plan_with(b, TWO("device = \"%S\";", "device = \"%O\";"), 0), 0);
+	assert_ptr_not_equal(b->p->steps[0].step.dev, b->p->steps[1].step.dev);
+	assert_int_equal(open_files(), one + 1);
+	forget(b);
+	assert_int_equal(open_files(), before);
+}
+
 static void a_link_to_the_same_target_is_the_same_target(void **state)
 {
 	struct bench *b = *state;
@@ -627,6 +655,7 @@ int main(void)
 		T(a_file_on_a_device_says_its_file_system_and_is_mounted_from_a_device),
 		T(files_outside_of_the_listed_targets_are_refused),
 		T(two_entries_on_the_same_bytes_are_refused),
+		T(entries_of_one_device_share_its_descriptor),
 		T(a_link_to_the_same_target_is_the_same_target),
 		T(two_entries_for_the_same_file_are_refused),
 		T(a_disk_and_its_partition_are_the_same_bytes),
