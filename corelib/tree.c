@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -16,6 +17,14 @@
 
 /* ---- errors ---- */
 
+/* ENOSPC also stands for 'no more files' */
+static bool inodes_are_gone(const struct tree *t)
+{
+	struct statvfs fs;
+
+	return fstatvfs(t->root, &fs) == 0 && fs.f_files && !fs.f_favail;
+}
+
 int tree_failed(const struct tree *t, const struct record *rec, int rc, const char *what)
 {
 	char shown[160];
@@ -23,7 +32,11 @@ int tree_failed(const struct tree *t, const struct record *rec, int rc, const ch
 				  : rc == -ENOMEM		 ? E_MEMORY
 								 : E_FILE;
 
-	err_sys(t->e, code, -rc, "%s", what);
+	if (rc == -ENOSPC && inodes_are_gone(t))
+		err_set(t->e, code, ENOSPC, "%s: the file system holds no more files (inodes)",
+			what);
+	else
+		err_sys(t->e, code, -rc, "%s", what);
 	text_printable(rec->path, strlen(rec->path), shown, sizeof(shown));
 	return err_at(t->e, rc, "'%s' of the archive", shown);
 }
@@ -134,6 +147,21 @@ static int make_room(const struct tree *t, const struct record *rec, int dir, co
 
 /* ---- each kind ---- */
 
+static int too_much(const struct tree *t)
+{
+	const uint64_t max = t->o->max_bytes;
+
+	if (t->o->declared)
+		return err_set(t->e, E_LIMIT_OUTPUT, EFBIG,
+			       "the files of the archive are larger than the %" PRIu64
+			       " bytes that it may have",
+			       max);
+	return err_set(t->e, E_NO_SPACE, ENOSPC,
+		       "the files of the archive are larger than the %" PRIu64
+		       " bytes that its file system had left",
+		       max);
+}
+
 static int write_pieces(struct tree *t, const struct record *rec, int fd)
 {
 	struct record_piece p;
@@ -142,10 +170,7 @@ static int write_pieces(struct tree *t, const struct record *rec, int fd)
 
 	while ((rc = records_data(t->records, &p, t->e)) > 0) {
 		if (u64_add(t->n->bytes, p.len, &t->n->bytes) || t->n->bytes > t->o->max_bytes)
-			return err_set(t->e, E_LIMIT_OUTPUT, EFBIG,
-				       "the files of the archive are larger than the %" PRIu64
-				       " bytes that it may have",
-				       t->o->max_bytes);
+			return too_much(t);
 		rc = sys_pwrite(fd, p.buf, p.len, p.offset);
 		if (rc < 0)
 			return tree_failed(t, rec, rc, "its content cannot be written");

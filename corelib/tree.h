@@ -21,7 +21,8 @@
 
 struct tree_options {
 	bool preserve;
-	uint64_t max_bytes; /* of all files together: E_LIMIT_OUTPUT */
+	uint64_t max_bytes; /* of all files together: E_NO_SPACE */
+	bool declared;	    /* max_bytes is what the description says: E_LIMIT_OUTPUT */
 	const char *const
 		*closed; /* paths in the folder that no entry may touch: E_TARGET_PROTECTED */
 	size_t closed_count;

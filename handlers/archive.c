@@ -19,6 +19,34 @@ static const struct attr props[] = {
 	 .help = "make the missing parts of the folder; an undo removes them when they are empty"},
 };
 
+/*
+ * A guess that saves work: the writes themselves are the truth. The size is that of the archive,
+ * unpacked where the description says it; heads and padding stand for what a file system adds.
+ */
+static int check_room(const struct step *st, struct err *e)
+{
+	uint64_t need = st->has_size ? st->size : st->entry->has_size ? st->entry->size : 0;
+	const bool straight = st->file->straight; /* old files go while new ones come */
+	struct statvfs fs;
+	uint64_t room;
+
+	if (st->file->folder_fd < 0 || fstatvfs(st->file->folder_fd, &fs) < 0)
+		return 0;
+	if (fs.f_flag & ST_RDONLY)
+		return err_set(e, E_FILE, EROFS, "its file system is mounted read-only");
+	if (!straight && fs.f_files && !fs.f_favail)
+		return err_set(e, E_NO_SPACE, ENOSPC,
+			       "its file system holds no more files: all %" PRIu64
+			       " inodes are taken",
+			       (uint64_t)fs.f_files);
+	if (u64_mul(straight ? fs.f_blocks : fs.f_bavail, fs.f_frsize, &room) || need <= room)
+		return 0;
+	return err_set(e, E_NO_SPACE, ENOSPC,
+		       "%" PRIu64 " bytes %s, the archive needs %" PRIu64 "%s", room,
+		       straight ? "are all that its file system has" : "are free", need,
+		       straight ? "" : " beside the old files");
+}
+
 static int archive_check(struct step *st, struct err *e)
 {
 	bool ignored;
@@ -28,18 +56,23 @@ static int archive_check(struct step *st, struct err *e)
 		rc = err_set(e, E_DESC_MISSING, EINVAL, "archive needs the attribute path");
 	if (rc == 0 && st->entry->has_offset && st->entry->offset)
 		rc = err_set(e, E_DESC_VALUE, EINVAL, "archive writes files: there is no offset");
+	if (rc == 0)
+		rc = check_room(st, e);
 	return err_at(e, rc, "%s", st->entry->path ? st->entry->path : "archive");
 }
 
 /* beside the old files; straight, where old ones go one by one, all that the file system has */
-static int room_for(const struct step *st, int fd, uint64_t *max, struct err *e)
+static int room_for(const struct step *st, int fd, struct tree_options *o, struct err *e)
 {
 	struct statvfs fs;
 
 	if (fstatvfs(fd, &fs) < 0)
 		return err_sys(e, E_FILE, errno, "looking at the file system");
-	if (u64_mul(st->file->straight ? fs.f_blocks : fs.f_bavail, fs.f_frsize, max))
-		*max = UINT64_MAX;
+	if (u64_mul(st->file->straight ? fs.f_blocks : fs.f_bavail, fs.f_frsize, &o->max_bytes))
+		o->max_bytes = UINT64_MAX;
+	o->declared = st->has_size && st->size < o->max_bytes; /* heads and padding are in it too */
+	if (o->declared)
+		o->max_bytes = st->size;
 	return 0;
 }
 
@@ -71,7 +104,7 @@ static int unpack(const struct step *st, int fd, struct stream *in, struct err *
 	};
 	struct tree_count n = {0};
 	AUTO_RECORDS struct records *r = NULL;
-	int rc = room_for(st, fd, &o.max_bytes, e);
+	int rc = room_for(st, fd, &o, e);
 
 	while (st->file->closed[o.closed_count])
 		o.closed_count++;

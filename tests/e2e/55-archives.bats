@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154 # bats sets status, output
 
 load device
+load archives
 
 setup_file() {
 	cd "$BATS_FILE_TMPDIR" || return 1
@@ -13,44 +14,12 @@ setup_file() {
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1
 	make_device
-	"$BIN/swinstall" --handlers 2>/dev/null | grep -q '^ *archive' || skip 'built without the handler archive'
-	mkdir -p live/sub
-	echo old >live/replaced
-	echo kept >live/kept
-	echo old >live/sub/file
-	mkdir -p new/sub new/fresh/deep
-	echo new >new/replaced
-	echo new >new/sub/file
-	echo new >new/fresh/deep/file
-	ln -s replaced new/link
-	ln new/replaced new/hard
-	tar -C new -cf app.tar .
-	find live -type f | sort | xargs sha256sum >before
+	make_live
 }
 
 teardown() {
 	umount mnt 2>/dev/null
 	[ -z "$loop" ] || losetup -d "$loop"
-}
-
-# archive ATTRIBUTES [MORE-LISTS]: the bundle app.swu with app.tar in it
-archive() {
-	cat >sw-description <<-DESC
-	software = {
-		version = "2.0";
-		images: ({ filename = "app.tar"; type = "archive"; $1 });
-		$2
-	};
-	DESC
-	swbundle build sw-description --key "$BATS_FILE_TMPDIR/keys/test.key.pem" \
-		--cert "$BATS_FILE_TMPDIR/keys/test.cert.pem" -I . -o app.swu >/dev/null
-}
-
-live_is_old() { find live -type f | sort | xargs sha256sum | cmp - before; }
-
-live_is_new() {
-	[ "$(cat live/replaced live/sub/file live/fresh/deep/file live/link live/hard)" = "$(printf 'new\n%.0s' 1 2 3 4 5)" ] &&
-		[ "$(cat live/kept)" = kept ] && [ -L live/link ] && ! find . -name '.swinstall-*' | grep .
 }
 
 @test "an archive goes into a live folder: what it names is new, all else stays" {

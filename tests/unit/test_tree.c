@@ -496,13 +496,16 @@ static void t46_tree_preserving_keeps_all(void **state)
 
 static void t47_tree_stops_at_the_size_that_it_may_have(void **state)
 {
-	const struct tree_options o = {.max_bytes = 5};
+	struct tree_options o = {.max_bytes = 5, .declared = true};
 
 	(void)state;
 	add_file("a", "1234");
 	add_file("b", "56");
 	assert_true(run(&o) < 0);
 	assert_int_equal(err.code, E_LIMIT_OUTPUT);
+	o.declared = false;
+	assert_true(run(&o) < 0);
+	assert_int_equal(err.code, E_NO_SPACE);
 }
 
 static void put_many(void)
