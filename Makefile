@@ -75,8 +75,9 @@ OPT := -O0 -g --coverage
 FORTIFY :=
 endif
 CFLAGS ?= -g
+PREFIX_MAP := '-ffile-prefix-map=$(CURDIR)=.'
 ALL_CFLAGS = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(FORTIFY) -ffunction-sections -fdata-sections \
-	-ffile-prefix-map=$(CURDIR)=. -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 \
+	$(PREFIX_MAP) -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 \
 	-I. -I$(O) $(CFLAGS) $(patsubst "%",%,$(CONFIG_EXTRA_CFLAGS)) $(PKG_CFLAGS)
 ALL_LDFLAGS = $(OPT) -pthread $(LINK_HARDEN) $(LDFLAGS)
 
@@ -204,24 +205,23 @@ docs-check: $(O)/swdoc all
 -include tests/tests.mk
 
 # ---- install --------------------------------------------------------------------------------
-DESTBIN := $(DESTDIR)$(PREFIX)/bin
+# whatever the umask is: what is installed can be read by all
+DEST := $(DESTDIR)$(PREFIX)
 .PHONY: install
 install: all
-	install -d $(DESTBIN) $(DESTDIR)$(PREFIX)/libexec/swinstall
-	for p in $(filter-out swinstall-unpack,$(prog-y)); do install -m 0755 $(O)/$$p $(DESTBIN)/; done
-	install -m 0755 $(O)/swinstall-unpack $(DESTDIR)$(PREFIX)/libexec/swinstall/
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|@PREFIX@|$(PREFIX)|' scripts/systemd/swinstall-recover.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/swinstall-recover.service
-	for s in 1 5 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$s; \
-		install -m 0644 doc/man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s/; done
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	for p in swinstall swctl swbundle; do install -m 0644 scripts/completion/swinstall.bash \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$p; done
+	install -d '$(DEST)/bin' '$(DEST)/libexec/swinstall' '$(DEST)/lib/systemd/system' '$(DEST)/share/bash-completion/completions'
+	for p in $(filter-out swinstall-unpack,$(prog-y)); do install -m 0755 $(O)/$$p '$(DEST)/bin/' || exit 1; done
+	install -m 0755 $(O)/swinstall-unpack '$(DEST)/libexec/swinstall/'
+	sed 's|@PREFIX@|$(PREFIX)|' scripts/systemd/swinstall-recover.service >$(O)/swinstall-recover.service
+	install -m 0644 $(O)/swinstall-recover.service '$(DEST)/lib/systemd/system/'
+	for s in 1 5 8; do install -d '$(DEST)'/share/man/man$$s && install -m 0644 doc/man/*.$$s '$(DEST)'/share/man/man$$s/ || exit 1; done
+	for p in $(filter-out swinstall-unpack,$(prog-y)); do install -m 0644 scripts/completion/swinstall.bash \
+		'$(DEST)'/share/bash-completion/completions/$$p || exit 1; done
 
 # an existing unit file that calls swupdate finds this program
 .PHONY: install-swupdate-names
 install-swupdate-names: install
-	ln -sf swinstall $(DESTBIN)/swupdate
+	ln -sf swinstall '$(DEST)/bin/swupdate'
 
 .PHONY: clean distclean
 clean:

@@ -25,7 +25,7 @@ fuzz: fuzz-build
 	$(Q)O=$(O) SECONDS_EACH=$(or $(FUZZ_LONG),3600) scripts/run-fuzz $(FUZZ)
 .PHONY: print-cflags
 print-cflags: $(AUTO)
-	@echo '$(filter-out -Werror -ffile-prefix-map=% -ftrivial-auto-var-init=%,$(ALL_CFLAGS))'
+	@echo '$(filter-out -Werror -ftrivial-auto-var-init=%,$(subst $(PREFIX_MAP),,$(ALL_CFLAGS)))'
 
 # power cuts: record real runs, cut everywhere, recover, look. CUTS=1000000 for a release
 CUTS ?= 20000
