@@ -49,7 +49,7 @@ int sig_raw_verify(const struct keyring *k, const struct sig_input *in, struct s
 int sig_cms_verify(const struct keyring *k, const struct sig_input *in, struct sig_info *info,
 		   struct err *e);
 
-/* sig_sign() with how->command */
+/* sig_sign() with how->command or how->token */
 int sig_sign_external(const struct sig_signer *how, const struct sig_input *in, uint8_t **sig,
 		      size_t *sig_len, struct err *e);
 

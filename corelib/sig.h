@@ -60,6 +60,7 @@ struct sig_signer {
 	const char *key_pem;
 	const char *command;  /* instead of key_pem: a program signs (sig_command.h), not Ed25519;
 				 with cert_pem what it wrote is checked */
+	const char *token;    /* instead of key_pem: a pkcs11: URI (pkcs11.h), the same rules */
 	const char *cert_pem; /* signer's certificate first, then its chain; NULL for bare keys */
 	int64_t time; /* of signing, noted in CMS: the same time gives the same bytes (RSA) */
 };

@@ -1,5 +1,5 @@
 /*
- * Signing where the private key is out of reach: an external program signs a digest.
+ * Signing where the private key is out of reach: an external program or a token signs a digest.
  *
  * OpenSSL builds CMS only around a private key. So a stand-in of the same kind signs first, under
  * the name of the real certificate; then its signature is replaced by the external one, which is
@@ -18,6 +18,7 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include "corelib/pkcs11.h"
 #include "corelib/sig_command.h"
 #include "corelib/text.h"
 
@@ -25,6 +26,7 @@
 
 struct external {
 	const struct sig_signer *how;
+	struct pkcs11_key *token;
 	X509 *cert;
 	STACK_OF(X509) * chain;
 	EVP_PKEY *stand_in;
@@ -40,6 +42,7 @@ struct external {
 
 static void external_clear(struct external *x)
 {
+	pkcs11_close(x->token);
 	X509_free(x->cert);
 	sk_X509_pop_free(x->chain, X509_free);
 	EVP_PKEY_free(x->stand_in);
@@ -75,7 +78,7 @@ static int check_kind(const struct external *x, struct err *e)
 		return err_set(e, E_SIG_KEY, ENOTSUP,
 			       "an external signer is given a digest; Ed25519 signs no digests");
 	if ((wants_rsa && !rsa) || (x->how->scheme == SIG_ECDSA && rsa))
-		return err_set(e, E_SIG_KEY, EINVAL, "the key of the certificate cannot sign as %s",
+		return err_set(e, E_SIG_KEY, EINVAL, "the key cannot sign as %s",
 			       sig_scheme_name(x->how->scheme));
 	return 0;
 }
@@ -102,12 +105,47 @@ static int check_raw(const struct external *x, struct err *e)
 			    "what the signer wrote is no signature by the key of the certificate");
 }
 
+/* r and s, each half of what the token made, become DER */
+static int dress_ecdsa(struct external *x, struct err *e)
+{
+	size_t half = x->raw_len / 2;
+	BIGNUM *r = BN_bin2bn(x->raw, (int)half, NULL);
+	BIGNUM *s = BN_bin2bn(x->raw + half, (int)half, NULL);
+	ECDSA_SIG *pair = ECDSA_SIG_new();
+	unsigned char *to = x->raw;
+	int n = 0;
+
+	if (pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1) {
+		n = i2d_ECDSA_SIG(pair, NULL) <= RAW_MAX ? i2d_ECDSA_SIG(pair, &to) : 0;
+	} else {
+		BN_free(r);
+		BN_free(s);
+	}
+	ECDSA_SIG_free(pair);
+	x->raw_len = n > 0 ? (size_t)n : 0;
+	return n > 0 ? 0 : sig_openssl_err(e, E_MEMORY, "the signature cannot be stored");
+}
+
+static int ask_token(struct external *x, struct err *e)
+{
+	struct pkcs11_text text = {PKCS11_ECDSA, x->digest, x->digest_len};
+	int rc;
+
+	if (x->kind == KEY_RSA)
+		text.how = x->how->scheme == SIG_RSA_PSS ? PKCS11_PSS : PKCS11_PKCS1;
+	rc = pkcs11_sign(x->token, &text, x->raw, &x->raw_len, e);
+	return rc < 0 || x->kind == KEY_RSA ? rc : dress_ecdsa(x, e);
+}
+
 static int ask(struct external *x, struct err *e)
 {
 	int rc;
 
 	x->raw_len = sizeof(x->raw);
-	rc = sig_command(x->how->command, x->digest, x->digest_len, x->raw, &x->raw_len, e);
+	if (x->token)
+		rc = ask_token(x, e);
+	else
+		rc = sig_command(x->how->command, x->digest, x->digest_len, x->raw, &x->raw_len, e);
 	return rc < 0 ? rc : check_raw(x, e);
 }
 
@@ -213,6 +251,33 @@ static int sign_cms(struct external *x, const struct sig_input *in, struct err *
 
 /* ---- either ----------------------------------------------------------------------------- */
 
+static int open_token(struct external *x, struct err *e)
+{
+	static const enum key_kind kinds[] = {
+		[PKCS11_RSA] = KEY_RSA, [PKCS11_P256] = KEY_EC_P256, [PKCS11_P384] = KEY_EC_P384};
+	int rc = pkcs11_open(&x->token, x->how->token, e);
+
+	if (rc < 0)
+		return rc;
+	x->kind = kinds[pkcs11_kind(x->token)];
+	x->md = key_digest(x->kind);
+	return check_kind(x, e);
+}
+
+static int open_cert(struct external *x, struct err *e)
+{
+	enum key_kind held = x->kind;
+	int rc = load_certs(x, e);
+
+	if (rc == 0)
+		rc = check_kind(x, e);
+	if (rc == 0 && x->token && x->kind != held)
+		rc = err_set(e, E_KEY_FILE, EINVAL,
+			     "the first certificate is not that of the key in the token");
+	x->md = key_digest(x->kind);
+	return rc;
+}
+
 static int prepare(struct external *x, struct err *e)
 {
 	bool bare = x->how->scheme == SIG_RSA_PKCS1 || x->how->scheme == SIG_RSA_PSS ||
@@ -225,14 +290,9 @@ static int prepare(struct external *x, struct err *e)
 			     "an external signer is given a digest; Ed25519 signs no digests");
 	if (rc == 0 && !bare && !x->how->cert_pem)
 		rc = err_set(e, E_KEY_FILE, EINVAL, "signing as cms needs the certificate");
-	if (rc < 0 || !x->how->cert_pem)
-		return rc;
-	rc = load_certs(x, e);
-	if (rc == 0)
-		rc = check_kind(x, e);
-	if (rc == 0)
-		x->md = key_digest(x->kind);
-	return rc;
+	if (rc == 0 && x->how->token)
+		rc = open_token(x, e);
+	return rc < 0 || !x->how->cert_pem ? rc : open_cert(x, e);
 }
 
 static int take(const struct external *x, uint8_t **sig, size_t *n, struct err *e)

@@ -166,7 +166,7 @@ int sig_sign(const struct sig_signer *how, const void *data, size_t n, uint8_t *
 	unsigned char *der = NULL;
 	int len = 0, rc;
 
-	if (how->command)
+	if (how->command || how->token)
 		return sig_sign_external(how, &in, sig, sig_len, e);
 	rc = prepare(&s, how, e);
 	*sig = NULL;

@@ -10,6 +10,7 @@
 #include "core/build/output.h"
 #include "core/build/variables.h"
 #include "corelib/digest.h"
+#include "corelib/pkcs11.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
@@ -17,24 +18,35 @@
 #define TEXT_MAX    (1024u * 1024)
 #define DESCRIPTION "sw-description"
 
+/* a token's URI may hold its PIN */
+static void name_signer(const struct sign_options *o, bool token, char *out, size_t n)
+{
+	if (token)
+		pkcs11_name(o->key_file, out, n);
+	else
+		(void)text_print(out, n, "%.200s", o->command ? o->command : o->key_file);
+}
+
 int sign_text(const struct sign_options *o, const void *text, size_t n, uint8_t **sig,
 	      size_t *sig_n, struct err *e)
 {
+	bool token = !o->command && pkcs11_is_uri(o->key_file), away = o->command || token;
 	struct sig_signer s = {.scheme = o->scheme == SIG_ANY ? SIG_CMS : o->scheme,
 			       .command = o->command,
+			       .token = token ? o->key_file : NULL,
 			       .time = o->has_epoch ? o->epoch : sys_now_real()};
 	AUTO_FREE char *cert = NULL;
-	char *key = NULL;
+	char *key = NULL, who[256];
 	size_t key_n = 0, cert_n;
-	int rc = o->command ? 0 : build_read_text(o->key_file, &key, &key_n, e);
+	int rc = away ? 0 : build_read_text(o->key_file, &key, &key_n, e);
 
-	if (rc == 0 && o->cert_file && (s.scheme == SIG_CMS || o->command))
+	if (rc == 0 && o->cert_file && (s.scheme == SIG_CMS || away))
 		rc = build_read_text(o->cert_file, &cert, &cert_n, e);
 	s.key_pem = key;
 	s.cert_pem = cert;
+	name_signer(o, token, who, sizeof(who));
 	if (rc == 0)
-		rc = err_at(e, sig_sign(&s, text, n, sig, sig_n, e), "%s",
-			    o->command ? o->command : o->key_file);
+		rc = err_at(e, sig_sign(&s, text, n, sig, sig_n, e), "%s", who);
 	if (key)
 		secure_zero(key, key_n);
 	free(key);

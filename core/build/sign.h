@@ -13,7 +13,8 @@
 #include "corelib/sig.h"
 
 struct sign_options {
-	const char *key_file, *cert_file;
+	const char *key_file; /* PEM, or a pkcs11: URI */
+	const char *cert_file;
 	const char *command;	/* instead of key_file: see corelib/sig_command.h */
 	enum sig_scheme scheme; /* SIG_ANY: CMS */
 	bool has_epoch;

@@ -6,6 +6,10 @@
 		'h', "help", NULL, OPTION_FLAG, CLI(help), .group = "Help", .help = "this text"    \
 	}
 
+#define KEY_HELP                                                                                   \
+	"private key: a file (PEM), or the pkcs11: URI of a key in a token (its PIN by "           \
+	"?pin-source=file:NAME)"
+
 #define OUTPUT	 "Output"
 #define INPUT	 "Input"
 #define SIGNING	 "Signing"
@@ -35,7 +39,7 @@ static const struct option build_rows[] = {
 	 .help = "where payloads are looked for, in order; the template's folder comes last"},
 	{0, "vars", "FILE", OPTION_TEXT, CLI(vars), .group = INPUT,
 	 .help = "NAME=VALUE lines for @@NAME@@ in the template; then the environment is asked"},
-	{0, "key", "FILE", OPTION_TEXT, CLI(key), .group = SIGNING, .help = "private key (PEM)"},
+	{0, "key", "KEY", OPTION_TEXT, CLI(key), .group = SIGNING, .help = KEY_HELP},
 	{0, "signer", "COMMAND", OPTION_TEXT, CLI(command), .group = SIGNING,
 	 .help = "instead of --key: a program (words split at blanks, no shell) that reads the raw digest on standard "
 		 "input and writes the signature on standard output; with --cert what it wrote is checked"},
@@ -115,7 +119,7 @@ static const struct option extract_rows[] = {
 static const struct option sign_rows[] = {
 	{'o', "output", "FILE", OPTION_TEXT, CLI(output), .group = OUTPUT,
 	 .help = "the signed bundle; else the bundle is replaced. It appears whole or not at all"},
-	{0, "key", "FILE", OPTION_TEXT, CLI(key), .group = SIGNING, .help = "private key (PEM)"},
+	{0, "key", "KEY", OPTION_TEXT, CLI(key), .group = SIGNING, .help = KEY_HELP},
 	{0, "signer", "COMMAND", OPTION_TEXT, CLI(command), .group = SIGNING,
 	 .help = "instead of --key: a program (words split at blanks, no shell) that reads the raw digest on standard "
 		 "input and writes the signature on standard output; with --cert what it wrote is checked"},

@@ -74,7 +74,7 @@ _swbundle_build_options() {
 	-o|--output) _swinstall_files; return ;;
 	-I|--include) _swinstall_files; return ;;
 	--vars) _swinstall_files; return ;;
-	--key) _swinstall_files; return ;;
+	--key) COMPREPLY=(); return ;;
 	--signer) COMPREPLY=(); return ;;
 	--cert) _swinstall_files; return ;;
 	--scheme) _swinstall_words 'cms rsa rsa-pss ecdsa ed25519'; return ;;
@@ -87,7 +87,7 @@ _swbundle_build_options() {
 _swbundle_sign_options() {
 	case $prev in
 	-o|--output) _swinstall_files; return ;;
-	--key) _swinstall_files; return ;;
+	--key) COMPREPLY=(); return ;;
 	--signer) COMPREPLY=(); return ;;
 	--cert) _swinstall_files; return ;;
 	--scheme) _swinstall_words 'cms rsa rsa-pss ecdsa ed25519'; return ;;

@@ -116,3 +116,106 @@ signer() { # KEY OPTIONS
 	openssl x509 -in demo.cert.pem -pubkey -noout >demo.pub.pem
 	swbundle verify -k demo.pub.pem demo.swu
 }
+
+# token [LABEL PIN]: another token of SoftHSM with its PIN; its module is known to p11-kit or named
+token() {
+	need softhsm2-util pkcs11-tool
+	grep -q '^# CONFIG_PKCS11 is not set' "$BIN/.config" && skip 'this configuration leaves tokens out'
+	module=$(find /usr/lib -name libsofthsm2.so | head -n 1)
+	mkdir -p tokens
+	printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$T/tokens" >softhsm2.conf
+	export SOFTHSM2_CONF=$T/softhsm2.conf
+	softhsm2-util --init-token --free --label "$1" --pin "$2" --so-pin 87654321 >/dev/null
+	(umask 077; echo "$2" >"$1.pin")
+}
+
+into_token() { # TOKEN PIN FILE LABEL ID
+	openssl pkcs8 -topk8 -nocrypt -in "$3" -out p8.pem
+	softhsm2-util --import p8.pem --token "$1" --label "$4" --id "$5" --pin "$2" >/dev/null
+}
+
+@test "pkcs11: a key in a token signs by CMS for sign and build; openssl, swupdate and we accept it; the bytes are those of the file" {
+	need cpio swupdate
+	unsigned; keys; token one 1234; into_token one 1234 demo.key.pem release a1
+	uri="pkcs11:token=one;object=release?pin-source=file:$T/one.pin&module-path=$module"
+	export SOURCE_DATE_EPOCH=1700000000
+	swbundle sign plain.swu -o demo.swu --key "$uri" --cert demo.cert.pem
+	swbundle verify -k demo.cert.pem demo.swu
+	cpio -iu --quiet 'sw-description*' <demo.swu
+	openssl cms -verify -inform DER -in sw-description.sig -content sw-description -binary -CAfile demo.cert.pem -out /dev/null
+	fails 0 peer -H board:1.0 -k demo.cert.pem -c -i demo.swu
+	description
+	swbundle build sw-description --key "$uri" --cert demo.cert.pem -o built.swu
+	swbundle verify -k demo.cert.pem built.swu
+	bundle
+	cmp demo.swu built.swu
+}
+
+@test "pkcs11: bare RSA, RSA-PSS, ECDSA on P-256 and P-384, and a key that wants the PIN each time" {
+	local t s
+	unsigned; token one 1234
+	for t in rsa ecdsa; do swbundle keygen --type "$t" --name "$t" >/dev/null; done
+	openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out p384.key.pem 2>/dev/null
+	openssl pkey -in p384.key.pem -pubout -out p384.pub.pem
+	into_token one 1234 rsa.key.pem rsa 01; into_token one 1234 ecdsa.key.pem ecdsa 02; into_token one 1234 p384.key.pem p384 03
+	for s in rsa:rsa rsa-pss:rsa ecdsa:ecdsa ecdsa:p384; do
+		swbundle sign plain.swu -o a.swu --key "pkcs11:token=one;object=${s#*:}?pin-value=1234" --scheme "${s%:*}"
+		swbundle verify -k "${s#*:}.pub.pem" --digest-provider "${s%:*}" a.swu
+	done
+	swbundle sign plain.swu -o a.swu --key "pkcs11:token=one;id=%02?pin-source=$T/one.pin" --scheme ecdsa
+	swbundle verify -k ecdsa.pub.pem a.swu
+	pkcs11-tool --module "$module" --token-label one --login --pin 1234 --keypairgen --key-type rsa:2048 --id 04 --label each --always-auth >/dev/null
+	pkcs11-tool --module "$module" --token-label one --read-object --type pubkey --id 04 -o each.der >/dev/null
+	openssl pkey -pubin -inform DER -in each.der -out each.pub.pem
+	swbundle sign plain.swu -o a.swu --key "pkcs11:token=one;object=each?pin-source=file:one.pin" --scheme rsa
+	swbundle verify -k each.pub.pem a.swu
+}
+
+# fails_by CODE TEXT KEY [OPTION...]: no bundle, this error, and no PIN in what is said
+fails_by() {
+	local code=$1 text=$2 key=$3
+	shift 3
+	fails 1 swbundle sign plain.swu -o a.swu --key "$key" "$@"
+	says "$code"; says "$text"
+	[[ $output != *4711* ]] || { echo "$output"; return 1; }
+	[ ! -e a.swu ]
+}
+
+@test "pkcs11: what does not fit is told with its cause, the PIN never; no token is locked by guessing" {
+	local cms="--cert demo.cert.pem"
+	unsigned; keys; token one 1234; into_token one 1234 demo.key.pem release a1; into_token one 1234 demo.key.pem again a2
+	# shellcheck disable=SC2086
+	{
+		fails_by E_TOKEN "wants a PIN" 'pkcs11:token=one;object=release' $cms
+		fails_by E_TOKEN "the PIN is not that of the token 'one'" 'pkcs11:token=one;object=release?pin-value=4711' $cms
+		fails_by E_TOKEN "no token fits the URI; there is 'one'" 'pkcs11:token=on;object=release?pin-value=4711' $cms
+		fails_by E_TOKEN "has no private key" 'pkcs11:token=one;object=relase?pin-value=1234' $cms
+		fails_by E_TOKEN "more than one private key" 'pkcs11:token=one?pin-value=1234' $cms
+		fails_by E_TOKEN "a word that is not known" 'pkcs11:tokn=one?pin-value=4711' $cms
+		fails_by E_TOKEN "the URI cannot be read" 'pkcs11:token=%zz?pin-value=4711' $cms
+		fails_by E_TOKEN "No such file" 'pkcs11:token=one;object=release?pin-source=file:gone' $cms
+		fails_by E_TOKEN "must be a file" 'pkcs11:token=one;object=release?pin-source=|cat' $cms
+		fails_by E_TOKEN "'/gone.so' cannot be loaded" 'pkcs11:token=one?pin-value=4711&module-path=/gone.so' $cms
+		fails_by E_SIG_KEY "cannot sign as ecdsa" 'pkcs11:token=one;object=release?pin-value=1234' --scheme ecdsa
+		fails_by E_SIG_KEY "signs no digests" 'pkcs11:token=one;object=release?pin-value=1234' --scheme ed25519
+		# a certificate of another key, of the same kind and of another
+		swbundle keygen --name other >/dev/null
+		fails_by E_SIG_BAD "no signature by the key of the certificate" 'pkcs11:token=one;object=release?pin-value=1234' --cert other.cert.pem
+		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -keyout ec.pem -out ec.cert.pem -subj /CN=ec 2>/dev/null
+		fails_by E_KEY_FILE "not that of the key in the token" 'pkcs11:token=one;object=release?pin-value=1234' --cert ec.cert.pem
+		# a second token: a PIN is for one of them
+		token two 9999
+		fails_by E_TOKEN "2 tokens fit the URI" 'pkcs11:object=release?pin-value=1234' $cms
+		# none at all: what to install
+		mkdir none; printf 'directories.tokendir = %s\n' "$T/none" >softhsm2.conf
+		fails_by E_TOKEN "Debian: softhsm2 for SoftHSM" 'pkcs11:token=one?pin-value=4711' $cms
+	}
+	fails 2 swbundle sign plain.swu --key 'pkcs11:token=one' # CMS without certificate
+	[ -z "$(find . -name '.*.swu*')" ]
+}
+
+# The programs of a device have nothing of it.
+@test "pkcs11: only swbundle is linked with p11-kit" {
+	need ldd
+	! ldd "$BIN/swinstall" "$BIN/swctl" "$BIN/swinstall-unpack" | grep -q p11
+}

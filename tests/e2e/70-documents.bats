@@ -24,6 +24,19 @@ commands_of() {
 	swbundle inspect release/listed.swu | grep -q big.img.hl
 }
 
+@test "doc/swbundle.md: its commands work as they are written, tokens too" {
+	need zstd openssl softhsm2-util pkcs11-tool
+	[ -e /usr/lib/softhsm/libsofthsm2.so ] || skip 'SoftHSM is in another folder here'
+	grep -q '^# CONFIG_PKCS11 is not set' "$BIN/.config" && skip 'this configuration leaves tokens out'
+	mkdir tokens
+	printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$T/tokens" >softhsm2.conf
+	SOFTHSM2_CONF=$T/softhsm2.conf commands_of "$DOC/swbundle.md"
+	cmp one.swu two.swu
+	[ "$(jq -r .signature update.json)" = cms ]
+	[ -e members/sw-description ]
+	swbundle inspect update.swu | grep -q cms
+}
+
 # The blocks "sh device" run on a device of files: the same lines, other places.
 @test "doc/start.md: from nothing to an updated device, as it is written" {
 	need zstd fw_setenv fw_printenv
