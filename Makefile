@@ -190,11 +190,11 @@ unit: unit-build
 
 # ---- documents made from the tables -----------------------------------------------------------
 # swdoc is not installed: it knows the tables that the programs read, and fills the regions of pages that say so
-SWDOC_OBJS := $(addprefix $(O)/core/cli/,swdoc.o swdoc_tables.o swdoc_man.o swdoc_complete.o swbundle_options.o)
+SWDOC_OBJS := $(addprefix $(O)/core/cli/,swdoc.o swdoc_tables.o swdoc_man.o swdoc_complete.o swdoc_zsh.o swbundle_options.o)
 $(O)/swdoc: $(SWDOC_OBJS) $(O)/libswcli.a $(O)/libswinstall.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
-FILLED := scripts/completion/swinstall.bash $(wildcard doc/man/*.[158])
+FILLED := scripts/completion/swinstall.bash scripts/completion/_swinstall $(wildcard doc/man/*.[158])
 FILLED += $(shell grep -l '^<!-- table ' doc/*.md)
 .PHONY: docs docs-check
 docs: $(O)/swdoc
@@ -217,6 +217,8 @@ install: all
 	for s in 1 5 8; do install -d '$(DEST)'/share/man/man$$s && install -m 0644 doc/man/*.$$s '$(DEST)'/share/man/man$$s/ || exit 1; done
 	for p in $(filter-out swinstall-unpack,$(prog-y)); do install -m 0644 scripts/completion/swinstall.bash \
 		'$(DEST)'/share/bash-completion/completions/$$p || exit 1; done
+	install -d '$(DEST)/share/zsh/vendor-completions'
+	install -m 0644 scripts/completion/_swinstall '$(DEST)/share/zsh/vendor-completions/'
 
 # an existing unit file that calls swupdate finds this program
 .PHONY: install-swupdate-names

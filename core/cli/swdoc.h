@@ -21,6 +21,11 @@ struct doc_table {
 /* by the language of the page; name NULL at the end */
 extern const struct doc_table doc_markdown[], doc_roff[], doc_shell[];
 
+/* rows of doc_shell for zsh, in swdoc_zsh.c */
+void doc_zsh_programs(void);
+void doc_zsh_verbs(void);
+void doc_zsh_commands(void);
+
 /* the programs and, of swbundle, the commands; NULL at the end */
 const struct option_table *doc_program(unsigned i);
 const struct option_table *doc_command(unsigned i);

@@ -92,5 +92,8 @@ const struct doc_table doc_shell[] = {
 	{"programs", print_programs},
 	{"verbs", print_verbs},
 	{"commands", print_commands},
+	{"zsh programs", doc_zsh_programs},
+	{"zsh verbs", doc_zsh_verbs},
+	{"zsh commands", doc_zsh_commands},
 	{NULL, NULL},
 };

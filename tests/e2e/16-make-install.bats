@@ -20,6 +20,7 @@ install_to() {
 	grep -qx 'ExecStart=/usr/bin/swctl recover' lib/systemd/system/swinstall-recover.service
 	for page in man1/swbundle.1 man8/swinstall.8 man8/swctl.8 man5/swinstall.cfg.5 man5/sw-description.5; do [ -s share/man/$page ]; done
 	[ "$(ls share/bash-completion/completions)" = "$(printf 'swbundle\nswctl\nswinstall')" ]
+	[ -s share/zsh/vendor-completions/_swinstall ]
 	cd "$T"
 	PATH="$T/an image/usr/bin:$PATH"
 	keys; slots; payload rootfs.img 300017
