@@ -1,6 +1,7 @@
 /* Files that become live in one move; the names in the staging folder tell the state. */
 #include "corelib/staged.h"
 
+#include "corelib/nature.h"
 #include "corelib/staged_private.h"
 
 #include <errno.h>
@@ -354,7 +355,7 @@ static int copy_nature(const struct staged *s, int to)
 	AUTO_CLOSE int from =
 		sys_openat(s->folder_fd, s->place.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 
-	return from < 0 ? from : staged_copy_nature(from, to);
+	return from < 0 ? from : nature_copy(from, to);
 }
 
 int staged_create(struct staged *s, unsigned mode, struct err *e)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "corelib/digest.h"
+#include "corelib/nature.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
@@ -96,9 +97,19 @@ static int clash(const struct walk *w, const char *why)
 
 static int descend(struct walk *w, int fresh, int here, unsigned depth);
 
+/* folders that are on both sides, both open for reading */
+static int look_at_nature(struct walk *w, int fresh, int here)
+{
+	int rc = nature_of_folder_same(fresh, here);
+
+	if (rc < 0)
+		return err_sys(w->e, E_FILE, -rc, "owner and mode of a folder cannot be read");
+	return rc ? 0 : add(w->l, MOVE_NATURE, w->len ? w->path : ".", w->e);
+}
+
 static int look_into(struct walk *w, int fresh, int here, const char *name, unsigned depth)
 {
-	AUTO_CLOSE int to = sys_openat(here, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	AUTO_CLOSE int to = sys_openat(here, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	int from = sys_openat(fresh, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 
 	if (to < 0 || from < 0) {
@@ -107,6 +118,10 @@ static int look_into(struct walk *w, int fresh, int here, const char *name, unsi
 		sys_close(&from);
 		return err_sys(w->e, rc == -ENOMEM ? E_MEMORY : E_FILE, -rc,
 			       "a folder cannot be opened");
+	}
+	if (look_at_nature(w, from, to) < 0) {
+		sys_close(&from);
+		return -w->e->sys;
 	}
 	return descend(w, from, to, depth + 1);
 }
@@ -203,8 +218,13 @@ int moves_plan(struct moves *l, int fresh, int here, struct err *e)
 		return err_sys(e, E_FILE, errno, "the target cannot be examined");
 	w.dev = st.st_dev;
 	from = sys_openat(fresh, ".", O_RDONLY | O_DIRECTORY, 0);
-	return from < 0 ? err_sys(e, E_FILE, -from, "the new content cannot be opened")
-			: descend(&w, from, here, 0);
+	if (from < 0)
+		return err_sys(e, E_FILE, -from, "the new content cannot be opened");
+	if (look_at_nature(&w, from, here) < 0) {
+		sys_close(&from);
+		return -e->sys;
+	}
+	return descend(&w, from, here, 0);
 }
 
 /* ---- kept ---- */

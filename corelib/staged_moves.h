@@ -13,7 +13,8 @@
 
 #include "corelib/err.h"
 
-enum { MOVE_ADD = '+', MOVE_REPLACE = '=', MOVE_FOLDER = '/' }; /* a folder in place of a file */
+/* a folder in place of a file; owner and mode of a folder that stays */
+enum { MOVE_ADD = '+', MOVE_REPLACE = '=', MOVE_FOLDER = '/', MOVE_NATURE = '@' };
 
 struct move {
 	char kind;

@@ -24,9 +24,6 @@ int staged_make_stage(struct staged *s, struct err *e);
 int staged_make_folder(struct staged *s, struct err *e);
 int staged_remove_stage(struct staged *s, struct err *e); /* unless it holds something */
 
-/* owner, mode and attributes of an open file for another one; in corelib/staged_nature.c */
-int staged_copy_nature(int from, int to);
-
 static inline bool staged_is_tree(const struct staged *s)
 {
 	return !s->place.name[0];

@@ -9,6 +9,7 @@
 
 #include "corelib/beneath.h"
 #include "corelib/digest.h"
+#include "corelib/nature.h"
 #include "corelib/staged_moves.h"
 #include "corelib/staged_private.h"
 #include "corelib/sys.h"
@@ -67,6 +68,20 @@ static int make_side(struct staged *s, enum side side, unsigned mode, struct err
 		      : fd;
 }
 
+/* as the folder itself is, until the archive says something else */
+static int make_new(struct staged *s, struct err *e)
+{
+	int rc, fd = make_side(s, SIDE_NEW, 0755, e);
+
+	if (fd < 0)
+		return fd;
+	rc = nature_of_folder_copy(s->folder_fd, fd);
+	if (rc == 0)
+		return fd;
+	sys_close(&fd);
+	return staged_failed(s, e, rc, "owner and mode of the folder cannot be kept");
+}
+
 int staged_tree_folder(struct staged *s, struct err *e)
 {
 	int fd, rc = s->straight ? staged_make_folder(s, e) : staged_make_stage(s, e);
@@ -74,7 +89,7 @@ int staged_tree_folder(struct staged *s, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (!s->straight)
-		return make_side(s, SIDE_NEW, 0755, e);
+		return make_new(s, e);
 	fd = staged_open_dir(s->folder_fd, ".");
 	return fd < 0 ? staged_failed(s, e, fd, "the folder cannot be opened") : fd;
 }
@@ -151,6 +166,16 @@ static int there(int dir, const char *name)
 	return errno == ENOENT ? 0 : -errno;
 }
 
+/* owner, mode and ACLs from one side to the other; -ENOENT when one is not there */
+static int copy_nature(int from, const char *from_name, int to, const char *to_name, bool flush)
+{
+	AUTO_CLOSE int a = from < 0 ? from : staged_open_dir(from, from_name);
+	AUTO_CLOSE int b = to < 0 ? to : staged_open_dir(to, to_name);
+	int rc = a < 0 || b < 0 ? (a < 0 ? a : b) : nature_of_folder_copy(a, b);
+
+	return rc == 0 && flush ? sys_fsync(b) : rc;
+}
+
 /* ---- publish ---- */
 
 static bool no_links(int rc)
@@ -158,11 +183,24 @@ static bool no_links(int rc)
 	return rc == -EPERM || rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EMLINK || rc == -EXDEV;
 }
 
+/* an empty folder remembers it */
+static int keep_nature(const struct sides *x, const struct spot *at)
+{
+	int rc = sys_mkdirat(x->old_fd, at->old, 0700);
+
+	return rc < 0 ? rc : copy_nature(at->here, at->name, x->old_fd, at->old, true);
+}
+
 static int keep_one(struct sides *x, const struct move *m, struct err *e)
 {
 	struct spot at;
 	int rc = find_spot(x, m, &at);
 
+	if (rc == 0 && m->kind == MOVE_NATURE) {
+		rc = keep_nature(x, &at);
+		return rc == 0 ? 0
+			       : move_failed(x, m->path, rc, "owner and mode cannot be kept", e);
+	}
 	if (rc == 0 && m->kind == MOVE_REPLACE)
 		rc = sys_linkat(at.here, at.name, x->old_fd, at.old, 0);
 	if (no_links(rc)) {
@@ -188,6 +226,10 @@ static int move_one(struct sides *x, const struct move *m, struct err *e)
 	struct spot at;
 	int rc = find_spot(x, m, &at);
 
+	if (rc == 0 && m->kind == MOVE_NATURE) {
+		rc = copy_nature(at.fresh, at.fresh_name, at.here, at.name, false);
+		return rc == 0 ? 0 : move_failed(x, m->path, rc, "owner and mode cannot be set", e);
+	}
 	if (rc == 0)
 		rc = put_aside(x, m, &at);
 	if (rc == 0)
@@ -265,6 +307,8 @@ static int take_back(struct sides *x, const struct move *m, const struct spot *a
 
 	if (fresh < 0 || here < 0 || old < 0)
 		return fresh < 0 ? fresh : here < 0 ? here : old;
+	if (m->kind == MOVE_NATURE)
+		return old && here ? copy_nature(x->old_fd, at->old, at->here, at->name, false) : 0;
 	if (m->kind == MOVE_ADD)
 		return fresh || !here || at->fresh < 0
 			       ? 0

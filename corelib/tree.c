@@ -57,22 +57,31 @@ static int open_part(int dir, const char *name)
 	return sys_openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 }
 
-/* a part that nobody named by itself */
-static int make_part(int dir, const char *name)
+/* a part that nobody named by itself, the last one in 'n' bytes of path: its descriptor */
+static int make_part(struct tree *t, const char *path, size_t n, int dir)
 {
-	AUTO_CLOSE int fd = -1;
-	int rc = sys_mkdirat(dir, name, 0755);
+	char name[RECORD_NAME_MAX + 1];
+	size_t from = n;
+	int fd, rc;
 
-	if (rc < 0 && rc != -EEXIST)
-		return rc;
-	fd = sys_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	while (from > 0 && path[from - 1] != '/')
+		from--;
+	memcpy(name, path + from, n - from); /* its caller has seen that it fits */
+	name[n - from] = '\0';
+	rc = sys_mkdirat(dir, name, 0755);
+	fd = rc < 0 ? rc : sys_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return fd;
-	return rc == -EEXIST ? 0 : sys_fchmod(fd, 0755); /* the umask took something away */
+	rc = tree_dress_like(t, path, n, fd);
+	if (rc == 0)
+		rc = sys_fchmod(fd, 0755); /* the umask took something away */
+	if (rc < 0)
+		sys_close(&fd);
+	return rc < 0 ? rc : fd;
 }
 
 /* the folder of 'n' bytes of path, opened part by part; made where it is missing */
-static int walk(const struct tree *t, const char *path, size_t n, bool make)
+static int walk(struct tree *t, const char *path, size_t n, bool make)
 {
 	AUTO_CLOSE int dir = open_part(t->root, ".");
 	unsigned depth = 0;
@@ -89,11 +98,8 @@ static int walk(const struct tree *t, const char *path, size_t n, bool make)
 		memcpy(name, path + at, len);
 		name[len] = '\0';
 		next = open_part(dir, name);
-		if (next == -ENOENT && make) {
-			next = make_part(dir, name);
-			if (next == 0)
-				next = open_part(dir, name);
-		}
+		if (next == -ENOENT && make)
+			next = make_part(t, path, at + len, dir);
 		sys_close(&dir);
 		out = dir = next;
 		at += len + 1;
@@ -209,6 +215,25 @@ static int make_file(struct tree *t, const struct record *rec, int dir, const ch
 	return rc < 0 ? tree_failed(t, rec, rc, "its content cannot be written") : 0;
 }
 
+/* one that was there, here or where it will be put, keeps its nature unless the archive says it */
+static int dress_dir(struct tree *t, const struct record *rec, int dir, bool made)
+{
+	const char *slash = strrchr(rec->path, '/');
+	int rc = 0;
+
+	if (t->o->preserve)
+		return tree_later(t, rec);
+	if (made && t->o->like) {
+		AUTO_CLOSE int fd = sys_openat(dir, slash ? slash + 1 : rec->path,
+					       O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+
+		rc = fd < 0 ? fd : tree_dress_like(t, rec->path, strlen(rec->path), fd);
+	}
+	if (rc < 0)
+		return tree_failed(t, rec, rc, "the folder cannot be made as it is there");
+	return made && rc == 0 ? tree_later(t, rec) : 0;
+}
+
 static int make_dir(struct tree *t, const struct record *rec, int dir, const char *name)
 {
 	AUTO_CLOSE int fd = -1;
@@ -229,8 +254,7 @@ static int make_dir(struct tree *t, const struct record *rec, int dir, const cha
 	}
 	if (rc < 0)
 		return tree_failed(t, rec, rc, "the folder cannot be made");
-	/* one that was there keeps its nature unless the archive is to say it */
-	return made || t->o->preserve ? tree_later(t, rec) : 0;
+	return dress_dir(t, rec, dir, made);
 }
 
 static int make_symlink(struct tree *t, const struct record *rec, int dir, const char *name)
@@ -348,7 +372,7 @@ static int make(struct tree *t, const struct record *rec)
 	}
 }
 
-int tree_open_dir(const struct tree *t, const char *path)
+int tree_open_dir(struct tree *t, const char *path)
 {
 	AUTO_CLOSE int at = walk(t, path, strcmp(path, ".") ? strlen(path) : 0, false);
 
@@ -363,6 +387,7 @@ int tree_write(int root, struct records *r, const struct tree_options *o, struct
 	int rc;
 
 	memset(n, 0, sizeof(*n));
+	beneath_init(&t.like, o->like ? *o->like : -1);
 	while ((rc = records_next(r, &rec, e)) > 0) {
 		rc = check(&t, rec);
 		if (rc == 0)
@@ -374,5 +399,6 @@ int tree_write(int root, struct records *r, const struct tree_options *o, struct
 		rc = tree_dress_later(&t);
 	tree_forget(&t);
 	sys_close(&t.dir);
+	beneath_clear(&t.like);
 	return rc;
 }

@@ -23,6 +23,9 @@ struct tree_options {
 	bool preserve;
 	uint64_t max_bytes; /* of all files together: E_NO_SPACE */
 	bool declared;	    /* max_bytes is what the description says: E_LIMIT_OUTPUT */
+	/* the folder that all of it will be put into, or NULL: a folder that is there already, and
+	 * that the archive does not dress, is made as it is there */
+	const int *like;
 	const char *const
 		*closed; /* paths in the folder that no entry may touch: E_TARGET_PROTECTED */
 	size_t closed_count;

@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "corelib/nature.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 #include "corelib/tree_private.h"
@@ -87,6 +88,28 @@ int tree_dress_at(struct tree *t, const struct record *rec, int dir, const char 
 		rc = -errno;
 	t->n->attrs_lost += lost;
 	return rc < 0 ? tree_failed(t, rec, rc, "owner, mode and attributes cannot be set") : 0;
+}
+
+int tree_dress_like(struct tree *t, const char *path, size_t n, int fd)
+{
+	char own[RECORD_PATH_MAX + 1];
+	const char *name;
+	int dir, rc;
+
+	if (!t->o->like || n >= sizeof(own))
+		return 0;
+	memcpy(own, path, n);
+	own[n] = '\0';
+	dir = beneath_parent(&t->like, own, &name);
+
+	AUTO_CLOSE int from =
+		dir < 0 ? dir : sys_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+
+	/* links and files in its way are told when it is put there */
+	if (from == -ENOENT || from == -ELOOP || from == -ENOTDIR)
+		return 0;
+	rc = from < 0 ? from : nature_of_folder_copy(from, fd);
+	return rc < 0 ? rc : 1;
 }
 
 /* ---- folders, in the end: what is put in changes their times, and a default ACL what is put in

@@ -2,6 +2,7 @@
 #ifndef CORELIB_TREE_PRIVATE_H
 #define CORELIB_TREE_PRIVATE_H
 
+#include "corelib/beneath.h"
 #include "corelib/tree.h"
 
 struct tree_later; /* what a folder gets when all is in it */
@@ -16,15 +17,18 @@ struct tree {
 	struct err *e;
 	struct tree_later *first, *last;
 	size_t later_bytes;
+	struct beneath like;
 };
 
 int tree_failed(const struct tree *t, const struct record *rec, int rc, const char *what);
 /* a folder of the tree, open for reading */
-int tree_open_dir(const struct tree *t, const char *path);
+int tree_open_dir(struct tree *t, const char *path);
 
 /* owner, mode, attributes, times as the options say; in corelib/tree_dress.c */
 int tree_dress(struct tree *t, const struct record *rec, int fd);
 int tree_dress_at(struct tree *t, const struct record *rec, int dir, const char *name);
+/* a folder that was made becomes as the one where it will be put: 1, 0 = there is none, -errno */
+int tree_dress_like(struct tree *t, const char *path, size_t n, int fd);
 int tree_later(struct tree *t, const struct record *rec); /* E_LIMIT_MEM beyond 32 MiB of them */
 int tree_dress_later(struct tree *t);
 void tree_forget(struct tree *t);

@@ -100,6 +100,7 @@ static int unpack(const struct step *st, int fd, struct stream *in, struct err *
 {
 	struct tree_options o = {
 		.preserve = st->entry->preserve_attributes,
+		.like = st->file->straight ? NULL : &st->file->folder_fd,
 		.closed = (const char *const *)st->file->closed,
 	};
 	struct tree_count n = {0};

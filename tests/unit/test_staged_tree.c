@@ -98,6 +98,11 @@ int mkdirat(int d, const char *n, mode_t mode)
 	return CALL((int)syscall(SYS_mkdirat, d, n, mode));
 }
 
+int fchmod(int fd, mode_t mode)
+{
+	return CALL((int)syscall(SYS_fchmod, fd, mode));
+}
+
 ssize_t write(int fd, const void *b, size_t n)
 {
 	return CALL(syscall(SYS_write, fd, b, n));
@@ -126,7 +131,7 @@ static int drop_one(const char *path, const struct stat *st, int flag, struct FT
 	return remove(path);
 }
 
-/* a path ends with '/': a folder; a text begins with '>': a link */
+/* a path ends with '/': a folder, its text the mode; a text begins with '>': a link */
 struct row {
 	const char *path, *text;
 };
@@ -138,8 +143,11 @@ static int make_rows(const char *folder, const struct row *rows)
 	for (; rc >= 0 && rows->path; rows++) {
 		int fd;
 
-		if (!rows->text) {
-			rc = mkdirat(dir, rows->path, 0755);
+		if (rows->path[strlen(rows->path) - 1] == '/') {
+			rc = mkdirat(dir, rows->path, 0700);
+			if (rc == 0)
+				rc = fchmodat(dir, rows->path, (mode_t)strtoul(rows->text, NULL, 8),
+					      0);
 		} else if (rows->text[0] == '>') {
 			rc = symlinkat(rows->text + 1, dir, rows->path);
 		} else {
@@ -154,9 +162,9 @@ static int make_rows(const char *folder, const struct row *rows)
 }
 
 static const struct row olds[] = {
-	{"replaced", "old"}, {"kept", "kept"},		{"sub/", NULL},
-	{"sub/deep/", NULL}, {"sub/file", "old"},	{"sub/deep/kept", "kept"},
-	{"link", ">kept"},   {"becomes-folder", "old"}, {NULL, NULL},
+	{"replaced", "old"},  {"kept", "kept"},		 {"sub/", "755"},
+	{"sub/deep/", "711"}, {"sub/file", "old"},	 {"sub/deep/kept", "kept"},
+	{"link", ">kept"},    {"becomes-folder", "old"}, {NULL, NULL},
 };
 
 static int drop_tree(const char *path)
@@ -246,11 +254,11 @@ static char *snapshot(void)
 static const struct row fill[] = {
 	{"replaced", "new"},
 	{"added", "new"},
-	{"sub/", NULL},
-	{"sub/deep/", NULL},
-	{"fresh/", NULL},
-	{"fresh/deep/", NULL},
-	{"becomes-folder/", NULL},
+	{"sub/", "2750"},
+	{"sub/deep/", "711"},
+	{"fresh/", "755"},
+	{"fresh/deep/", "700"},
+	{"becomes-folder/", "755"},
 	{"sub/file", "new"},
 	{"sub/deep/added", "new"},
 	{"fresh/deep/file", "new"},
@@ -378,7 +386,7 @@ static const struct {
 } clashes[] = {
 	{false, {{"sub", "x"}}, "there is a folder where"},
 	{false, {{"sub", ">/"}}, "there is a folder where"},
-	{true, {{"sub/", NULL}, {"sub/file", "x"}}, "there is a link where"},
+	{true, {{"sub/", "755"}, {"sub/file", "x"}}, "there is a link where"},
 };
 
 static void t45_staged_tree_goes_through_no_link_and_replaces_no_folder(void **state)
@@ -593,6 +601,31 @@ static void staged_tree_without_memory_says_so(void **state)
 	}
 }
 
+static unsigned mode_of(const char *name)
+{
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/t/%s", base, name);
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_mode & 07777;
+}
+
+static void staged_tree_gives_a_folder_that_stays_its_new_mode_and_takes_it_back(void **state)
+{
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(do_all(fill, false, &e), 0);
+	assert_int_equal(mode_of("sub"), 02750);
+	assert_int_equal(mode_of("sub/deep"), 0711);
+	assert_int_equal(recover(false, &e), 0);
+	assert_int_equal(mode_of("sub"), 0755);
+	assert_int_equal(do_all(fill, true, &e), 0);
+	assert_int_equal(mode_of("sub"), 02750);
+	assert_int_equal(mode_of(""), 0755);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -601,6 +634,7 @@ int main(void)
 		T(staged_tree_adds_and_replaces_and_keeps_the_rest),
 		T(staged_tree_is_untouched_before_and_comes_back_after),
 		T(t45_staged_tree_goes_through_no_link_and_replaces_no_folder),
+		T(staged_tree_gives_a_folder_that_stays_its_new_mode_and_takes_it_back),
 		T(staged_tree_straight_stages_nothing),
 		T(t103_staged_tree_is_the_old_one_after_a_cut_at_every_call),
 		T(t103_staged_tree_without_links_is_the_old_one_after_a_cut),
