@@ -67,6 +67,9 @@ int envset_put(struct envset *s, const char *name, const char *value, struct err
 
 	if (value && !copy)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for boot variables");
+	if (!v && s->count == ENVSET_MOST) /* each look-up goes through all of them */
+		return err_set(e, E_ENV_BIG, E2BIG, "there are more than %d boot variables",
+			       ENVSET_MOST);
 	if (!v) {
 		char *label = strdup(name);
 

@@ -2,8 +2,8 @@
  * The boot environment: what the boot loader reads to decide what starts.
  *
  * One commit changes a set of variables in one write that is torn at no place a power cut can
- * find, is flushed, and is read back. Backends: libubootenv (in a child with a deadline, because its
- * lock waits without end), GRUB's block, a plain file, none.
+ * find, is flushed, and is read back. Backends: libubootenv (in a child with a deadline, because
+ * its lock waits without end), GRUB's block, a plain file, none.
  */
 #ifndef CORELIB_BOOTENV_H
 #define CORELIB_BOOTENV_H
@@ -13,11 +13,13 @@
 
 #include "corelib/err.h"
 
-/* changes in order; a later one of the same name wins. value NULL unsets. */
+/* changes in order; a later one of the same name wins. value NULL unsets. E_ENV_BIG beyond
+ * ENVSET_MOST. */
+enum { ENVSET_MOST = 4096 };
 struct envset {
 	struct envvar {
 		char *name, *value;
-	} *vars;
+	} * vars;
 	size_t count, room;
 };
 int envset_put(struct envset *s, const char *name, const char *value, struct err *e);
@@ -25,13 +27,13 @@ const struct envvar *envset_find(const struct envset *s, const char *name);
 void envset_clear(struct envset *s);
 
 struct bootenv_options {
-	const char *kind;        /* "uboot", "grub", "file", "none" */
-	const char *path;        /* grubenv, plain file; NULL: the loader's usual place */
-	const char *config;      /* fw_env.config; NULL: /etc/fw_env.config */
-	const char *defaults;    /* u-boot-initial-env; may be NULL */
-	const char *name_space;  /* namespace for variables: -ENOTSUP where the library lacks them */
+	const char *kind;	/* "uboot", "grub", "file", "none" */
+	const char *path;	/* grubenv, plain file; NULL: the loader's usual place */
+	const char *config;	/* fw_env.config; NULL: /etc/fw_env.config */
+	const char *defaults;	/* u-boot-initial-env; may be NULL */
+	const char *name_space; /* namespace for variables: -ENOTSUP where the library lacks them */
 	bool require_redundant;
-	unsigned lock_ms;        /* 0 = 30 s */
+	unsigned lock_ms; /* 0 = 30 s */
 };
 
 struct bootenv;
@@ -63,6 +65,7 @@ int bootenv_check(struct bootenv *b, const struct envset *changes, struct err *e
 int bootenv_commit(struct bootenv *b, const struct envset *changes, struct err *e);
 
 /* does a descriptor's byte range hold the environment? (targets must not touch it) */
-bool bootenv_overlaps(const struct bootenv *b, int fd, unsigned long long off, unsigned long long len);
+bool bootenv_overlaps(const struct bootenv *b, int fd, unsigned long long off,
+		      unsigned long long len);
 
 #endif

@@ -563,6 +563,25 @@ static void bootenv_knows_the_bytes_it_lives_in(void **state)
 	for_each_kind(promise_overlap);
 }
 
+/* each look-up goes through all: a file of 43 000 names took seconds */
+static void t30_bootenv_variables_are_bounded(void **state)
+{
+	struct envset s = {0};
+	struct err e = {0};
+	char name[16];
+
+	(void)state;
+	for (int i = 0; i < ENVSET_MOST; i++) {
+		snprintf(name, sizeof(name), "v%d", i);
+		set(&s, name, "1");
+	}
+	set(&s, "v7", "2");
+	assert_int_equal(envset_put(&s, "more", "1", &e), -E2BIG);
+	assert_int_equal(e.code, E_ENV_BIG);
+	assert_string_equal(envset_find(&s, "v7")->value, "2");
+	envset_clear(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -575,6 +594,7 @@ int main(void)
 		cmocka_unit_test(
 			t105_t106_bootenv_cut_at_every_512_bytes_is_whole_old_or_whole_new),
 		cmocka_unit_test(t111_bootenv_without_memory_is_whole_old_or_whole_new),
+		cmocka_unit_test(t30_bootenv_variables_are_bounded),
 		cmocka_unit_test(bootenv_open_names_what_it_cannot_open),
 		cmocka_unit_test(bootenv_lists_its_backends_with_summaries),
 		cmocka_unit_test(bootenv_knows_the_bytes_it_lives_in),
