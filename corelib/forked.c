@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "corelib/lines.h"
 #include "corelib/orphans.h"
 #include "corelib/spawn.h"
 #include "corelib/sys.h"
@@ -22,8 +23,8 @@ struct run {
 	const struct forked *f;
 	int records, text, status;
 	pid_t pid;
-	size_t len;
-	char line[1000], buf[FORKED_RECORD];
+	struct lines lines;
+	char buf[FORKED_RECORD];
 };
 
 int forked_tell(int fd, const void *bytes, size_t n)
@@ -40,26 +41,12 @@ int forked_tell(int fd, const void *bytes, size_t n)
 
 /* ---- in the job ---- */
 
-static void line_end(struct run *r)
-{
-	char shown[sizeof(r->line) + 1];
-
-	text_printable(r->line, r->len, shown, sizeof(shown));
-	if (r->len)
-		r->f->line(r->f->arg, shown);
-	r->len = 0;
-}
-
 static bool read_text(struct run *r)
 {
 	ssize_t n = read(r->text, r->buf, sizeof(r->buf));
 
-	for (ssize_t i = 0; i < n; i++) {
-		if (r->buf[i] == '\n')
-			line_end(r);
-		else if (r->len < sizeof(r->line))
-			r->line[r->len++] = r->buf[i];
-	}
+	if (n > 0)
+		lines_take(&r->lines, r->buf, (size_t)n);
 	return n > 0;
 }
 
@@ -113,7 +100,7 @@ static int follow(struct run *r, struct err *e)
 		;
 	for (int n = 0; n < LAST_READS && read_text(r); n++)
 		;
-	line_end(r);
+	lines_end(&r->lines);
 	return rc;
 }
 
@@ -178,6 +165,8 @@ int forked_run(const struct forked *f, struct err *e)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory to run %s", f->name);
 	r->f = f;
 	r->records = r->text = -1;
+	r->lines.line = f->line;
+	r->lines.arg = f->arg;
 	orphans_watch(&o);
 	rc = start(r, e);
 	if (rc == 0)

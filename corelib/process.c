@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "corelib/lines.h"
 #include "corelib/orphans.h"
 #include "corelib/spawn.h"
 #include "corelib/sys.h"
@@ -15,17 +16,17 @@
 
 #define DEADLINE_MS (10u * 60 * 1000)
 #define EXTRA_MAX   4u
-#define LINE_BYTES  1000u	   /* T120: what is longer is cut */
 #define TEXT_MAX    (1024u * 1024) /* T120: of 1 and 2 together */
 #define READ_ONCE   (64u * 1024)
 #define LAST_READS  16 /* a grandchild that goes on writing is not listened to for ever */
 #define TICK_MS	    50
 
+struct run;
+
 struct source {
 	int fd, from;
-	bool cut;
-	size_t len;
-	char text[LINE_BYTES];
+	struct run *r;
+	struct lines lines;
 };
 
 struct run {
@@ -42,58 +43,36 @@ struct run {
 /* ---- lines --------------------------------------------------------------------------------------
  */
 
-static void hand_on(struct run *r, int from, const char *text, size_t len)
+static void hand_on(const struct source *s, const char *text)
 {
-	char out[LINE_BYTES + 1];
-	const struct process_line l = {.from = from, .text = out};
+	const struct process *p = s->r->p;
+	const struct process_line l = {.from = s->from, .text = text};
 
-	text_printable(text, len, out, sizeof(out));
-	if (r->p->line)
-		r->p->line(r->p->arg, &l);
+	if (p->line)
+		p->line(p->arg, &l);
 }
 
-static void line_end(struct run *r, struct source *s)
+static void take_line(void *arg, const char *text)
 {
-	static const char enough[] = "(more output of this program is not shown)";
-	size_t len = s->len;
+	struct source *s = arg;
+	struct run *r = s->r;
 
-	if (s->cut)
-		memcpy(s->text + sizeof(s->text) - 3, "...", 3);
-	s->len = 0;
-	s->cut = false;
-	if (len && s->text[len - 1] == '\r')
-		len--;
-	if (s->from <= 2) {
-		if (r->told > TEXT_MAX)
-			return;
-		r->told += len + 1;
-		if (r->told > TEXT_MAX) {
-			hand_on(r, s->from, enough, sizeof(enough) - 1);
-			return;
-		}
+	if (s->from > 2) {
+		hand_on(s, text);
+		return;
 	}
-	hand_on(r, s->from, s->text, len);
+	if (r->told > TEXT_MAX)
+		return;
+	r->told += strlen(text) + 1;
+	hand_on(s, r->told > TEXT_MAX ? "(more output of this program is not shown)" : text);
 }
 
-static void take_text(struct run *r, struct source *s, const char *text, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (text[i] == '\n')
-			line_end(r, s);
-		else if (s->len < sizeof(s->text))
-			s->text[s->len++] = text[i];
-		else
-			s->cut = true;
-	}
-}
-
-static void source_end(struct run *r, struct source *s)
+static void source_end(struct source *s)
 {
 	if (s->fd < 0)
 		return;
 	sys_close(&s->fd);
-	if (s->len)
-		line_end(r, s);
+	lines_end(&s->lines);
 }
 
 /* true when there may be more at once */
@@ -102,11 +81,11 @@ static bool source_read(struct run *r, struct source *s)
 	ssize_t n = s->fd < 0 ? 0 : read(s->fd, r->buf, sizeof(r->buf));
 
 	if (n > 0) {
-		take_text(r, s, r->buf, (size_t)n);
+		lines_take(&s->lines, r->buf, (size_t)n);
 		return true;
 	}
 	if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		source_end(r, s);
+		source_end(s);
 	return n < 0 && errno == EINTR;
 }
 
@@ -116,7 +95,7 @@ static void read_last(struct run *r)
 	for (unsigned i = 0; i < r->count; i++) {
 		for (int n = 0; n < LAST_READS && source_read(r, &r->sources[i]); n++)
 			;
-		source_end(r, &r->sources[i]);
+		source_end(&r->sources[i]);
 	}
 }
 
@@ -194,6 +173,9 @@ static int make_pipes(struct run *r, int *theirs, struct err *e)
 			return err_sys(e, E_NONE, errno, "pipe2");
 		s->fd = ends[0];
 		s->from = (int)r->count + 1;
+		s->r = r;
+		s->lines.line = take_line;
+		s->lines.arg = s;
 		theirs[s->from] = ends[1];
 		if (fcntl(s->fd, F_SETFL, O_NONBLOCK) < 0)
 			return err_sys(e, E_NONE, errno, "fcntl");

@@ -17,6 +17,7 @@
 #include "corelib/forked.h"
 #include "corelib/text.h"
 #include "handlers/lua_api.h"
+#include "handlers/lua_told.h"
 #include "handlers/script.h"
 
 #define TEXT_MAX (1024u * 1024)
@@ -111,9 +112,7 @@ static int commit(struct step *st, struct err *e)
 	return 0;
 }
 
-/* ---- records: a letter, then ---- */
-
-enum { SET = 'S', UNSET = 'U', SAY = 'L', TELL = 'T', FAILED = 'F' };
+/* ---- records, from the child ---- */
 
 static struct phase_run *run_of(struct host *h)
 {
@@ -139,7 +138,7 @@ static int set_variable(struct host *h, const char *name, const char *value, str
 	rc = own->ops->set_variable(own, name, value, e);
 	if (rc < 0)
 		return rc;
-	n = snprintf(record, sizeof(record), "%c%s%c%s", value ? SET : UNSET, name, 0,
+	n = snprintf(record, sizeof(record), "%c%s%c%s", value ? LUA_SET : LUA_UNSET, name, 0,
 		     value ? value : "");
 	if ((size_t)n >= sizeof(record))
 		return err_set(e, E_ENV_BIG, E2BIG, "a boot variable is too long");
@@ -156,12 +155,12 @@ static int get_variable(struct host *h, const char *name, char **value, struct e
 
 static void tell(struct host *h, const char *text)
 {
-	send_text(h, TELL, ' ', text);
+	send_text(h, LUA_TELL, ' ', text);
 }
 
 static void say(struct host *h, enum log_level level, const char *text)
 {
-	send_text(h, SAY, (char)('0' + level), text);
+	send_text(h, LUA_SAY, (char)('0' + level), text);
 }
 
 static int script_folder(struct host *h, const char **path, struct err *e)
@@ -246,41 +245,18 @@ static void child(int fd, void *arg)
 	r->fd = fd;
 	if (run_script(r, &e) == 0)
 		return;
-	record[0] = FAILED;
+	record[0] = LUA_FAILED;
 	memcpy(record + 1, &e, sizeof(e));
 	forked_tell(fd, record, sizeof(record));
 }
 
 /* ---- in the job ---- */
 
-static void take_variable(struct phase_run *r, char *text, size_t n, bool set)
-{
-	struct host *own = r->st->host;
-	size_t name = strlen(text);
-
-	own->ops->set_variable(own, text, set && name + 1 < n ? text + name + 1 : NULL, &r->e);
-}
-
 static void record(void *arg, const char *bytes, size_t n)
 {
 	struct phase_run *r = arg;
-	struct host *own = r->st->host;
-	char text[FORKED_RECORD];
 
-	memcpy(text, bytes, n);
-	if (text[0] == FAILED && n == 1 + sizeof(r->e)) {
-		if (!err_is_set(&r->e))
-			memcpy(&r->e, bytes + 1, sizeof(r->e));
-		return;
-	}
-	if (n < 2 || text[n - 1] != '\0')
-		return;
-	if (text[0] == SET || text[0] == UNSET)
-		take_variable(r, text + 1, n - 1, text[0] == SET);
-	else if (text[0] == TELL && n > 2)
-		own->ops->tell(own, text + 2);
-	else if (text[0] == SAY && n > 2 && text[1] >= '1' && text[1] <= '5')
-		own->ops->say(own, (enum log_level)(text[1] - '0'), text + 2);
+	lua_told(r->st->host, &r->e, bytes, n);
 }
 
 static void line(void *arg, const char *text)

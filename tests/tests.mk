@@ -11,10 +11,10 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(FUZZ_SRC))
 FUZZ_HELP := $(patsubst %.c,$(O)/%.o,$(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)) \
 	tests/unit/make_bundle.c tests/unit/envkit.c)
-$(O)/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_HELP) $(O)/libswbuild.a $(O)/libswinstall.a
+$(O)/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_HELP) $(O)/libswcli.a $(O)/libswbuild.a $(O)/libswinstall.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(O)/libswcli.a $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS)
 .PHONY: fuzz-build fuzz-check fuzz
 fuzz-build: all $(FUZZ) $(O)/libexec/swinstall/swinstall-unpack
 # corpora replayed, then FUZZ_SECONDS of search each

@@ -1,0 +1,22 @@
+/*
+ * What a Lua script in a process of its own tells the job: records of corelib/forked.h, a letter
+ * and what belongs to it. Whatever bytes arrive, what comes of them is well formed; a record that
+ * cannot be read is a failure of the script.
+ */
+#ifndef HANDLERS_LUA_TOLD_H
+#define HANDLERS_LUA_TOLD_H
+
+#include "handlers/host.h"
+
+enum lua_record {
+	LUA_SET = 'S',	 /* NAME NUL VALUE NUL */
+	LUA_UNSET = 'U', /* the same */
+	LUA_SAY = 'L',	 /* level from '1' on, TEXT NUL */
+	LUA_TELL = 'T',	 /* any byte, TEXT NUL */
+	LUA_FAILED = 'F' /* struct err */
+};
+
+/* the first failure goes to *e, where none is set */
+void lua_told(struct host *h, struct err *e, const char *bytes, size_t n);
+
+#endif
