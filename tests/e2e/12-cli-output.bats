@@ -75,6 +75,25 @@ need_jq() { command -v jq >/dev/null || skip 'SKIP: there is no jq'; }
 	is_old
 }
 
+# the document is what programs are written by: no member or word that it does not have, and all that it has is told
+@test "--json says what doc/json.md says, in every type of event" {
+	command -v python3 >/dev/null || skip 'SKIP: there is no python3'
+	conforms() { python3 "$BATS_TEST_DIRNAME/events.py" "$BATS_TEST_DIRNAME/../../doc/json.md" seen "$@"; }
+	swinstall -f device.cfg --json "$good" 2>/dev/null | conforms
+	{ head -c 600000 "$good"; sleep 0.3; tail -c +600001 "$good"; } | swinstall -f device.cfg --json -i - 2>/dev/null | conforms
+	swinstall -f device.cfg --json "$bad" 2>/dev/null | conforms
+	swinstall -f device.cfg --json --no-such 2>/dev/null | conforms
+	mkdir scripts && printf '#!/bin/sh\necho from the script\n' >scripts/act.sh
+	cat >scripts/sw-description <<-'D'
+	software = { version = "3.0"; scripts: ({ filename = "act.sh"; type = "shellscript"; }); };
+	D
+	swbundle build scripts/sw-description -I scripts --key "$BATS_FILE_TMPDIR/keys/test.key.pem" --cert "$BATS_FILE_TMPDIR/keys/test.cert.pem" -o act.swu >/dev/null
+	swinstall -f device.cfg --json act.swu 2>/dev/null | conforms
+	(cd scripts && cpio -iu --quiet <../act.swu && printf '%s\n' sw-description act.sh | cpio -o -H crc --quiet >../bare.swu)
+	swinstall -f device.cfg --json --allow-unsigned bare.swu 2>/dev/null | conforms
+	conforms --all
+}
+
 # L4: whoever starts us with a pipe and does not read it must not stop the install
 @test "a reader of --json that sleeps does not make the install wait" {
 	mkfifo pipe

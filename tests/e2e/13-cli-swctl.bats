@@ -103,6 +103,84 @@ setup() { make_device; }
 	[ "$status" -eq 1 ]
 }
 
+# cut_at CALL N: the program ends before its N-th call of this kind, as by a power cut
+cut_at() {
+	command -v strace >/dev/null || skip 'SKIP: there is no strace'
+	strace -o /dev/null true 2>/dev/null || skip 'SKIP: strace may not trace here'
+	rm -rf state bootenv ./*.img
+	make_device
+	run strace -f -qq -o /dev/null -e trace="$1" -e inject="$1:signal=KILL:when=$2" swinstall -f device.cfg "$good"
+	[ "$status" -eq 137 ]
+}
+
+# interrupted_then TEXT: status says so in words and as JSON, recover says TEXT once, and then all is idle
+interrupted_then() {
+	run swctl -f device.cfg status
+	[ "$status" -eq 0 ]
+	[[ "$output" == *'an installation of release 2.0 was interrupted'* ]]
+	if command -v jq >/dev/null; then
+		swctl -f device.cfg --json status | jq -e '.v == 1 and .now == "interrupted" and .version == "2.0"'
+	fi
+	run swctl -f device.cfg recover
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"$1"* ]]
+	run swctl -f device.cfg recover
+	[[ "$output" == *'nothing to do'* ]]
+	run swctl -f device.cfg status
+	[[ "$output" == *'now     idle'* ]]
+}
+
+@test "interrupted before commit 1: nothing was marked, recover undoes it" {
+	cut_at renameat 1
+	interrupted_then 'before its switch: undone, the old system is active'
+	is_old
+	[ "$(cat bootenv)" = 'bootslot=a' ]
+}
+
+@test "interrupted between commit 1 and commit 2: the old system boots, the mark becomes failed" {
+	cut_at renameat 2
+	grep -qx 'recovery_status=in_progress' bootenv
+	interrupted_then 'before its switch: undone, the old system is active'
+	[ "$(cat bootenv)" = $'bootslot=a\nrecovery_status=failed' ]
+	run swctl -f device.cfg status
+	[[ "$output" == *'interrupted: release 2.0'* ]]
+	swinstall -f device.cfg "$good"
+	is_new
+}
+
+@test "interrupted after commit 2: the new system is active, recover only finishes" {
+	cut_at fsync 6
+	is_new
+	interrupted_then 'after its switch: finished, the new system is active'
+	is_new
+	run swctl -f device.cfg status
+	[[ "$output" == *'success: release 2.0'* ]]
+}
+
+@test "a damaged journal blocks in words and as JSON; recover does not guess, --forget puts it aside" {
+	cut_at renameat 2
+	printf X | dd of=state/journal bs=1 seek=20 conv=notrunc status=none
+	cp state/journal damaged
+	run swctl -f device.cfg status
+	[ "$status" -eq 0 ]
+	[[ "$output" == *'blocked'*'damaged'*'--forget'* ]]
+	if command -v jq >/dev/null; then
+		swctl -f device.cfg --json status | jq -e '.now == "blocked" and (.why | contains("damaged"))'
+	fi
+	run swctl -f device.cfg recover
+	[ "$status" -eq 1 ]
+	[[ "$output" == *E_JOURNAL* ]]
+	cmp state/journal damaged
+	run swinstall -f device.cfg "$good"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *E_JOURNAL* ]]
+	swctl -f device.cfg recover --forget
+	cmp state/journal.forgotten damaged
+	grep -qx 'bootslot=a' bootenv
+	swinstall -f device.cfg "$good"
+	is_new
+}
+
 # one record of an open transaction, of version 9
 newer_journal() {
 	python3 - >state/journal <<-'PY' || skip 'no python3'
