@@ -43,19 +43,23 @@ int trust_scheme(const char *provider, enum sig_scheme *s, struct err *e)
 		       provider);
 }
 
+int64_t trust_time(void)
+{
+	const int64_t clock = sys_now_real(), built = SWINSTALL_BUILD_STAMP;
+
+	return clock > built ? clock : built;
+}
+
 static int open_keys(struct keyring **k, const struct settings *cfg, struct err *e)
 {
 	struct keyring_options o = {
 		.purpose = cfg->cert_purpose,
 		.signer_name = cfg->forced_signer_name,
 		.crl_file = cfg->crl_path,
-		.now = sys_now_real(),
+		.now = trust_time(),
 	};
-	int rc;
+	int rc = trust_scheme(cfg->digest_provider, &o.pinned, e);
 
-	if (o.now < (int64_t)SWINSTALL_BUILD_STAMP)
-		o.now = (int64_t)SWINSTALL_BUILD_STAMP; /* T14: a dead clock says 1970 */
-	rc = trust_scheme(cfg->digest_provider, &o.pinned, e);
 	if (rc < 0)
 		return rc;
 	return keyring_open(k, cfg->public_key_file, &o, e);

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/installed.h"
@@ -18,6 +20,7 @@
 #include "core/policy.h"
 #include "core/status.h"
 #include "core/trust.h"
+#include "generated/build.h"
 #include "parser/keyfile.h"
 #include "tests/unit/envkit.h"
 #include "tests/unit/make_bundle.h"
@@ -191,6 +194,33 @@ static void t6_trust_itself_refuses_what_is_not_signed(void **state)
 	assert_non_null(strstr(t.warning, "nobody vouches"));
 	bundle_close(b);
 	make_bundle_free(&mb);
+}
+
+static int64_t told_time; /* 0: the real one */
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+	if (id != CLOCK_REALTIME || !told_time)
+		return (int)syscall(SYS_clock_gettime, id, t);
+	*t = (struct timespec){.tv_sec = (time_t)told_time};
+	return 0;
+}
+
+/* that the time given decides about a certificate is shown in test_sig.c */
+static void t14_certificates_are_judged_at_the_later_of_build_and_clock(void **state)
+{
+	const int64_t built = SWINSTALL_BUILD_STAMP;
+	const int64_t rows[][2] = {{1, built},		   {86400, built},
+				   {built - 1, built},	   {built, built},
+				   {built + 1, built + 1}, {4070908800, 4070908800}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		told_time = rows[i][0];
+		assert_int_equal(trust_time(), rows[i][1]);
+	}
+	told_time = 0;
+	assert_true(trust_time() >= built);
 }
 
 #define KEY16 "000102030405060708090a0b0c0d0e0f"
@@ -367,6 +397,7 @@ int main(void)
 		cmocka_unit_test(update_types_pick_their_own_limits_and_never_lift_the_global_ones),
 		cmocka_unit_test(digest_providers_name_the_kind_of_signature),
 		cmocka_unit_test(t6_trust_itself_refuses_what_is_not_signed),
+		cmocka_unit_test(t14_certificates_are_judged_at_the_later_of_build_and_clock),
 		cmocka_unit_test(a_key_file_is_key_and_iv_and_nothing_else),
 		cmocka_unit_test(a_key_file_that_others_can_read_is_refused),
 		cmocka_unit_test(the_signed_entry_may_bring_its_own_key),
