@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "corelib/text.h"
 #include "tests/unit/bundle_run.h"
@@ -175,6 +177,103 @@ static void payloads_of_a_file_can_be_sought_across_parts(void **state)
 	assert_true(stream_seek(s, 10, &e) < 0);
 	assert_int_equal(e.code, E_RANGE);
 	s = stream_close(s);
+	bundle_close(b);
+	make_bundle_free(&mb);
+}
+
+#define PART UINT64_C(0xFFFFFFFC) /* the most that a header can say, padded to 4 */
+
+/* an archive with holes: two parts of nearly 4 GiB that end with a letter, and a short third one */
+static int parts_with_holes(void)
+{
+	const struct make_head full = {.field = {[6] = "FFFFFFFC", [12] = "00000000"}};
+	int fd = memfd_create("parts", MFD_CLOEXEC);
+	uint64_t at = 0;
+
+	assert_true(fd >= 0);
+	for (unsigned i = 0; i < 3; i++) {
+		struct make_bundle mb = {.newc = true};
+
+		if (i == 0)
+			make_bundle_add(&mb, "sw-description", br_desc, BR_DESC_LEN);
+		if (i < 2)
+			make_bundle_add_head(&mb, i ? "big.002" : "big.001", "", 0, &full);
+		else
+			make_bundle_add(&mb, "big.003", "tail", 4);
+		if (i == 2)
+			make_bundle_trailer(&mb);
+		assert_int_equal(pwrite(fd, mb.bytes, mb.n, (off_t)at), mb.n);
+		at += mb.n + (i < 2 ? PART : 0);
+		if (i < 2)
+			assert_int_equal(pwrite(fd, i ? "2" : "1", 1, (off_t)at - 1), 1);
+		make_bundle_free(&mb);
+	}
+	return fd;
+}
+
+static void parts_above_4_gib_are_one_payload_of_64_bits(void **state)
+{
+	const struct stream_fd_options so = {.size = UINT64_MAX, .block = 4096};
+	struct br_want w = br_want_names("big", NULL);
+	struct manifest m = {.entries = w.entries, .entry_count = w.count};
+	AUTO_STREAM struct stream *src = NULL, *s = NULL;
+	struct bundle *b = NULL;
+	struct err e = {0};
+	int fd = parts_with_holes();
+
+	(void)state;
+	w.entries[0].parts = 3;
+	assert_int_equal(stream_fd_open(&src, fd, &so, &e), 0);
+	assert_int_equal(bundle_open(&b, &src, &w.opt, &e), 0);
+	assert_int_equal(bundle_bind(b, &m, &e), 0);
+	assert_int_equal(bundle_find(b, "big")->size, 2 * PART + 4);
+	assert_int_equal(bundle_payload(b, bundle_find(b, "big"), &s, &e), 0);
+	static const struct {
+		uint64_t off;
+		const char *want;
+	} rows[] = {{2 * PART, "tail"},
+		    {2 * PART + 3, "l"},
+		    {2 * PART - 1, "2tail"},
+		    {2 * PART + 4, ""},
+		    {2 * PART - 3, "--2tail"}};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char out[16] = "";
+		size_t n = strlen(rows[i].want);
+
+		assert_int_equal(stream_seek(s, rows[i].off, &e), 0);
+		assert_int_equal(stream_read_all(s, out, n, &e), 0);
+		for (size_t k = 0; k < n; k++)
+			assert_int_equal(out[k] ? out[k] : '-', rows[i].want[k]);
+	}
+	char two[4];
+	assert_int_equal(stream_seek(s, PART - 1, &e), 0);
+	assert_int_equal(stream_read_all(s, two, 2, &e), 0);
+	assert_memory_equal(two, "1", 2);
+	assert_true(stream_seek(s, 2 * PART + 5, &e) < 0);
+	assert_int_equal(e.code, E_RANGE);
+	s = stream_close(s);
+	bundle_close(b);
+	close(fd);
+}
+
+/* 999 of them, each named with three digits */
+static void parts_go_up_to_999(void **state)
+{
+	struct make_bundle mb = {.newc = true};
+	struct br_want w = br_want_names("big", NULL);
+	struct bundle *b;
+	char name[16];
+
+	(void)state;
+	w.entries[0].parts = 999;
+	make_bundle_add(&mb, "sw-description", br_desc, BR_DESC_LEN);
+	for (unsigned i = 1; i <= 999; i++) {
+		snprintf(name, sizeof(name), "big.%03u", i);
+		make_bundle_add(&mb, name, name + 4, 3);
+	}
+	make_bundle_trailer(&mb);
+	b = br_open_bound(&mb, &w, 0);
+	assert_int_equal(bundle_find(b, "big")->size, 2997);
 	bundle_close(b);
 	make_bundle_free(&mb);
 }
@@ -377,6 +476,8 @@ int main(void)
 		cmocka_unit_test(a_file_gives_payloads_again_and_in_any_order),
 		cmocka_unit_test(two_payloads_of_a_file_may_be_read_in_turns),
 		cmocka_unit_test(payloads_of_a_file_can_be_sought_across_parts),
+		cmocka_unit_test(parts_above_4_gib_are_one_payload_of_64_bits),
+		cmocka_unit_test(parts_go_up_to_999),
 		cmocka_unit_test(checksums_are_compared_again_behind_a_seek),
 		cmocka_unit_test(a_pipe_goes_on_when_a_payload_is_left_early),
 		cmocka_unit_test(a_payload_of_a_pipe_ends_when_the_bundle_goes_on),
