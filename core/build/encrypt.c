@@ -20,6 +20,7 @@
 struct run {
 	int in, out;
 	EVP_CIPHER_CTX *ctx;
+	struct sha256 sum; /* of what was read */
 	uint8_t *from, *to;
 	uint64_t at;
 	size_t got; /* bytes in 'from'; 0 = the end */
@@ -44,20 +45,20 @@ static int fail(struct err *e)
 
 /* ---- the initial vector ----------------------------------------------------------------- */
 
+static int read_on(struct run *r)
+{
+	int rc = fill(r);
+
+	return rc < 0 ? rc : sha256_update(&r->sum, r->from, r->got, r->e);
+}
+
 static int sum_file(struct run *r, uint8_t sum[SHA256_LEN])
 {
-	struct sha256 h;
-	int rc = sha256_init(&h, r->e);
+	int rc = sha256_init(&r->sum, r->e);
 
-	for (r->at = 0, r->got = 1; rc == 0 && r->got;) {
-		rc = fill(r);
-		if (rc == 0)
-			rc = sha256_update(&h, r->from, r->got, r->e);
-	}
-	if (rc == 0)
-		rc = sha256_final(&h, sum, r->e);
-	sha256_clear(&h);
-	return rc;
+	for (r->at = 0, r->got = 1; rc == 0 && r->got;)
+		rc = read_on(r);
+	return rc < 0 ? rc : sha256_final(&r->sum, sum, r->e);
 }
 
 static int make_iv(struct encryption *x, struct run *r)
@@ -73,9 +74,10 @@ static int make_iv(struct encryption *x, struct run *r)
 	memcpy(to, LABEL, sizeof(LABEL));
 	to += sizeof(LABEL);
 	*to++ = (uint8_t)x->cipher;
-	rc = sum_file(r, to);
+	rc = sum_file(r, x->sha256);
 	if (rc < 0)
 		return rc;
+	memcpy(to, x->sha256, SHA256_LEN);
 	to += SHA256_LEN;
 	memcpy(to, x->name, name);
 	to += name;
@@ -108,10 +110,10 @@ static int drain(struct run *r, int n)
 
 static int run_all(struct run *r)
 {
-	int n = 0, rc = 0;
+	int n = 0, rc = sha256_init(&r->sum, r->e);
 
 	for (r->at = 0, r->got = 1; rc == 0 && r->got;) {
-		rc = fill(r);
+		rc = read_on(r);
 		if (rc == 0 && EVP_EncryptUpdate(r->ctx, r->to, &n, r->from, (int)r->got) != 1)
 			rc = fail(r->e);
 		if (rc == 0)
@@ -122,24 +124,51 @@ static int run_all(struct run *r)
 	return rc < 0 ? rc : drain(r, n);
 }
 
+/* what was encrypted must be what the vector was made of */
+static int compare(struct run *r, const uint8_t want[SHA256_LEN])
+{
+	uint8_t got[SHA256_LEN];
+	int rc = sha256_final(&r->sum, got, r->e);
+
+	if (rc < 0 || memcmp(got, want, SHA256_LEN) == 0)
+		return rc;
+	return err_set(r->e, E_BUILD, EBUSY, "it changed while it was read");
+}
+
+int encrypt_vector(struct encryption *x, int in, struct err *e)
+{
+	AUTO_FREE uint8_t *from = malloc(CHUNK);
+	struct run r = {.in = in, .from = from, .e = e};
+	int rc;
+
+	if (!from)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory to encrypt");
+	rc = make_iv(x, &r);
+	sha256_clear(&r.sum);
+	secure_zero(from, CHUNK);
+	return rc;
+}
+
 int encrypt_file(struct encryption *x, int in, int out, struct err *e)
 {
 	AUTO_FREE uint8_t *from = malloc(CHUNK);
 	AUTO_FREE uint8_t *to = malloc(CHUNK + AES_BLOCK);
 	struct run r = {.in = in, .out = out, .from = from, .to = to, .e = e};
-	int rc;
+	int rc = 0;
 
 	if (!from || !to)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory to encrypt");
-	rc = make_iv(x, &r);
 	r.ctx = EVP_CIPHER_CTX_new();
-	if (rc == 0 && !r.ctx)
+	if (!r.ctx)
 		rc = err_set(e, E_MEMORY, ENOMEM, "no memory to encrypt");
 	if (rc == 0 && EVP_EncryptInit_ex(r.ctx, find_cipher(x->cipher, x->key->bits), NULL,
 					  x->key->key, x->iv) != 1)
 		rc = fail(e);
 	if (rc == 0)
 		rc = run_all(&r);
+	if (rc == 0)
+		rc = compare(&r, x->sha256);
+	sha256_clear(&r.sum);
 	EVP_CIPHER_CTX_free(r.ctx);
 	secure_zero(from, CHUNK);
 	return rc;

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "corelib/digest.h"
 #include "corelib/err.h"
 #include "corelib/stages.h"
 
@@ -17,10 +18,14 @@ struct encryption {
 	const struct aes_key *key; /* its iv is not used */
 	enum cipher cipher;
 	const char *name; /* of the payload */
-	uint8_t iv[16];	  /* found out */
+	/* found out by encrypt_vector() */
+	uint8_t iv[16];
+	uint8_t sha256[SHA256_LEN]; /* of the content that the vector belongs to */
 };
 
-/* reads 'in' twice from its beginning, writes 'out' */
+/* reads 'in' from its beginning */
+int encrypt_vector(struct encryption *x, int in, struct err *e);
+/* reads 'in' again and writes 'out'; other content than that of the vector is E_BUILD (T50) */
 int encrypt_file(struct encryption *x, int in, int out, struct err *e);
 /* the key file of the build machine; wipe it after use */
 int encrypt_read_key(struct aes_key *k, const char *path, struct err *e);

@@ -73,15 +73,22 @@ static int transform(struct payload_file *p, const struct output *scratch,
 
 static int compress(struct payload_file *p, int out, struct err *e)
 {
+	int rc = compress_file(p->codec, p->fd, out, e);
+	off_t end = lseek(p->fd, 0, SEEK_CUR);
+
 	p->was_compressed = true;
-	return compress_file(p->codec, p->fd, out, e);
+	if (rc == 0 && (end < 0 || (uint64_t)end != p->plain_size))
+		rc = err_set(e, E_BUILD, EBUSY, "it changed while it was read");
+	return rc;
 }
 
 static int encrypt(struct payload_file *p, int out, struct err *e)
 {
 	struct encryption x = {.key = p->key, .cipher = p->cipher, .name = p->member};
-	int rc = encrypt_file(&x, p->fd, out, e);
+	int rc = encrypt_vector(&x, p->fd, e);
 
+	if (rc == 0)
+		rc = encrypt_file(&x, p->fd, out, e);
 	memcpy(p->iv, x.iv, sizeof(p->iv));
 	return rc;
 }
@@ -246,12 +253,13 @@ int payload_measure(struct payload_file *p, struct err *e)
 
 struct writing {
 	const struct payload_file *p;
+	struct sha256 sum;
 	struct cpio_writer *w;
 	uint8_t *buf;
 	struct err *e;
 };
 
-static int copy(const struct writing *x, uint64_t from, uint64_t n)
+static int copy(struct writing *x, uint64_t from, uint64_t n)
 {
 	ssize_t got;
 	int rc = 0;
@@ -262,12 +270,14 @@ static int copy(const struct writing *x, uint64_t from, uint64_t n)
 			return err_sys(x->e, E_BUILD, (int)-got, "reading it failed");
 		if (got == 0)
 			return err_set(x->e, E_BUILD, EBUSY, "it became shorter while it was read");
-		rc = cpio_write_data(x->w, x->buf, (size_t)got, x->e);
+		rc = sha256_update(&x->sum, x->buf, (size_t)got, x->e);
+		if (rc == 0)
+			rc = cpio_write_data(x->w, x->buf, (size_t)got, x->e);
 	}
 	return rc;
 }
 
-static int write_part(const struct writing *x, size_t part)
+static int write_part(struct writing *x, size_t part)
 {
 	const struct payload_file *p = x->p;
 	uint64_t part_size = p->part_size ? p->part_size : PAYLOAD_PART, from = part * part_size;
@@ -286,15 +296,30 @@ static int write_part(const struct writing *x, size_t part)
 	return rc < 0 ? rc : cpio_write_end(x->w, x->e);
 }
 
+/* the archive's own sum does not see what changes places */
+static int compare(struct writing *x)
+{
+	uint8_t got[SHA256_LEN];
+	int rc = sha256_final(&x->sum, got, x->e);
+
+	if (rc < 0 || memcmp(got, x->p->sha256, SHA256_LEN) == 0)
+		return rc;
+	return err_set(x->e, E_BUILD, EBUSY, "it changed while it was read");
+}
+
 int payload_write(const struct payload_file *p, struct cpio_writer *w, struct err *e)
 {
 	AUTO_FREE uint8_t *buf = malloc(CHUNK);
-	const struct writing x = {.p = p, .w = w, .buf = buf, .e = e};
+	struct writing x = {.p = p, .w = w, .buf = buf, .e = e};
 	size_t count = p->parts ? p->parts : 1;
-	int rc = buf ? 0 : err_set(e, E_MEMORY, ENOMEM, "no memory to write it");
+	int rc = buf ? sha256_init(&x.sum, e)
+		     : err_set(e, E_MEMORY, ENOMEM, "no memory to write it");
 
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		rc = write_part(&x, i);
+	if (rc == 0)
+		rc = compare(&x);
+	sha256_clear(&x.sum);
 	return err_at(e, rc, "%s", p->path);
 }
 

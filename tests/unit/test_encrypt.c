@@ -45,6 +45,13 @@ static uint8_t *pattern(size_t n)
 	return p;
 }
 
+static int encrypt(struct encryption *x, int in, int out, struct err *e)
+{
+	int rc = encrypt_vector(x, in, e);
+
+	return rc < 0 ? rc : encrypt_file(x, in, out, e);
+}
+
 /* encrypts; *made is malloc'ed */
 static size_t run(struct encryption *x, const uint8_t *bytes, size_t n, uint8_t **made)
 {
@@ -53,7 +60,7 @@ static size_t run(struct encryption *x, const uint8_t *bytes, size_t n, uint8_t 
 	struct err e;
 
 	err_clear(&e);
-	assert_int_equal(encrypt_file(x, in, out, &e), 0);
+	assert_int_equal(encrypt(x, in, out, &e), 0);
 	size = lseek(out, 0, SEEK_END);
 	*made = malloc((size_t)size + 1);
 	assert_non_null(*made);
@@ -165,20 +172,46 @@ static void what_cannot_be_read_or_written_is_told(void **state)
 
 	(void)state;
 	err_clear(&e);
-	assert_true(encrypt_file(&x, -1, full, &e) < 0);
+	assert_true(encrypt(&x, -1, full, &e) < 0);
 	assert_int_equal(e.code, E_BUILD);
 	err_clear(&e);
-	assert_true(encrypt_file(&x, in, full, &e) < 0);
+	assert_true(encrypt(&x, in, full, &e) < 0);
 	assert_int_equal(e.code, E_BUILD);
 	assert_non_null(strstr(e.why, "No space"));
 	memset(name, 'n', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
 	x.name = name;
 	err_clear(&e);
-	assert_true(encrypt_file(&x, in, full, &e) < 0);
+	assert_true(encrypt(&x, in, full, &e) < 0);
 	assert_non_null(strstr(e.why, "too long"));
 	close(in);
 	close(full);
+}
+
+/* T50: the vector belongs to one content */
+static void t50_a_file_that_changes_after_its_vector_was_made_is_not_encrypted(void **state)
+{
+	static const char *const later[] = {"release 2.0.0\n", "release 1.0.0", "release 1.0.0\n\n",
+					    "release 0.1.0\n", ""};
+	const struct aes_key k = key(256);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
+		struct encryption x = {.key = &k, .cipher = CIPHER_AES_CBC, .name = "a"};
+		int in = file_of((const uint8_t *)"release 1.0.0\n", 14);
+		int out = memfd_create("out", MFD_CLOEXEC);
+		struct err e;
+
+		err_clear(&e);
+		assert_int_equal(encrypt_vector(&x, in, &e), 0);
+		assert_int_equal(ftruncate(in, 0), 0);
+		assert_int_equal(sys_pwrite(in, later[i], strlen(later[i]), 0), 0);
+		assert_true(encrypt_file(&x, in, out, &e) < 0);
+		assert_int_equal(e.code, E_BUILD);
+		assert_non_null(strstr(e.why, "changed"));
+		close(in);
+		close(out);
+	}
 }
 
 static void a_key_file_that_is_none_is_told_with_its_name(void **state)
@@ -213,7 +246,7 @@ static void encrypting_without_memory_is_an_error(void **state)
 
 		err_clear(&e);
 		fail_malloc_at(n);
-		rc = encrypt_file(&x, in, out, &e);
+		rc = encrypt(&x, in, out, &e);
 		close(out);
 		if (!fail_malloc_off()) {
 			assert_int_equal(rc, 0);
@@ -231,6 +264,8 @@ int main(void)
 		cmocka_unit_test(t50_no_two_payloads_share_a_vector),
 		cmocka_unit_test(the_vector_of_a_known_payload_stays),
 		cmocka_unit_test(what_cannot_be_read_or_written_is_told),
+		cmocka_unit_test(
+			t50_a_file_that_changes_after_its_vector_was_made_is_not_encrypted),
 		cmocka_unit_test(a_key_file_that_is_none_is_told_with_its_name),
 		cmocka_unit_test(encrypting_without_memory_is_an_error),
 	};
