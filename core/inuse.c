@@ -183,8 +183,11 @@ static int read_list(const char *name, bool (*parse)(char *, struct inuse_item *
 /* a device name of a list, as the program sees it */
 static bool stat_name(const char *name, struct stat *st)
 {
+	static const char self[] = "/proc/self/";
 	char path[512];
 
+	if (strncmp(name, self, strlen(self)) == 0) /* of who mounted it: another file here */
+		return false;
 	return *name == '/' && sys_path(name, path, sizeof(path)) == 0 && stat(path, st) == 0;
 }
 

@@ -134,6 +134,25 @@ install_it() { run timeout 60 swinstall -f device.cfg files.swu; echo "$output";
 	[ "$(cat mnt/etc/app.conf)" = old ]
 }
 
+@test 'the list targets of the configuration holds for the device of a mounted file too' {
+	config /dev/null # slots need not be listed
+	files "$(on_disk /etc/app.conf)"
+	sed -i "s|^globals : {|&\n\ttargets = [ \"/dev/null\", \"$PWD/mnt\", \"/etc\" ];|" device.cfg
+	install_it
+	[ "$status" -eq 1 ]
+	[[ "$output" == *E_TARGET* ]]
+	[[ "$output" == *"not in the list targets"* ]]
+	is_tidy
+	[ "$(cat mnt/etc/app.conf)" = old ]
+	umount mnt
+	ln -s "$loop" by-name
+	sed -i "s|targets = .*;|targets = [ \"$PWD/by-name\" ];|" device.cfg
+	install_it
+	[ "$status" -eq 0 ]
+	is_tidy
+	cmp app.conf mnt/etc/app.conf
+}
+
 @test 'another type than what is on the device is an error that says so' {
 	files "device = \"$loop\"; filesystem = \"vfat\"; path = \"/etc/app.conf\";"
 	install_it

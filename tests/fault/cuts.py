@@ -462,8 +462,9 @@ class Tools:
 
     @staticmethod
     def compress(path, how):
-        subprocess.run([how, "-q", "-f", path], check=True)
-        os.replace(path + {"gzip": ".gz", "zstd": ".zst", "xz": ".xz"}[how], path)
+        program, end = {"zlib": ("gzip", ".gz"), "zstd": ("zstd", ".zst"), "xz": ("xz", ".xz")}[how]
+        subprocess.run([program, "-q", "-f", path], check=True)
+        os.replace(path + end, path)
 
     def run(self, prog, *args, must=False):
         p = subprocess.run([f"{self.bin}/{prog}", *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -456,6 +456,40 @@ static void t2_place_swap_file_is_active(void **state)
 	assert_int_equal(judge(full, 0, 0), E_TARGET_ACTIVE);
 }
 
+/* erofs mounts a plain file, and no loop device tells of it */
+static void t2_place_of_a_mounted_file_is_active(void **state)
+{
+	char full[160], beside[160];
+
+	(void)state;
+	put("/proc/self/mountinfo", "2 1 0:50 / /app ro - erofs /my\\040images/app.erofs ro\n");
+	put("/my images/app.erofs", "e");
+	put("/my images/beside", "e");
+	sys_set_root(root);
+	snprintf(full, sizeof(full), "%s/my images/app.erofs", root);
+	snprintf(beside, sizeof(beside), "%s/my images/beside", root);
+	assert_int_equal(judge(full, 0, 0), E_TARGET_ACTIVE);
+	assert_int_equal(judge(beside, 0, 0), 'l');
+	put("/proc/self/mountinfo", "");
+	assert_int_equal(judge(full, 0, 0), 'l');
+}
+
+/* an installer that was killed may leave "/proc/self/fd/4": that was its own descriptor */
+static void place_is_not_taken_for_what_another_process_mounted_by_descriptor(void **state)
+{
+	char full[160], name[160];
+
+	(void)state;
+	put("/image", "i");
+	put("/proc/self/fd/x", "");
+	snprintf(full, sizeof(full), "%s/image", root);
+	snprintf(name, sizeof(name), "%s/proc/self/fd/4", root);
+	assert_int_equal(link(full, name), 0);
+	put("/proc/self/mountinfo", "2 1 7:9 / /run/mnt rw - ext4 /proc/self/fd/4 rw\n");
+	sys_set_root(root);
+	assert_int_equal(judge(full, 0, 0), 'l');
+}
+
 static void place_that_is_no_storage_is_refused(void **state)
 {
 	(void)state;
@@ -515,6 +549,8 @@ int main(void)
 		T(t2_place_that_is_the_root_device_is_active),
 		T(t2_place_used_as_swap_is_active),
 		T(t2_place_swap_file_is_active),
+		T(t2_place_of_a_mounted_file_is_active),
+		T(place_is_not_taken_for_what_another_process_mounted_by_descriptor),
 		T(place_that_is_no_storage_is_refused),
 		T(t111_place_without_memory_is_never_judged_milder),
 	};
