@@ -84,7 +84,7 @@ ALL_LDFLAGS = $(OPT) -pthread $(LINK_HARDEN) $(LDFLAGS)
 # ---- what is built --------------------------------------------------------------------------
 include corelib/Makefile parser/Makefile handlers/Makefile core/Makefile core/build/Makefile core/cli/Makefile
 
-LIB_OBJS := $(addprefix $(O)/,$(corelib-y) $(parser-y) $(handler-y:%=handlers/%.o) handlers/registry.o handlers/types.o handlers/props.o handlers/script.o $(if $(CONFIG_LUA),handlers/lua_api.o handlers/lua_told.o handlers/lua_system.o handlers/lua_entry.o handlers/lua_handler.o) $(core-y))
+LIB_OBJS := $(addprefix $(O)/,$(corelib-y) $(parser-y) $(handler-y:%=handlers/%.o) handlers/registry.o handlers/types.o handlers/props.o handlers/script.o $(if $(CONFIG_LUA),handlers/lua_api.o handlers/lua_told.o handlers/lua_system.o handlers/lua_call.o handlers/lua_entry.o handlers/lua_handler.o) $(core-y))
 BUILD_OBJS := $(addprefix $(O)/,$(build-y))
 CLI_OBJS := $(addprefix $(O)/,$(cli-y))
 PROGRAMS := $(addprefix $(O)/,$(prog-y))

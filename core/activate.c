@@ -276,7 +276,8 @@ static int version_lines(const struct activation *a, char **lines, struct err *e
 	for (size_t i = 0; i < p->count; i++) {
 		const struct entry *t = p->steps[i].step.entry;
 
-		if (!p->steps[i].skipped && is_word(t->name) && is_word(t->version))
+		if (!p->steps[i].skipped && !p->steps[i].called && is_word(t->name) &&
+		    is_word(t->version))
 			fprintf(f, "%s %s\n", t->name, t->version);
 	}
 	rc = ferror(f);
@@ -404,10 +405,23 @@ static int prepare(struct activation *a, const char *lines, struct err *e)
 	return rc;
 }
 
+/* code may have been told and have gone on: half a step must not be switched to (L3) */
+static int check_called(const struct plan *p, struct err *e)
+{
+	if (!err_is_set(&p->failed))
+		return 0;
+	*e = p->failed;
+	return e->sys > 0 ? -e->sys : -EIO;
+}
+
 int activate_commit(struct activation *a, struct err *e)
 {
 	AUTO_FREE char *lines = NULL;
-	int rc = version_lines(a, &lines, e);
+	int rc = check_called(a->plan, e);
+
+	a->plan->ended = true;
+	if (rc == 0)
+		rc = version_lines(a, &lines, e);
 
 	if (rc == 0)
 		rc = prepare(a, lines, e);
@@ -465,6 +479,7 @@ void activate_abort(struct activation *a)
 			"the next start looks and finishes or undoes (swctl recover)");
 		return;
 	}
+	a->plan->ended = true;
 	run_postfailure(a);
 	install_discard(a->plan);
 	if (!a->began)

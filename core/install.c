@@ -538,13 +538,35 @@ int install_run(struct install *in, struct err *e)
 	return rc < 0 ? rc : run_rest(in, e);
 }
 
+int install_called(struct install *in, struct plan_step *ps, struct stream *s,
+		   const struct notes *n, struct err *e)
+{
+	/* its bytes were counted on their way to the code that asks */
+	struct meter m = {.cancel = in->meter ? in->meter->cancel : NULL};
+	const struct feed f = {.cfg = in->cfg, .meter = &m, .threads = 1, .notes = n};
+	int rc = plan_mount_open(in->plan, ps, e);
+
+	if (rc == 0)
+		rc = note_file(in, ps, e);
+	if (rc < 0) {
+		stream_close(s);
+		return rc;
+	}
+	ps->started = true;
+	rc = pipeline_install(ps, s, &f, e);
+	ps->done = rc == 0;
+	return rc;
+}
+
+void install_discard_step(struct plan_step *ps)
+{
+	if (ps->started && ps->step.handler->discard)
+		ps->step.handler->discard(&ps->step);
+	ps->started = false;
+}
+
 void install_discard(struct plan *p)
 {
-	for (size_t i = p->count; i-- > 0;) {
-		struct plan_step *ps = &p->steps[i];
-
-		if (ps->started && ps->step.handler->discard)
-			ps->step.handler->discard(&ps->step);
-		ps->started = false;
-	}
+	for (size_t i = p->count; i-- > 0;)
+		install_discard_step(&p->steps[i]);
 }

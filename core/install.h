@@ -37,8 +37,12 @@ struct install {
 /* prove every payload, write nothing */
 int install_check(struct install *in, struct err *e);
 int install_run(struct install *in, struct err *e);
+/* a step that Lua code asked for: 's' (taken) into its handler, now; 'n' as feed has them */
+int install_called(struct install *in, struct plan_step *ps, struct stream *s,
+		   const struct notes *n, struct err *e);
 /* undo the started steps, last one first */
 void install_discard(struct plan *p);
+void install_discard_step(struct plan_step *ps); /* one of them */
 
 /* the text of a JOURNAL_FILE record and back; -EINVAL, -ENAMETOOLONG */
 struct staged_place;

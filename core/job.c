@@ -146,11 +146,11 @@ static unsigned count_steps(const struct plan *p, bool check)
 	return n;
 }
 
-static void set_up(struct run *r, struct install *in)
+static void set_up(struct run *r)
 {
 	struct job *j = r->job;
 
-	*in = (struct install){
+	r->install = (struct install){
 		.cfg = &r->cfg,
 		.hooks = r->hooks,
 		.plan = r->plan,
@@ -200,18 +200,17 @@ static void tell_oddities(const struct run *r)
 
 static int update(struct run *r, struct err *e)
 {
-	struct install in;
 	int rc = run_open(r, e);
 
 	if (rc < 0)
 		return rc;
-	set_up(r, &in);
+	set_up(r);
 	tell_plan(r);
 	rc = activate_check(&r->act, e);
 	if (rc == 0 && r->request->mode == JOB_CHECK)
-		return install_check(&in, e);
+		return install_check(&r->install, e);
 	if (rc == 0)
-		rc = install_run(&in, e);
+		rc = install_run(&r->install, e);
 	if (rc == 0 && r->request->mode == JOB_INSTALL)
 		rc = activate(r, e);
 	if (rc < 0 && r->request->mode == JOB_INSTALL)

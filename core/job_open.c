@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "core/called.h"
 #include "core/policy.h"
 #include "core/remarks.h"
 #include "core/scripts.h"
@@ -245,6 +246,36 @@ static struct luavm *lua_state(struct host *h)
 	return hooks_state(r->hooks);
 }
 
+static struct plan_input plan_input_of(struct run *r)
+{
+	return (struct plan_input){
+		.cfg = &r->cfg,
+		.manifest = r->manifest,
+		.bundle = r->bundle,
+		.slots = &r->slots,
+		.env = r->env,
+		.host = &r->host,
+		.own = hooks_handlers(r->hooks),
+		.note = tell_note,
+		.arg = r->job,
+	};
+}
+
+static int call(struct host *h, const struct host_call *asked, struct err *e)
+{
+	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
+	const struct plan_input in = plan_input_of(r);
+	const struct called c = {
+		.in = &in,
+		.plan = r->plan,
+		.install = &r->install,
+		.txn = r->act.txn,
+		.folder = r->scripts,
+	};
+
+	return called_run(&c, asked, e);
+}
+
 static const struct host_ops host_ops = {
 	.set_variable = set_variable,
 	.has_variable = has_variable,
@@ -253,6 +284,7 @@ static const struct host_ops host_ops = {
 	.say = host_say,
 	.script_folder = script_folder,
 	.lua_state = lua_state,
+	.call = call,
 };
 
 /* ---- description ---- */
@@ -381,17 +413,7 @@ static int check_sandbox(const struct run *r, struct err *e)
 
 static int make_plan(struct run *r, struct err *e)
 {
-	const struct plan_input in = {
-		.cfg = &r->cfg,
-		.manifest = r->manifest,
-		.bundle = r->bundle,
-		.slots = &r->slots,
-		.env = r->env,
-		.host = &r->host,
-		.own = hooks_handlers(r->hooks),
-		.note = tell_note,
-		.arg = r->job,
-	};
+	const struct plan_input in = plan_input_of(r);
 	int rc;
 
 	allow_files(r->manifest->entry_count);

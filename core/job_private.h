@@ -48,10 +48,11 @@ struct run {
 	struct bundle *bundle;
 	struct trust trust;
 	struct manifest *manifest;
-	struct hooks *hooks; /* NULL: the bundle has no Lua code of its own */
+	struct hooks *hooks;		  /* NULL: the bundle has no Lua code of its own */
 	const struct update_policy *type; /* of its update-type; NULL: globals */
 	struct slots slots;
 	struct plan *plan;
+	struct install install;
 	struct activation act;
 	char scripts[512]; /* the folder of scripts; "" = none was needed */
 };

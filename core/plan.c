@@ -105,7 +105,7 @@ int plan_build(struct plan **out, const struct plan_input *in, struct err *e)
 	int rc;
 
 	if (p)
-		p->steps = calloc(in->manifest->entry_count + 1, sizeof(*p->steps));
+		p->steps = calloc(in->manifest->entry_count + PLAN_CALLED, sizeof(*p->steps));
 	if (!p || !p->steps) {
 		free(p);
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the plan");
@@ -123,20 +123,22 @@ int plan_build(struct plan **out, const struct plan_input *in, struct err *e)
 	return 0;
 }
 
+static void close_step(const struct plan *p, struct plan_step *ps)
+{
+	if (ps->step.dev && !plan_shares_device(p, ps))
+		blkdev_close(ps->step.dev);
+	if (ps->step.file)
+		staged_close(ps->step.file);
+	keys_free(ps->key);
+	free(ps->list);
+}
+
 void plan_free(struct plan *p)
 {
 	if (!p)
 		return;
-	for (size_t i = p->count; i-- > 0;) { /* who shares goes before who opened */
-		struct plan_step *ps = &p->steps[i];
-
-		if (ps->step.dev && !plan_shares_device(p, ps))
-			blkdev_close(ps->step.dev);
-		if (ps->step.file)
-			staged_close(ps->step.file);
-		keys_free(ps->key);
-		free(ps->list);
-	}
+	for (size_t i = p->count; i-- > 0;) /* who shares goes before who opened */
+		close_step(p, &p->steps[i]);
 	mounts_free(p->mounts); /* after all descriptors on them */
 	plan_share_free(p);
 	envset_clear(&p->variables);

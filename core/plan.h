@@ -46,13 +46,16 @@ struct plan_step {
 	struct aes_key *key;	    /* NULL: not encrypted */
 	struct mount *mount;	    /* NULL: its file lies on the live system */
 	bool skipped;		    /* install-if-*: nothing to do */
+	bool called;		    /* Lua code asked for it while the update ran: core/called.h */
 	bool started, done;
 	bool ready; /* an action whose payload is stored whole: it may run */
 };
 
+enum { PLAN_CALLED = 64 }; /* the most steps that Lua code may ask for */
+
 struct plan {
 	const struct manifest *manifest;
-	struct plan_step *steps;
+	struct plan_step *steps; /* with room for those that Lua code asks for */
 	size_t count;
 	struct intake *intakes; /* sorted by name */
 	size_t intake_count;
@@ -60,8 +63,10 @@ struct plan {
 	struct spool spool;	  /* payloads of a pipe that wait */
 	struct mounts *mounts;	  /* NULL: no step needs one */
 	struct envset variables;  /* of the bundle: part of commit 2 */
+	struct err failed;	  /* of a step that Lua code asked for: what it began is half */
 	bool seekable;
-	bool code; /* Lua code of the description runs beside the steps: it may leave mounts */
+	bool ended; /* no step is added any more */
+	bool code;  /* Lua code of the description runs beside the steps: it may leave mounts */
 	bool wants_undo; /* some step stages files: needs a writable state directory */
 	bool takes_slot; /* writes into the target slot: its variables join commit 2 */
 };
@@ -83,6 +88,8 @@ void plan_free(struct plan *p); /* closes places; does not discard */
 /* bind one entry: in core/plan_entry.c */
 int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		    struct err *e);
+/* of the program, then of the job, with the argument of its row; NULL: none */
+const struct handler *plan_find_handler(const struct plan_input *in, const char *type, void **arg);
 /* the place it writes to, opened once; live or not. In core/plan_place.c */
 int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		    struct err *e);

@@ -38,23 +38,24 @@ static int no_handler(const char *type, struct err *e)
 		       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static const struct handler *find_own(struct step *st, const struct handler_rows *own)
+const struct handler *plan_find_handler(const struct plan_input *in, const char *type, void **arg)
 {
-	for (size_t i = 0; i < own->count; i++)
-		if (strcmp(own->at[i].handler.name, st->entry->type) == 0) {
-			st->arg = own->at[i].arg;
-			return &own->at[i].handler;
+	const struct handler *h = handler_find(type);
+
+	for (size_t i = 0; !h && i < in->own.count; i++)
+		if (strcmp(in->own.at[i].handler.name, type) == 0) {
+			h = &in->own.at[i].handler;
+			if (arg)
+				*arg = in->own.at[i].arg;
 		}
-	return NULL;
+	return h;
 }
 
 static int find_handler(struct plan_step *ps, const struct plan_input *in, struct err *e)
 {
 	const struct entry *t = ps->step.entry;
-	const struct handler *h = t->type ? handler_find(t->type) : NULL;
+	const struct handler *h = t->type ? plan_find_handler(in, t->type, &ps->step.arg) : NULL;
 
-	if (!h && t->type)
-		h = find_own(&ps->step, &in->own);
 	if (!h)
 		return no_handler(t->type ? t->type : "", e);
 	if (!(h->sections & t->section))
@@ -115,12 +116,19 @@ static bool value_fits(const struct attr *a, const char *v)
 	}
 }
 
-static int check_property(const struct handler *h, const struct property *p, struct err *e)
+/* a called step has those of the handler that calls, too */
+static bool may_be_unknown(const struct plan_step *ps, const char *name)
 {
+	return ps->step.handler->foreign || ps->called || is_generic(name);
+}
+
+static int check_property(const struct plan_step *ps, const struct property *p, struct err *e)
+{
+	const struct handler *h = ps->step.handler;
 	const struct attr *row = find_row(h, p->name);
 
 	if (!row)
-		return h->foreign || is_generic(p->name) ? 0 : unknown_property(h, p->name, e);
+		return may_be_unknown(ps, p->name) ? 0 : unknown_property(h, p->name, e);
 	for (size_t i = 0; i < p->count; i++)
 		if (!value_fits(row, p->values[i]))
 			return err_set(e, E_PROPERTY, EINVAL,
@@ -135,7 +143,7 @@ static int check_properties(const struct plan_step *ps, struct err *e)
 	const struct entry *t = ps->step.entry;
 
 	for (size_t i = 0; i < t->prop_count; i++) {
-		int rc = check_property(ps->step.handler, &t->props[i], e);
+		int rc = check_property(ps, &t->props[i], e);
 
 		if (rc < 0)
 			return rc;
@@ -308,7 +316,7 @@ static int bind_payload(struct plan *p, struct plan_step *ps, const struct plan_
 	const struct payload *load;
 	int rc;
 
-	if (!t->filename || !p->seekable) {
+	if (!t->filename || !p->seekable || ps->called) {
 		if (t->has_size)
 			know_size(&ps->step, t->size);
 		rc = fits_device(ps, e);

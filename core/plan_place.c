@@ -255,6 +255,24 @@ static int open_file(struct plan *p, struct plan_step *ps, const struct plan_inp
 	return open_staged(p, ps, in, path, e);
 }
 
+/* ---- a handler without a place: what it writes into the slot joins the switch ---- */
+
+static int look_at_slot(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+			struct err *e)
+{
+	struct place_range r = {.fd = -1};
+	enum liveness live;
+	int rc = plan_device_open(ps->step.entry, in, &r.path, &r.fd, e);
+
+	if (rc == 0)
+		rc = slots_judge(in->slots, in->env, &r, &live, e);
+	if (rc == 0)
+		plan_takes_slot(p, ps->step.entry, in, &r);
+	sys_close(&r.fd);
+	ps->step.slot_device = r.path;
+	return rc;
+}
+
 /* ---- both ---- */
 
 int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_input *in,
@@ -268,7 +286,7 @@ int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_inpu
 		return open_file(p, ps, in, e);
 	default:
 		ps->step.live = true; /* who knows what it does: proven first */
-		return 0;
+		return ps->step.entry->slot ? look_at_slot(p, ps, in, e) : 0;
 	}
 }
 
@@ -337,7 +355,7 @@ static int devices_overlap(struct plan *p, struct spot *spots, struct err *e)
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->count; i++)
-		if (p->steps[i].step.dev)
+		if (p->steps[i].step.dev && !p->steps[i].skipped)
 			spot_of(&spots[n++], &p->steps[i]);
 	qsort(spots, n, sizeof(*spots), by_place);
 	for (size_t i = 1; i < n; i++) {
@@ -371,7 +389,8 @@ static int files_overlap(struct plan *p, struct plan_step **files, struct err *e
 
 	for (size_t i = 0; i < p->count; i++)
 		/* trees go into a folder one after the other */
-		if (p->steps[i].step.file && p->steps[i].step.file->place.name[0])
+		if (p->steps[i].step.file && p->steps[i].step.file->place.name[0] &&
+		    !p->steps[i].skipped)
 			files[n++] = &p->steps[i];
 	qsort(files, n, sizeof(struct plan_step *), by_name);
 	for (size_t i = 1; i < n; i++)

@@ -22,21 +22,44 @@
 struct run {
 	const struct forked *f;
 	int records, text, status;
+	uint64_t until;
 	pid_t pid;
 	struct lines lines;
 	char buf[FORKED_RECORD];
 };
 
-int forked_tell(int fd, const void *bytes, size_t n)
+static int send_record(int fd, const void *bytes, size_t n, int flags)
 {
 	ssize_t rc;
 
 	if (n > FORKED_RECORD)
 		return -EMSGSIZE;
 	do
-		rc = send(fd, bytes, n, MSG_NOSIGNAL);
+		rc = send(fd, bytes, n, MSG_NOSIGNAL | flags);
 	while (rc < 0 && errno == EINTR);
 	return rc < 0 ? -errno : 0;
+}
+
+int forked_tell(int fd, const void *bytes, size_t n)
+{
+	return send_record(fd, bytes, n, 0);
+}
+
+int forked_answer(int fd, const void *bytes, size_t n)
+{
+	return send_record(fd, bytes, n, MSG_DONTWAIT);
+}
+
+ssize_t forked_hear(int fd, void *bytes, size_t n)
+{
+	ssize_t rc;
+
+	do
+		rc = recv(fd, bytes, n, 0);
+	while (rc < 0 && errno == EINTR);
+	if (rc == 0)
+		return -EPIPE;
+	return rc < 0 ? -errno : rc;
 }
 
 /* ---- in the job ---- */
@@ -53,9 +76,11 @@ static bool read_text(struct run *r)
 static bool read_record(struct run *r)
 {
 	ssize_t n = recv(r->records, r->buf, sizeof(r->buf), MSG_DONTWAIT);
+	uint64_t began = sys_now_ms();
 
 	if (n > 0)
-		r->f->record(r->f->arg, r->buf, (size_t)n);
+		r->f->record(r->f->arg, r->records, r->buf, (size_t)n);
+	r->until += sys_now_ms() - began;
 	return n > 0;
 }
 
@@ -66,12 +91,12 @@ static bool read_both(struct run *r)
 	return record || text;
 }
 
-static int stopped(const struct run *r, uint64_t until, struct err *e)
+static int stopped(const struct run *r, struct err *e)
 {
 	if (r->f->cancel && *r->f->cancel)
 		return err_set(e, E_CANCELED, ECANCELED, "%s was ended because of a cancel",
 			       r->f->name);
-	if (sys_now_ms() >= until)
+	if (sys_now_ms() >= r->until)
 		return err_set(e, E_DEADLINE, ETIMEDOUT, "%s did not end within %llu ms",
 			       r->f->name, (unsigned long long)r->f->deadline_ms);
 	return 0;
@@ -79,13 +104,13 @@ static int stopped(const struct run *r, uint64_t until, struct err *e)
 
 static int follow(struct run *r, struct err *e)
 {
-	uint64_t until = sys_now_ms() + r->f->deadline_ms;
 	int rc = 0, ms = 1;
 
+	r->until = sys_now_ms() + r->f->deadline_ms;
 	while (!spawn_poll(r->pid, &r->status)) {
 		struct pollfd fds[] = {{r->records, POLLIN, 0}, {r->text, POLLIN, 0}};
 
-		rc = stopped(r, until, e);
+		rc = stopped(r, e);
 		if (rc < 0) {
 			r->status = spawn_end(r->pid);
 			break;

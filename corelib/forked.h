@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "corelib/err.h"
 
@@ -18,7 +19,8 @@ enum { FORKED_RECORD = 8192 }; /* most bytes of one */
 struct forked {
 	const char *name;		  /* in messages */
 	void (*child)(int fd, void *arg); /* tells by forked_tell(fd) */
-	void (*record)(void *arg, const char *bytes, size_t n);
+	/* may answer by forked_answer(fd); the time that it takes is not the child's */
+	void (*record)(void *arg, int fd, const char *bytes, size_t n);
 	void (*line)(void *arg, const char *text); /* printable */
 	void *arg;
 	uint64_t deadline_ms;
@@ -27,6 +29,9 @@ struct forked {
 
 /* 0 when it ended by itself; E_PROCESS when it died, E_DEADLINE, E_CANCELED, E_SYS */
 int forked_run(const struct forked *f, struct err *e);
-int forked_tell(int fd, const void *bytes, size_t n); /* in the child */
+int forked_tell(int fd, const void *bytes, size_t n);	/* in the child */
+int forked_answer(int fd, const void *bytes, size_t n); /* in the job: never waits */
+/* in the child: waits for an answer; its length, or -errno */
+ssize_t forked_hear(int fd, void *bytes, size_t n);
 
 #endif

@@ -77,6 +77,6 @@ void luavm_pause(struct lua_State *L);
 void luavm_resume(struct lua_State *L);
 /* raise e as a Lua error; the caller of luavm_run gets *e as it was when nobody catches it.
  * Does not return. */
-int luavm_raise(struct lua_State *L, const struct err *e);
+int luavm_raise(struct lua_State *L, const struct err *e) __attribute__((noreturn));
 
 #endif

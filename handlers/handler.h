@@ -45,6 +45,7 @@ struct step {
 	struct blkdev *dev;  /* PLACE_DEVICE */
 	struct staged *file; /* PLACE_FILE, PLACE_FOLDER: corelib/staged.h */
 	bool live; /* the place is in use as it is: bytes must be proven first, then staged */
+	const char *slot_device; /* what 'slot' names, for a handler without a place; else NULL */
 	bool has_size;
 	uint64_t size; /* of what will arrive at install(), when known */
 	void *state;   /* the handler's own, freed by discard or commit */

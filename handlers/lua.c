@@ -170,6 +170,26 @@ static int script_folder(struct host *h, const char **path, struct err *e)
 	return own->ops->script_folder(own, path, e);
 }
 
+static int call_job(struct host *h, const struct host_call *c, struct err *e)
+{
+	int fd = run_of(h)->fd, rc;
+	char record[FORKED_RECORD];
+	int n = snprintf(record, sizeof(record), "%c%s%c%s%c%s", LUA_CALL, c->type, 0, c->file, 0,
+			 c->text);
+	ssize_t got;
+
+	if ((size_t)n >= sizeof(record))
+		return err_set(e, E_LUA, E2BIG, "call_handler: the image is too long");
+	rc = forked_tell(fd, record, (size_t)n + 1);
+	if (rc < 0)
+		return err_sys(e, E_NONE, -rc, "asking for a step");
+	got = forked_hear(fd, record, sizeof(record));
+	if (got != 1 + sizeof(*e) || record[0] != LUA_ANSWER)
+		return err_set(e, E_PROCESS, EPROTO, "no answer to call_handler");
+	memcpy(e, record + 1, sizeof(*e));
+	return err_is_set(e) ? -e->sys : 0;
+}
+
 /* ---- in either process ---- */
 
 static int push_data(lua_State *L, void *arg)
@@ -252,11 +272,24 @@ static void child(int fd, void *arg)
 
 /* ---- in the job ---- */
 
-static void record(void *arg, const char *bytes, size_t n)
+static void answer_call(struct phase_run *r, int fd, const char *bytes, size_t n)
+{
+	char record[1 + sizeof(struct err)] = {LUA_ANSWER};
+	struct err e = {0};
+
+	lua_told_call(r->st->host, bytes, n, &e);
+	memcpy(record + 1, &e, sizeof(e));
+	forked_answer(fd, record, sizeof(record));
+}
+
+static void record(void *arg, int fd, const char *bytes, size_t n)
 {
 	struct phase_run *r = arg;
 
-	lua_told(r->st->host, &r->e, bytes, n);
+	if (n && bytes[0] == LUA_CALL)
+		answer_call(r, fd, bytes, n);
+	else
+		lua_told(r->st->host, &r->e, bytes, n);
 }
 
 static void line(void *arg, const char *text)
@@ -343,6 +376,7 @@ static int run(struct step *st, enum phase phase, struct err *e)
 	r.ops.tell = tell;
 	r.ops.say = say;
 	r.ops.script_folder = script_folder;
+	r.ops.call = call_job;
 	r.host.ops = &r.ops;
 	rc = forked_run(&f, e);
 	if (lua_api_unmount(folder, &unmounted) < 0 && rc == 0)

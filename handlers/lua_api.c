@@ -12,6 +12,7 @@
 #include "corelib/text.h"
 #include "generated/build.h"
 #include "handlers/handler.h"
+#include "handlers/lua_call.h"
 #include "handlers/lua_system.h"
 
 enum { MOUNTS_MAX = 16 };
@@ -298,6 +299,16 @@ int lua_api_unmount(const char *folder, struct err *e)
 	return first;
 }
 
+/* ---- steps ---- */
+
+/* of a script, which no handler's payload belongs to */
+static int api_call_handler(lua_State *L)
+{
+	const struct lua_caller none = {.st = NULL};
+
+	return lua_call_ask(L, &none);
+}
+
 /* ---- all ---- */
 
 static const luaL_Reg functions[] = {
@@ -317,6 +328,7 @@ static const luaL_Reg functions[] = {
 	{"is_dryrun", api_is_dryrun},
 	{"tmpdir", api_folder},
 	{"tmpdirscripts", api_folder},
+	{"call_handler", api_call_handler},
 	{"getroot", lua_system_getroot},
 	{"get_cmdline", lua_system_get_cmdline},
 	{NULL, NULL},

@@ -14,7 +14,7 @@ enum { KEY_MAX = 64 };
 
 /* what SWUpdate's table has and no attribute is: read only */
 static const char *const others[] = {"partition", "script", "checksum", "skip",
-				     "copy2file", "read",   "_private"};
+				     "copy2file", "read",   "_private", "slot_device"};
 
 /* ---- names ---- */
 
@@ -180,7 +180,7 @@ struct grown {
 	struct node *group, *last;
 };
 
-static void no_memory(lua_State *L)
+static __attribute__((noreturn)) void no_memory(lua_State *L)
 {
 	struct err e = {0};
 
@@ -337,6 +337,12 @@ static void add_row(struct grown *g, int index, const struct attr *row, const st
 	lua_pop(g->L, 1);
 }
 
+/* "" says nothing, whatever the key */
+static bool is_empty(lua_State *L, int index)
+{
+	return lua_type(L, index) == LUA_TSTRING && lua_rawlen(L, index) == 0;
+}
+
 /* keys that no row knows are for the parser to judge */
 static void add_unknown(struct grown *g, int index, unsigned where)
 {
@@ -348,7 +354,7 @@ static void add_unknown(struct grown *g, int index, unsigned where)
 		if (lua_type(L, -2) != LUA_TSTRING)
 			continue;
 		key = lua_tostring(L, -2);
-		if (!row_of(key, where) && !is_other(key))
+		if (!row_of(key, where) && !is_other(key) && !is_empty(L, -1))
 			add_node(g, NODE_NULL, keep_text(g, -2));
 	}
 }

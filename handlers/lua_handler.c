@@ -9,6 +9,7 @@
 
 #include "corelib/sys.h"
 #include "corelib/text.h"
+#include "handlers/lua_call.h"
 #include "handlers/lua_entry.h"
 #include "handlers/script.h"
 
@@ -24,10 +25,11 @@ enum mask {
 	MASK_ANY = 63,
 };
 
+struct lua_handlers;
+
 /* one handler; what runs now is NULL between two calls, whatever a script has kept */
 struct lua_handler {
-	struct luavm *vm;
-	bool full;
+	struct lua_handlers *all;
 	int function; /* in Lua's registry */
 	char name[NAME];
 	struct step *st;
@@ -41,6 +43,7 @@ struct lua_handlers {
 	size_t count;
 	struct handler_row rows[MOST];
 	struct lua_handler own[MOST];
+	struct lua_handler *running; /* the innermost; NULL: none */
 };
 
 /* ---- the payload ---- */
@@ -104,7 +107,7 @@ static void check_path(lua_State *L, const struct lua_handler *h, const char *pa
 	struct err e = {0};
 	size_t n;
 
-	if (h->full)
+	if (h->all->full)
 		return;
 	if (host->ops->script_folder(host, &folder, &e) < 0)
 		luavm_raise(L, &e);
@@ -183,6 +186,10 @@ static void run(lua_State *L, void *arg)
 	lua_entry_push(L, h->st->entry);
 	add_method(L, h, "read", image_read);
 	add_method(L, h, "copy2file", image_copy2file);
+	if (h->st->slot_device) {
+		lua_pushstring(L, h->st->slot_device);
+		lua_setfield(L, -2, "slot_device");
+	}
 	if (h->phase)
 		lua_pushstring(L, h->phase);
 	lua_call(L, h->phase ? 2 : 1, 2);
@@ -196,21 +203,27 @@ static void run(lua_State *L, void *arg)
 		   *text ? ": " : "", text);
 }
 
-static int call(struct lua_handler *h, struct step *st, struct stream *in, struct err *e)
+/* it may call itself, by call_handler(): then what runs outside comes back behind it */
+static int call(struct lua_handler *h, const struct lua_handler *now, struct err *e)
 {
+	struct lua_handlers *all = h->all;
+	struct lua_handler *outer = all->running, was = *h;
 	int rc;
 
-	h->st = st;
-	h->in = in;
-	rc = luavm_run(h->vm, run, h, e);
-	h->st = NULL;
-	h->in = NULL;
+	h->st = now->st;
+	h->in = now->in;
+	h->phase = now->phase;
+	all->running = h;
+	rc = luavm_run(all->vm, run, h, e);
+	all->running = outer;
+	*h = was;
 	return rc;
 }
 
 static int lua_install(struct step *st, struct stream *in, struct err *e)
 {
-	int rc = call(st->arg, st, in, e);
+	const struct lua_handler now = {.st = st, .in = in};
+	int rc = call(st->arg, &now, e);
 
 	/* what the function left unread has to be what was signed, too */
 	return rc < 0 ? rc : stream_drain(in, e);
@@ -218,13 +231,10 @@ static int lua_install(struct step *st, struct stream *in, struct err *e)
 
 static int lua_run(struct step *st, enum phase phase, struct err *e)
 {
-	struct lua_handler *h = st->arg;
-	int rc;
+	const struct lua_handler now = {
+		.st = st, .phase = phase == PHASE_PREINSTALL ? "preinst" : "postinst"};
 
-	h->phase = phase == PHASE_PREINSTALL ? "preinst" : "postinst";
-	rc = call(h, st, NULL, e);
-	h->phase = NULL;
-	return rc;
+	return call(st->arg, &now, e);
 }
 
 static const struct handler target = {
@@ -300,7 +310,7 @@ static int register_handler(lua_State *L)
 	lua_settop(L, 2);
 	row = &all->rows[all->count];
 	h = &all->own[all->count];
-	*h = (struct lua_handler){.vm = all->vm, .full = all->full};
+	*h = (struct lua_handler){.all = all};
 	h->function = luaL_ref(L, LUA_REGISTRYINDEX);
 	text_copy(h->name, sizeof(h->name), name);
 	*row = (struct handler_row){.handler = script ? action : target, .arg = h};
@@ -313,18 +323,15 @@ static int register_handler(lua_State *L)
 	return 0;
 }
 
-/* a step made at run time would have to be planned after others have written: refused */
+/* ---- call_handler(name, image) ---- */
+
 static int call_handler(lua_State *L)
 {
-	const char *name = luaL_checkstring(L, 1);
-	struct err e = {0};
+	const struct lua_handlers *all = lua_touserdata(L, lua_upvalueindex(1));
+	const struct lua_handler *h = all->running;
+	const struct lua_caller c = {.st = h ? h->st : NULL, .in = h ? h->in : NULL};
 
-	err_fix(&e,
-		"give the entry the type '%.60s', or let a hook set it, so that it is planned "
-		"before anything is written",
-		name);
-	err_set(&e, E_NOT_BUILT, ENOTSUP, "call_handler('%.60s') is not supported", name);
-	return luavm_raise(L, &e);
+	return lua_call_ask(L, &c);
 }
 
 /* ---- the module ---- */
@@ -360,7 +367,8 @@ static void fill(lua_State *L, void *arg)
 	lua_pushlightuserdata(L, arg);
 	lua_pushcclosure(L, register_handler, 1);
 	lua_setfield(L, -2, "register_handler");
-	lua_pushcfunction(L, call_handler);
+	lua_pushlightuserdata(L, arg);
+	lua_pushcclosure(L, call_handler, 1);
 	lua_setfield(L, -2, "call_handler");
 }
 

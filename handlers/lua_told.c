@@ -54,3 +54,27 @@ void lua_told(struct host *h, struct err *e, const char *bytes, size_t n)
 	else
 		err_set(e, E_LUA, EPROTO, "its process told something that cannot be read");
 }
+
+/* the next of the texts of a record; NULL when it has no end */
+static const char *next_text(const char **at, const char *end)
+{
+	const char *text = *at, *zero = text < end ? memchr(text, 0, (size_t)(end - text)) : NULL;
+
+	*at = zero ? zero + 1 : end;
+	return zero ? text : NULL;
+}
+
+void lua_told_call(struct host *h, const char *bytes, size_t n, struct err *answer)
+{
+	const char *at = bytes + 1, *end = bytes + n;
+	struct host_call c = {.type = next_text(&at, end)};
+
+	c.file = next_text(&at, end);
+	c.text = next_text(&at, end);
+	if (!c.type || !c.file || !c.text || at != end)
+		err_set(answer, E_LUA, EPROTO, "a call of the script cannot be read");
+	else if (!h->ops->call)
+		err_set(answer, E_NOT_BUILT, ENOTSUP, "call_handler is not possible here");
+	else
+		h->ops->call(h, &c, answer);
+}

@@ -134,6 +134,11 @@ struct amendments {
 int manifest_amend(struct manifest **m, const struct amendments *a,
 		   const struct manifest_options *o, struct err *e);
 
+/* one more entry for 'section', by the same rules, in the arena of 'm': 'text' is a description of
+ * one group, "entry" */
+int manifest_extra(const struct manifest *m, enum section section, const char *text,
+		   const struct manifest_options *o, struct entry **t, struct err *e);
+
 /* "images[0] (rootfs.ext4, line 12)" for messages */
 void entry_label(const struct entry *t, char *out, size_t n);
 

@@ -1,6 +1,7 @@
 /* What code of the bundle makes of entries: a new manifest beside the old one, by the same rules.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "parser/manifest_draft.h"
 
@@ -124,4 +125,24 @@ int manifest_amend(struct manifest **m, const struct amendments *a,
 	if (rc == 0)
 		*m = &x.d->m;
 	return rc;
+}
+
+int manifest_extra(const struct manifest *m, enum section section, const char *text,
+		   const struct manifest_options *o, struct entry **t, struct err *e)
+{
+	const struct draft_context c = {.o = o, .arena = m->arena};
+	struct entry_draft *d = arena_alloc(m->arena, sizeof(*d));
+	const struct node *root, *group;
+	int rc;
+
+	if (!d)
+		return no_memory(e);
+	rc = node_parse(&root, text, strlen(text), m->arena, NULL, e);
+	if (rc < 0)
+		return rc;
+	group = node_find(root, "entry");
+	if (!group || group->type != NODE_GROUP)
+		return err_set(e, E_DESC_TYPE, EINVAL, "there is no group 'entry'");
+	*t = &d->t;
+	return manifest_entry_one(d, group, section, &c, e);
 }

@@ -58,6 +58,19 @@ static int script_folder(struct host *h, const char **path, struct err *e)
 	return **path ? 0 : err_set(e, E_STATE_DIR, EROFS, "the fake has no folder");
 }
 
+static int call(struct host *h, const struct host_call *c, struct err *e)
+{
+	struct fake_host *f = (struct fake_host *)h;
+
+	f->calls++;
+	snprintf(f->call_type, sizeof(f->call_type), "%s", c->type);
+	snprintf(f->call_file, sizeof(f->call_file), "%s", c->file);
+	snprintf(f->call_text, sizeof(f->call_text), "%s", c->text);
+	if (strcmp(c->type, "broken") == 0)
+		return err_set(e, E_TARGET, EIO, "the fake is broken");
+	return 0;
+}
+
 const char *fake_host_value(const struct fake_host *f, const char *name)
 {
 	for (unsigned i = f->var_count; i-- > 0;)
@@ -68,8 +81,8 @@ const char *fake_host_value(const struct fake_host *f, const char *name)
 
 void fake_host_init(struct fake_host *f)
 {
-	static const struct host_ops ops = {set_variable, has_variable, get_variable,
-					     tell, say, script_folder, NULL};
+	static const struct host_ops ops = {set_variable, has_variable,	 get_variable, tell,
+					    say,	  script_folder, NULL,	       call};
 
 	memset(f, 0, sizeof(*f));
 	f->h.ops = &ops;

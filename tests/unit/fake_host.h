@@ -18,7 +18,9 @@ struct fake_host {
 	char said[FAKE_HOST_MAX][1100]; /* "3 text": level and text; the first ones */
 	unsigned said_count;		/* all of them */
 	char folder[128];		/* of scripts: the test makes it */
-	unsigned fail_at;		/* the N-th set_variable fails with E_ENV_NAME; 0 = none */
+	unsigned calls;			/* of handlers; 'broken' is one that fails: E_TARGET */
+	char call_type[64], call_file[256], call_text[HOST_CALL_TEXT]; /* the last one */
+	unsigned fail_at; /* the N-th set_variable fails with E_ENV_NAME; 0 = none */
 };
 
 void fake_host_init(struct fake_host *f);

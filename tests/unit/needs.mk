@@ -4,7 +4,7 @@ UNIT_SYMBOLS += ARCHIVE PKCS11 HANDLER_RAW HANDLER_RAWFILE HANDLER_BOOTENV HANDL
 
 UNIT_OF_PARSER_JSON := jsonout device guard manifest manifest_select manifest_threats node template
 UNIT_OF_ENCRYPTION := job_settings encrypt
-UNIT_OF_LUA := luavm lua lua_told hooks
+UNIT_OF_LUA := luavm lua lua_told hooks called
 UNIT_OF_PKCS11 := pkcs11
 UNIT_OF_ARCHIVE := archive
 UNIT_OF_BOOTENV_UBOOT := bootenv bootenv_uboot

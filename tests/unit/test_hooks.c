@@ -11,6 +11,7 @@
 #include "tests/unit/fake_host.h"
 #include "tests/unit/fake_stream.h"
 #include "tests/unit/jobkit.h"
+#include "tests/unit/luajob.h"
 
 #define HASH  "sha256 = \"" H64 "\"; "
 #define ENTRY "images = ({ filename = \"a\"; device = \"/dev/x\"; " HASH "hook = \"f\"; });\n"
@@ -324,72 +325,42 @@ static void memory_that_runs_out_is_an_error_at_every_call(void **state)
 
 /* ---- around an entry: a whole job ---- */
 
-enum { IMAGE = 100 * 1024 };
-static uint8_t image[IMAGE];
-
-static void install(const char *lua, const char *more, enum errcode code, bool written)
-{
-	const struct jobkit_part part = {"rootfs.img", image, IMAGE};
-	struct jobkit k;
-	char text[4096];
-
-	fake_bytes(image, sizeof(image), 3);
-	snprintf(
-		text, sizeof(text),
-		"software = {\nversion = \"2.0\";\nembedded-script = \"%s\";\nimages: ( { filename = "
-		"\"rootfs.img\"; slot = \"rootfs\"; sha256 = \"@rootfs.img@\"; %s } );\n};\n",
-		lua, more);
-	for (int pipe = 0; pipe < 2; pipe++) {
-		int rc;
-
-		jobkit_make(&k, "file");
-		jobkit_bundle(&k, text, &part, 1);
-		rc = pipe ? jobkit_install_pipe(&k, JOB_INSTALL) : jobkit_install(&k, JOB_INSTALL);
-		if (k.e.code != code)
-			fail_msg("%s: %d %s (%s)", lua, rc, k.e.why, k.e.where);
-		assert_int_equal(rc < 0, code != E_NONE);
-		assert_true(jobkit_holds(k.slot[1], image, IMAGE) == written);
-		assert_string_equal(jobkit_var(&k, "boot_slot"), code || !written ? "a" : "b");
-		assert_int_equal(jobkit_leftovers(&k), 0);
-		jobkit_remove(&k);
-	}
-}
-
 #define AROUND "preinstall = \"before\"; postinstall = \"after\";"
 
 static void functions_around_an_entry_stop_the_install_when_they_fail(void **state)
 {
 	(void)state;
-	install("function before(i) seen = i.filename return true end "
-		"function after(i) return seen == 'rootfs.img' end",
-		AROUND, E_NONE, true);
-	install("function before(i) return false end function after(i) return true end", AROUND,
-		E_LUA, false);
-	install("function before(i) return true end function after(i) error('no') end", AROUND,
-		E_LUA, true);
-	install("function after(i) return true end", AROUND, E_LUA, false);
+	luajob_install("function before(i) seen = i.filename return true end "
+		       "function after(i) return seen == 'rootfs.img' end",
+		       AROUND, E_NONE, true);
+	luajob_install("function before(i) return false end function after(i) return true end",
+		       AROUND, E_LUA, false);
+	luajob_install("function before(i) return true end function after(i) error('no') end",
+		       AROUND, E_LUA, true);
+	luajob_install("function after(i) return true end", AROUND, E_LUA, false);
 }
 
 static void a_hook_that_sends_an_image_elsewhere_is_judged_like_the_description(void **state)
 {
 	(void)state;
 	/* the running slot */
-	install("function f(i) i.slot = '' i.device = '/dev/mem' return true, i end",
-		"hook = \"f\";", E_TARGET, false);
-	install("function f(i) i.sha256 = string.rep('ab', 32) return true, i end", "hook = \"f\";",
-		E_PAYLOAD_HASH, false);
-	install("function f(i) i.data = 'x' return true, i end", "hook = \"f\";", E_NONE, true);
+	luajob_install("function f(i) i.slot = '' i.device = '/dev/mem' return true, i end",
+		       "hook = \"f\";", E_TARGET, false);
+	luajob_install("function f(i) i.sha256 = string.rep('ab', 32) return true, i end",
+		       "hook = \"f\";", E_PAYLOAD_HASH, false);
+	luajob_install("function f(i) i.data = 'x' return true, i end", "hook = \"f\";", E_NONE,
+		       true);
 }
 
 /* ---- handlers written in Lua ---- */
 
-#define OWN	 "type = \"mine\"; properties = { anything = \"x\"; };"
-#define REGISTER "swupdate.register_handler('mine', "
+#define OWN	 LUAJOB_OWN
+#define REGISTER LUAJOB_REGISTER
 
 /* whether it wrote is not asked: the handler has no place of its own */
 static void own(const char *lua, enum errcode code)
 {
-	install(lua, OWN, code, false);
+	luajob_install(lua, OWN, code, false);
 }
 
 static void a_handler_in_lua_reads_its_proven_payload(void **state)
@@ -423,7 +394,6 @@ static void a_handler_in_lua_that_fails_stops_the_install(void **state)
 	    E_LUA);
 	own(REGISTER "function(i) i:copy2file(swupdate.tmpdirscripts()) return 0 end)", E_LUA);
 	own(REGISTER "function(i) swupdate.register_handler('x', print) return 0 end)", E_LUA);
-	own(REGISTER "function(i) return swupdate.call_handler('raw', i) end)", E_NOT_BUILT);
 	own("x = 1", E_HANDLER);
 }
 
@@ -481,13 +451,13 @@ static void the_mask_says_where_a_handler_belongs(void **state)
 static void t1_a_handler_in_lua_never_sees_a_byte_that_is_not_proven(void **state)
 {
 	(void)state;
-	install("function f(i) i.sha256 = string.rep('ab', 32) return true, i end " REGISTER
-		"function(i) error('seen') end)",
-		OWN "hook = \"f\";", E_PAYLOAD_HASH, false);
+	luajob_install("function f(i) i.sha256 = string.rep('ab', 32) return true, i end " REGISTER
+		       "function(i) error('seen') end)",
+		       OWN "hook = \"f\";", E_PAYLOAD_HASH, false);
 	/* asking for one pass changes nothing: the place is not known */
-	install("function f(i) i.sha256 = string.rep('ab', 32) return true, i end " REGISTER
-		"function(i) error('seen') end)",
-		OWN "hook = \"f\"; installed-directly = true;", E_PAYLOAD_HASH, false);
+	luajob_install("function f(i) i.sha256 = string.rep('ab', 32) return true, i end " REGISTER
+		       "function(i) error('seen') end)",
+		       OWN "hook = \"f\"; installed-directly = true;", E_PAYLOAD_HASH, false);
 }
 
 static void a_script_handler_in_lua_runs_before_and_after(void **state)
@@ -498,7 +468,7 @@ static void a_script_handler_in_lua_runs_before_and_after(void **state)
 		"swupdate.HANDLER_MASK.SCRIPT_HANDLER | swupdate.HANDLER_MASK.NO_DATA_HANDLER)";
 
 	(void)state;
-	install(lua, "}); scripts: ({ type = \"mine\";", E_NONE, true);
+	luajob_install(lua, "}); scripts: ({ type = \"mine\";", E_NONE, true);
 }
 
 /* ---- global-state of a lua script ---- */

@@ -326,6 +326,58 @@ static void emmcbootpart_of_what_is_no_emmc_is_minus_one_and_a_text(void **state
 			 0);
 }
 
+/* ---- call_handler, asked of the job by record ---- */
+
+static void a_script_calls_a_handler_of_the_job_and_hears_how_it_ended(void **state)
+{
+	struct bench *b = *state;
+
+	if (pre(b, "local image = { filename = '/tmp/x.img', slot = 'rootfs', offset = 4096,\n"
+		   "compressed = 'zstd', properties = { one = '1', many = { 'a', 'b' } } }\n"
+		   "function preinst() local rc, why = swupdate.call_handler('raw', image)\n"
+		   "assert(rc == 0 and why == nil and image.filename == '/tmp/x.img')\n"
+		   "rc, why = swupdate.call_handler('broken', { data = 'x' })\n"
+		   "assert(rc == 1 and why:find('the fake is broken') and why:find('E_TARGET'))\n"
+		   "return true end") != 0)
+		fail_msg("%s", b->e.why);
+	assert_int_equal(b->host.calls, 2);
+	assert_string_equal(b->host.call_type, "broken");
+	assert_string_equal(b->host.call_file, "");
+	assert_int_equal(pre(b, "swupdate.call_handler('raw', { filename = '/tmp/x.img', slot = "
+				"'rootfs', offset = 4096, properties = { one = '1' } })"),
+			 0);
+	assert_string_equal(b->host.call_file, "/tmp/x.img");
+	assert_string_equal(b->host.call_text,
+			    "entry = {\n\tfilename = \"x.img\";\n\ttype = \"raw\";\n"
+			    "\tslot = \"rootfs\";\n\toffset = 4096;\n\tcompressed = false;\n"
+			    "\tencrypted = false;\n\tinstalled-directly = false;\n"
+			    "\tinstall-if-different = false;\n\tinstall-if-higher = false;\n"
+			    "\tpreserve-attributes = false;\n"
+			    "\tproperties = {\n\t\tone = \"1\";\n\t};\n};\n");
+}
+
+static void an_image_that_no_entry_can_be_is_refused_before_the_job_is_asked(void **state)
+{
+	static const char *const images[] = {
+		"{ surprise = 'x' }",
+		"{ device = {} }",
+		"{ device = 'a\\0b' }",
+		"{ properties = { ['a b'] = 'x' } }",
+		"{ data = string.rep('x', 7000) }",
+		"{ filename = '/tmp/' }",
+		"nil",
+	};
+	struct bench *b = *state;
+	char text[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
+		snprintf(text, sizeof(text), "swupdate.call_handler('raw', %s)", images[i]);
+		assert_true(pre(b, text) < 0);
+		assert_int_equal(b->e.code, E_LUA);
+	}
+	assert_int_equal(b->host.calls, 0);
+}
+
 static void global_state_is_refused_while_planning(void **state)
 {
 	struct bench *b = *state;
@@ -356,6 +408,8 @@ int main(void)
 		TEST(what_a_script_mounts_and_leaves_is_taken_away),
 		TEST(stat_tells_what_a_path_leads_to),
 		TEST(emmcbootpart_of_what_is_no_emmc_is_minus_one_and_a_text),
+		TEST(a_script_calls_a_handler_of_the_job_and_hears_how_it_ended),
+		TEST(an_image_that_no_entry_can_be_is_refused_before_the_job_is_asked),
 		TEST(global_state_is_refused_while_planning),
 	};
 

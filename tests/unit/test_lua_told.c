@@ -105,6 +105,30 @@ static void lua_variable_that_is_refused_is_the_failure(void **state)
 	assert_int_equal(e.code, E_ENV_NAME);
 }
 
+static void a_call_is_three_texts_or_it_is_refused(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+	} bad[] = {
+		{"C", 1},	   {"Craw", 4},		  {"Craw\0", 5},	  {"Craw\0f\0", 7},
+		{"Craw\0f\0t", 8}, {"Craw\0f\0t\0x", 10}, {"Craw\0f\0t\0x\0", 11}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		err_clear(&e);
+		lua_told_call(&host.h, bad[i].bytes, bad[i].n, &e);
+		assert_int_equal(e.code, E_LUA);
+	}
+	assert_int_equal(host.calls, 0);
+	err_clear(&e);
+	lua_told_call(&host.h, "Craw\0\0t", 8, &e);
+	assert_int_equal(e.code, E_NONE);
+	assert_string_equal(host.call_type, "raw");
+	assert_string_equal(host.call_file, "");
+	assert_string_equal(host.call_text, "t");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -114,6 +138,7 @@ int main(void)
 		T(lua_failure_comes_with_code_and_texts),
 		T(lua_failure_stays_one_whatever_its_bytes_are),
 		T(lua_variable_that_is_refused_is_the_failure),
+		T(a_call_is_three_texts_or_it_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

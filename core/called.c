@@ -1,0 +1,296 @@
+#include "core/called.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/pipeline.h"
+#include "corelib/staged.h"
+#include "corelib/sys.h"
+#include "corelib/text.h"
+
+/* ---- a stream that its owner goes on using ---- */
+
+struct lent {
+	struct stream s;
+	struct stream *of;
+};
+
+static ssize_t lent_next(struct stream *s, const uint8_t **buf, struct err *e)
+{
+	return stream_next(((struct lent *)s)->of, buf, e);
+}
+
+static ssize_t lent_read(struct stream *s, uint8_t *buf, size_t n, struct err *e)
+{
+	return stream_read(((struct lent *)s)->of, buf, n, e);
+}
+
+static void lent_stop(struct stream *s)
+{
+	stream_stop(((struct lent *)s)->of);
+}
+
+static void lent_close(struct stream *s)
+{
+	free(s);
+}
+
+static const struct stream_ops lent_ops = {
+	.name = "lent",
+	.next = lent_next,
+	.read = lent_read,
+	.stop = lent_stop,
+	.close = lent_close,
+};
+
+static int lend(struct stream **s, struct stream *of, struct err *e)
+{
+	struct lent *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for a stream");
+	stream_init(&l->s, &lent_ops, NULL);
+	l->s.proof = of->proof;
+	l->of = of;
+	*s = &l->s;
+	return 0;
+}
+
+/* ---- the payload ---- */
+
+struct load {
+	const struct host_call *asked;
+	int fd; /* of a file; -1: none */
+	uint64_t size;
+};
+
+static int open_file(struct load *l, const char *folder, struct err *e)
+{
+	const char *path = l->asked->file, *name;
+	size_t n = strlen(folder);
+	struct stat st;
+
+	name = n && strncmp(path, folder, n) == 0 && path[n] == '/' ? path + n : "";
+	name += strspn(name, "/");
+	if (!*name || strchr(name, '/') || strcmp(name, "..") == 0)
+		return err_set(e, E_LUA, EPERM,
+			       "the file '%s' is not in the folder of tmpdirscripts()", path);
+	l->fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+	if (l->fd < 0)
+		return err_sys(e, E_NONE, -l->fd, "opening %s", path);
+	if (fstat(l->fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return err_set(e, E_LUA, EINVAL, "%s is not a regular file", path);
+	l->size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int open_stream(const struct load *l, struct stream **s, struct err *e)
+{
+	const struct stream_fd_options o = {.size = l->size};
+
+	if (l->fd >= 0)
+		return stream_fd_open(s, l->fd, &o, e);
+	return l->asked->in ? lend(s, l->asked->in, e) : stream_mem_open(s, "", 0, e);
+}
+
+/* ---- the entry ---- */
+
+static enum section section_of(const struct called *c, const char *type)
+{
+	static const enum section order[] = {SECTION_IMAGES, SECTION_FILES, SECTION_BOOTENV};
+	const struct handler *h = plan_find_handler(c->in, type, NULL);
+
+	if (!h)
+		return SECTION_IMAGES; /* the plan says that there is none */
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+		if (h->sections & order[i])
+			return order[i];
+	return h->sections & SECTION_PARTITIONS ? SECTION_PARTITIONS : SECTION_SCRIPTS;
+}
+
+/* what the asking handler has is already what the attributes of the payload lead to */
+static void describe_stream(struct entry *t, const struct host_call *asked)
+{
+	t->has_sha256 = false;
+	t->compressed = CODEC_NONE;
+	t->encrypted = 0;
+	t->hashes.name = NULL;
+	t->parts = 0;
+	t->has_size = asked->has_size;
+	t->size = asked->size;
+	t->has_decompressed_size = false;
+}
+
+static int make_entry(const struct called *c, const struct load *l, struct entry **t, struct err *e)
+{
+	const struct manifest_options o = {.note = c->in->note, .arg = c->in->arg};
+	int rc = manifest_extra(c->in->manifest, section_of(c, l->asked->type), l->asked->text, &o,
+				t, e);
+
+	if (rc < 0)
+		return rc;
+	(*t)->hook = (*t)->preinstall = (*t)->postinstall = NULL;
+	(*t)->installed_directly = false;
+	if (l->fd < 0)
+		describe_stream(*t, l->asked);
+	else if ((*t)->has_size && (*t)->size != l->size)
+		return err_set(e, E_MEMBER_SIZE, EBADMSG, "%s has %llu bytes, not %llu",
+			       l->asked->file, (unsigned long long)l->size,
+			       (unsigned long long)(*t)->size);
+	if (l->fd >= 0) {
+		(*t)->has_size = true;
+		(*t)->size = l->size;
+	}
+	return 0;
+}
+
+/* ---- the step ---- */
+
+static int check_kind(const struct plan_step *ps, const struct load *l, struct err *e)
+{
+	const struct handler *h = ps->step.handler;
+	const char *why = NULL;
+
+	if (h->kind != HANDLER_TARGET)
+		why = "is for the list scripts and cannot be called";
+	else if (!h->no_data && !h->data_optional && l->fd < 0 && !l->asked->in)
+		why = "needs a payload: name a file of tmpdirscripts() by its whole path";
+	else if (h->wants & WANT_SEEK && l->fd < 0)
+		why = "reads its payload more than once: store it by copy2file() in "
+		      "tmpdirscripts() and name that file";
+	return why ? err_set(e, E_HANDLER, EINVAL, "type '%s' %s", h->name, why) : 0;
+}
+
+static int check_slot(struct plan *p, bool taken, struct err *e)
+{
+	if (taken || !p->takes_slot)
+		return 0;
+	p->takes_slot = false;
+	err_fix(e, "name the slot in the entry that calls (slot = \"…\"), so that it is known "
+		   "before anything is written");
+	return err_set(e, E_SLOT, EPERM,
+		       "it would write the slot, and no entry of the bundle does");
+}
+
+static int bind(const struct called *c, struct plan_step *ps, const struct load *l, struct err *e)
+{
+	struct plan *p = c->plan;
+	bool taken = p->takes_slot;
+	int rc = plan_entry_bind(p, ps, c->in, e);
+
+	if (rc == 0)
+		rc = check_kind(ps, l, e);
+	if (rc == 0)
+		rc = check_slot(p, taken, e);
+	if (rc == 0)
+		rc = plan_place_overlaps(p, e);
+	if (rc == 0)
+		rc = plan_mount_overlaps(p, e);
+	if (ps->step.file)
+		text_copy(ps->step.file->place.txn, sizeof(ps->step.file->place.txn), c->txn);
+	ps->route = ROUTE_NONE;
+	return rc;
+}
+
+/* a file with a hash: the whole of it, before the first byte is written (L1) */
+static int prove(const struct called *c, struct plan_step *ps, const struct load *l,
+		 struct notes **n, struct err *e)
+{
+	const struct feed f = {.cfg = c->in->cfg, .threads = 1};
+	struct stream *s = NULL;
+	int rc;
+
+	if (l->fd < 0 || !ps->step.entry->has_sha256)
+		return 0;
+	*n = notes_new(l->size, e);
+	if (!*n)
+		return -e->sys;
+	rc = open_stream(l, &s, e);
+	return rc < 0 ? rc : pipeline_prove(ps, s, &f, *n, -1, e);
+}
+
+static int install(const struct called *c, struct plan_step *ps, const struct load *l,
+		   struct err *e)
+{
+	struct notes *n = NULL;
+	struct stream *s = NULL;
+	int rc = prove(c, ps, l, &n, e);
+
+	if (rc == 0)
+		rc = open_stream(l, &s, e);
+	if (rc == 0)
+		rc = install_called(c->install, ps, s, n, e);
+	notes_free(n);
+	return rc;
+}
+
+static bool has_place(const struct plan_step *ps)
+{
+	return ps->step.dev || ps->step.file;
+}
+
+/* nothing of it is committed; what it may have written half fails the update */
+static void give_up(const struct called *c, struct plan_step *ps, const struct err *e)
+{
+	if (ps->started && has_place(ps) && !err_is_set(&c->plan->failed))
+		c->plan->failed = *e;
+	install_discard_step(ps);
+	ps->skipped = true;
+}
+
+static int add_step(const struct called *c, const struct entry *t, const struct load *l,
+		    struct err *e)
+{
+	struct plan *p = c->plan;
+	struct plan_step *ps = &p->steps[p->count];
+	int rc;
+
+	if (p->count == p->manifest->entry_count + PLAN_CALLED)
+		return err_set(e, E_LUA, E2BIG, "Lua code asked for more than %d steps",
+			       (int)PLAN_CALLED);
+	*ps = (struct plan_step){.called = true, .room = UINT64_MAX};
+	ps->step.entry = t;
+	ps->step.host = c->in->host;
+	p->count++;
+	rc = bind(c, ps, l, e);
+	if (rc == 0)
+		rc = install(c, ps, l, e);
+	if (rc < 0)
+		give_up(c, ps, e);
+	return plan_at(p, ps, rc, e);
+}
+
+static int check_time(const struct called *c, struct err *e)
+{
+	const char *why = NULL;
+
+	if (!c->plan || !c->install->plan)
+		why = "works while entries are installed: neither in the embedded script nor in a "
+		      "hook";
+	else if (c->plan->ended)
+		why = "does nothing any more: the update has failed or is being activated";
+	else if (c->install->dry || !c->install->begun)
+		why = "does nothing in a check or a dry run";
+	return why ? err_set(e, E_LUA, EPERM, "call_handler %s", why) : 0;
+}
+
+int called_run(const struct called *c, const struct host_call *asked, struct err *e)
+{
+	struct load l = {.asked = asked, .fd = -1};
+	struct entry *t = NULL;
+	int rc = check_time(c, e);
+
+	if (rc == 0 && asked->in && asked->in->proof == PROOF_NONE)
+		rc = err_set(e, E_INTERNAL, EPROTO, "the payload was not proven before");
+	if (rc == 0 && asked->file && *asked->file)
+		rc = open_file(&l, c->folder, e);
+	if (rc == 0)
+		rc = make_entry(c, &l, &t, e);
+	if (rc == 0)
+		rc = add_step(c, t, &l, e);
+	sys_close(&l.fd);
+	return rc;
+}
