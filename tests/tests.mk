@@ -66,8 +66,10 @@ format:
 	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
 
 # the long campaigns: a night, not a check
+RANDCONFIGS ?= 3 7
 .PHONY: proof
 proof:
 	$(Q)$(MAKE) O=$(O) cuts CUTS=1000000
 	$(Q)$(MAKE) O=$(O) fault FAULTS_MOST=0
 	$(Q)$(MAKE) O=$(O)/fuzz CC=clang SAN=fuzz fuzz
+	$(Q)O=$(O) scripts/try-randconfigs $(RANDCONFIGS)
