@@ -1,5 +1,6 @@
 /*
- * The two commands of root's configuration, preupdatecmd and postupdatecmd: the only text that a shell reads (T41).
+ * The two commands of root's configuration, preupdatecmd and postupdatecmd: the only text that a
+ * shell reads (T41).
  *
  * No byte of a bundle is among their words. Output goes to the log line by line.
  */

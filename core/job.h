@@ -44,7 +44,8 @@ const char *job_version(const struct job *j);
  * after. *did says in a sentence what was done ("nothing to do"). Runs at every start and by `swctl
  * recover`. */
 int job_recover(const struct settings *cfg, char *did, size_t n, struct err *e);
-/* the same for a person who knows better: what cannot be settled is given up, its journal put aside */
+/* the same for a person who knows better: what cannot be settled is given up, its journal put aside
+ */
 int job_forget(const struct settings *cfg, char *did, size_t n, struct err *e);
 
 #endif

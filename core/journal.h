@@ -2,8 +2,8 @@
  * What was begun and how to undo it, so that a power cut leaves old or new.
  *
  * A file in state-dir of appended records: magic, version, length, txn, type, payload, CRC32C;
- * fdatasync after each; a torn tail is ignored. The commit point is the boot switch, which also sets
- * the variable swinstall_txn; without a boot switch it is the record JOURNAL_COMMITTED.
+ * fdatasync after each; a torn tail is ignored. The commit point is the boot switch, which also
+ * sets the variable swinstall_txn; without a boot switch it is the record JOURNAL_COMMITTED.
  */
 #ifndef CORE_JOURNAL_H
 #define CORE_JOURNAL_H
@@ -14,12 +14,13 @@
 #include "corelib/err.h"
 
 enum journal_type {
-	JOURNAL_BEGIN = 1,  /* version of the release, plain text */
-	JOURNAL_FILE,       /* a struct staged_place as text: about to be staged */
-	JOURNAL_STAGED,     /* all payloads written and flushed */
-	JOURNAL_COMMITTED,  /* commit point where there is no boot switch */
-	JOURNAL_AFTER,      /* what is left to do after the commit: "name version" of the versions file */
-	JOURNAL_DONE,       /* nothing left to undo or finish; this number in every version */
+	JOURNAL_BEGIN = 1, /* version of the release, plain text */
+	JOURNAL_FILE,	   /* a struct staged_place as text: about to be staged */
+	JOURNAL_STAGED,	   /* all payloads written and flushed */
+	JOURNAL_COMMITTED, /* commit point where there is no boot switch */
+	JOURNAL_AFTER, /* what is left to do after the commit: "name version" of the versions file
+			*/
+	JOURNAL_DONE,  /* nothing left to undo or finish; this number in every version */
 };
 
 struct journal_record {
@@ -31,12 +32,12 @@ struct journal_record {
 
 struct journal;
 #define JOURNAL_ASIDE "journal.forgotten"
-/* opens or makes state-dir/journal; a torn tail is cut off; a damaged one or one of a newer format is
- * E_JOURNAL, unless its last record is DONE */
+/* opens or makes state-dir/journal; a torn tail is cut off; a damaged one or one of a newer format
+ * is E_JOURNAL, unless its last record is DONE */
 int journal_open(struct journal **j, const char *state_dir, struct err *e);
 struct journal *journal_close(struct journal *j);
-/* without writing: 1 when there is none or nothing is left to undo or finish, 0, or -errno when that
- * is not known */
+/* without writing: 1 when there is none or nothing is left to undo or finish, 0, or -errno when
+ * that is not known */
 int journal_is_settled(const char *state_dir, struct err *e);
 /* for a person who gives up what it says: renamed to JOURNAL_ASIDE */
 int journal_put_aside(const char *state_dir, struct err *e);

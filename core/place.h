@@ -1,4 +1,5 @@
-/* Places by name, without opening what they lead to. For core/slots.c, core/place.c and core/plan_place.c. */
+/* Places by name, without opening what they lead to. For core/slots.c, core/place.c and
+ * core/plan_place.c. */
 #ifndef CORE_PLACE_H
 #define CORE_PLACE_H
 

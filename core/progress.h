@@ -1,6 +1,6 @@
 /*
- * Events of a job in a bounded ring: a reader that is slow loses old ones and knows how many; percent
- * overwrites percent. One writer; readers hold a cursor. Nothing here waits (L4).
+ * Events of a job in a bounded ring: a reader that is slow loses old ones and knows how many;
+ * percent overwrites percent. One writer; readers hold a cursor. Nothing here waits (L4).
  */
 #ifndef CORE_PROGRESS_H
 #define CORE_PROGRESS_H
@@ -10,22 +10,29 @@
 #include "corelib/err.h"
 
 enum event_type { EVENT_STATE, EVENT_STEP, EVENT_PROGRESS, EVENT_LOG, EVENT_RESULT };
-enum job_state { STATE_IDLE, STATE_CHECK, STATE_INSTALL, STATE_ACTIVATE, STATE_SUCCESS, STATE_FAILURE };
+enum job_state {
+	STATE_IDLE,
+	STATE_CHECK,
+	STATE_INSTALL,
+	STATE_ACTIVATE,
+	STATE_SUCCESS,
+	STATE_FAILURE
+};
 const char *job_state_name(enum job_state s);
 
 struct event {
 	uint64_t seq;
-	int64_t time_ms;     /* since 1970 */
+	int64_t time_ms; /* since 1970 */
 	enum event_type type;
 	enum job_state state;
 	unsigned step, steps; /* from 1 */
 	unsigned percent;
 	uint64_t bytes, total; /* total 0 = not known */
-	unsigned level;       /* EVENT_LOG */
-	char name[128];       /* the step's file or entry */
+	unsigned level;	       /* EVENT_LOG */
+	char name[128];	       /* the step's file or entry */
 	char handler[32];
 	char text[512];
-	struct err err;       /* EVENT_RESULT of a failure */
+	struct err err; /* EVENT_RESULT of a failure */
 };
 
 struct progress;

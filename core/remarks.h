@@ -1,6 +1,6 @@
 /*
- * Remarks of a parser on their way to the log: the first few of them, then how many more there were,
- * so that no text can fill the log (T31).
+ * Remarks of a parser on their way to the log: the first few of them, then how many more there
+ * were, so that no text can fill the log (T31).
  */
 #ifndef CORE_REMARKS_H
 #define CORE_REMARKS_H

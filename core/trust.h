@@ -21,8 +21,8 @@ struct trust {
 /* the kind of signature that the configuration pins ("opensslRSAPSS" …): SIG_ANY for none, -EINVAL
  */
 int trust_scheme(const char *provider, enum sig_scheme *s, struct err *e);
-/* seconds since 1970 at which certificates must be valid: the clock, but never before the build, for
- * a clock without battery says 1970 (T14) */
+/* seconds since 1970 at which certificates must be valid: the clock, but never before the build,
+ * for a clock without battery says 1970 (T14) */
 int64_t trust_time(void);
 int trust_verify(struct trust *t, const struct settings *cfg, const struct bundle *b,
 		 struct err *e);

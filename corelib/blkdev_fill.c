@@ -78,7 +78,8 @@ static int zero_out(struct filler *f, uint64_t off, const uint8_t *p, size_t n, 
 	struct err own;
 	int rc = -EOPNOTSUPP;
 
-	if (off % GRAIN || n % GRAIN) /* a device knows sectors only: no reason to give up zeroing */
+	if (off % GRAIN ||
+	    n % GRAIN) /* a device knows sectors only: no reason to give up zeroing */
 		return write_out(f, off, p, n, e);
 	err_clear(&own);
 	if (f->zeroing)

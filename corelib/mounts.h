@@ -2,9 +2,10 @@
  * File systems that an update mounts for itself: nosuid, nodev, noexec, seen by nobody else.
  *
  * The mount is taken out of the tree as soon as its root is open, so that it lives only as long as
- * the descriptors on it: whatever ends the process, ends the mount. Only a kill between the two calls
- * leaves one in its private folder; mounts_sweep() removes it, under the install lock. A sweep by
- * an installer with another lock is survived: it is tried again, and no folder is taken for a mount.
+ * the descriptors on it: whatever ends the process, ends the mount. Only a kill between the two
+ * calls leaves one in its private folder; mounts_sweep() removes it, under the install lock. A
+ * sweep by an installer with another lock is survived: it is tried again, and no folder is taken
+ * for a mount.
  */
 #ifndef CORELIB_MOUNTS_H
 #define CORELIB_MOUNTS_H

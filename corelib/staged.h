@@ -16,11 +16,11 @@
  * A path that ends with '/' is a tree: what staged_tree_folder() gives is filled, and
  * staged_publish() puts it into the folder: what is new by one move (a folder with all that is in
  * it), what is there is replaced file by file, a folder on both sides takes owner, mode and ACLs of
- * the new one (which are its own unless the archive says others), all else stays as it is. Before the first move
- * 'N.list' says all of them, durable, and 'N.old/' holds a second link to each file that will go;
- * so staged_revert() knows what to bring back, move by move, by what still is in 'N.new/'. A link
- * or another file system where the tree has a folder, and a folder where it has none, are E_FILE
- * before the first move.
+ * the new one (which are its own unless the archive says others), all else stays as it is. Before
+ * the first move 'N.list' says all of them, durable, and 'N.old/' holds a second link to each file
+ * that will go; so staged_revert() knows what to bring back, move by move, by what still is in
+ * 'N.new/'. A link or another file system where the tree has a folder, and a folder where it has
+ * none, are E_FILE before the first move.
  */
 #ifndef CORELIB_STAGED_H
 #define CORELIB_STAGED_H

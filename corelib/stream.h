@@ -22,9 +22,9 @@
 
 #include "corelib/err.h"
 
-#define STREAM_ALIGN 4096u	    /* alignment of lent memory where it is promised */
-#define STREAM_BLOCK (1024u * 1024) /* what sources read at once unless told otherwise */
-#define STREAM_BLOCK_SMALL (256u * 1024) /* the same where memory is short (sys_is_small) */
+#define STREAM_ALIGN	   4096u	  /* alignment of lent memory where it is promised */
+#define STREAM_BLOCK	   (1024u * 1024) /* what sources read at once unless told otherwise */
+#define STREAM_BLOCK_SMALL (256u * 1024)  /* the same where memory is short (sys_is_small) */
 
 enum proof { PROOF_NONE, PROOF_BLOCK, PROOF_WHOLE };
 

@@ -1,4 +1,5 @@
-/* The built-in handlers: one row for each line of handlers/Makefile that the configuration chose. */
+/* The built-in handlers: one row for each line of handlers/Makefile that the configuration chose.
+ */
 #include "handlers/handler.h"
 
 #include <string.h>

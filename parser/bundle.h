@@ -31,10 +31,10 @@ int cpio_head_parse(struct cpio_head *h, const uint8_t head[CPIO_HEAD], bool loo
 int cpio_name_check(const char *name, size_t namesize, struct err *e);
 
 struct bundle_options {
-	uint64_t max_members;     /* 0 = 4096 */
+	uint64_t max_members;	  /* 0 = 4096 */
 	uint64_t max_description; /* 0 = 1 MiB */
-	bool loose;               /* compat-cpio = loose: blanks in numbers */
-	bool strict;              /* strict-members: unlisted members, padding, data after the end */
+	bool loose;		  /* compat-cpio = loose: blanks in numbers */
+	bool strict; /* strict-members: unlisted members, padding, data after the end */
 	bool need_signature;
 };
 
@@ -49,10 +49,10 @@ bool bundle_can_seek(const struct bundle *b);
 
 /* one payload: a member, or parts joined */
 struct payload {
-	const char *name;  /* as the entry says it */
-	uint64_t size;     /* of all parts */
-	bool has_size;     /* false on a pipe for several parts: the later ones are not known yet */
-	uint64_t index;    /* order in the archive */
+	const char *name; /* as the entry says it */
+	uint64_t size;	  /* of all parts */
+	bool has_size;	  /* false on a pipe for several parts: the later ones are not known yet */
+	uint64_t index;	  /* order in the archive */
 };
 
 /*
@@ -70,12 +70,14 @@ int bundle_next(struct bundle *b, const struct payload **p, struct err *e);
 
 /*
  * The bytes of a payload; ends are proven by length (and by cpio's checksum when that is there).
- * Pipe: the current payload only, once; closing it early is allowed and skips the rest at the next bundle_next().
+ * Pipe: the current payload only, once; closing it early is allowed and skips the rest at the next
+ * bundle_next().
  */
 int bundle_payload(struct bundle *b, const struct payload *p, struct stream **out, struct err *e);
 
 uint64_t bundle_skipped(const struct bundle *b); /* unlisted members met */
-bool bundle_has_tail(const struct bundle *b);    /* bytes other than NUL follow the trailer: ignored, warn */
+bool bundle_has_tail(
+	const struct bundle *b); /* bytes other than NUL follow the trailer: ignored, warn */
 
 /* for inspect and lint: every member in order; seekable sources only. cb returns 0 to go on */
 int bundle_list(struct bundle *b, int (*cb)(void *arg, const char *name, const struct cpio_head *h),

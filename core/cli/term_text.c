@@ -8,10 +8,10 @@
 
 #include "corelib/text.h"
 
-#define BAR_MIN 10
-#define BAR_MAX 30
+#define BAR_MIN	     10
+#define BAR_MAX	     30
 #define SPEED_MIN_MS 100 /* of less, a speed would be a guess */
-#define INDENT	9 /* of the texts of an error report */
+#define INDENT	     9	 /* of the texts of an error report */
 
 #define RED   "\033[1;31m"
 #define BOLD  "\033[1m"

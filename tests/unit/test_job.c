@@ -367,7 +367,8 @@ static void leave_a_journal(struct jobkit *k, bool damaged)
 	envkit_write_file(path, bytes, n);
 }
 
-/* swinstall_txn would be overwritten: nobody could tell any more whether the other one was switched */
+/* swinstall_txn would be overwritten: nobody could tell any more whether the other one was switched
+ */
 static void a_damaged_journal_stops_also_what_needs_no_undo(void **state)
 {
 	struct jobkit *k = *state;

@@ -1,6 +1,7 @@
 /*
- * T24: one small signed bundle, cut at every byte and with every bit flipped, through whole installs from file and
- * pipe. Either the device is as it was, or the very release that was signed is on it: nothing between.
+ * T24: one small signed bundle, cut at every byte and with every bit flipped, through whole
+ * installs from file and pipe. Either the device is as it was, or the very release that was signed
+ * is on it: nothing between.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,10 +40,11 @@ static void make(struct world *w, const char *more)
 	char text[512];
 
 	jobkit_make(&w->k, "file");
-	snprintf(text, sizeof(text),
-		 "software = { version = \"2\"; images: ({ filename = \"rootfs.img\"; slot = \"rootfs\"; "
-		 "sha256 = \"@rootfs.img@\"; %s }); };\n",
-		 more);
+	snprintf(
+		text, sizeof(text),
+		"software = { version = \"2\"; images: ({ filename = \"rootfs.img\"; slot = \"rootfs\"; "
+		"sha256 = \"@rootfs.img@\"; %s }); };\n",
+		more);
 	jobkit_bundle(&w->k, text, parts, 1);
 	w->good = envkit_read_file(w->k.bundle, &w->n);
 	w->env = envkit_read_file(w->k.env, &w->env_n);
@@ -107,7 +109,8 @@ static void cut_everywhere(struct world *w, bool pipe)
 		int rc;
 
 		envkit_write_file(w->k.bundle, w->good, cut);
-		rc = pipe ? jobkit_install_pipe(&w->k, JOB_INSTALL) : jobkit_install(&w->k, JOB_INSTALL);
+		rc = pipe ? jobkit_install_pipe(&w->k, JOB_INSTALL)
+			  : jobkit_install(&w->k, JOB_INSTALL);
 		judge(w, rc, before, cut);
 		if (cut <= w->end && rc == 0)
 			fail_msg("cut at %zu of %zu, and installed", cut, w->n);
@@ -150,7 +153,8 @@ static void flip_everywhere(struct world *w, bool pipe)
 		w->good[bit / 8] ^= (char)(1 << bit % 8);
 		envkit_write_file(w->k.bundle, w->good, w->n);
 		w->good[bit / 8] ^= (char)(1 << bit % 8);
-		rc = pipe ? jobkit_install_pipe(&w->k, JOB_INSTALL) : jobkit_install(&w->k, JOB_INSTALL);
+		rc = pipe ? jobkit_install_pipe(&w->k, JOB_INSTALL)
+			  : jobkit_install(&w->k, JOB_INSTALL);
 		judge(w, rc, before, bit);
 		if (covered && rc == 0)
 			fail_msg("bit %zu of the description flipped, and installed", bit);
@@ -179,11 +183,14 @@ static void t24_a_flipped_bit_in_a_pipe_is_refused_or_means_nothing(void **state
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(t24_a_file_cut_at_every_byte_changes_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(t24_a_pipe_cut_at_every_byte_changes_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(t24_a_flipped_bit_is_refused_or_means_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(t24_a_flipped_bit_in_a_pipe_is_refused_or_means_nothing, setup,
+		cmocka_unit_test_setup_teardown(t24_a_file_cut_at_every_byte_changes_nothing, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(t24_a_pipe_cut_at_every_byte_changes_nothing, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(t24_a_flipped_bit_is_refused_or_means_nothing,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			t24_a_flipped_bit_in_a_pipe_is_refused_or_means_nothing, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

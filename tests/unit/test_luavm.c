@@ -212,7 +212,8 @@ static void t43_whatever_runs_on_is_stopped(void **state)
 		rc = run(&o, attempts[i], &e);
 		if (rc >= 0 || (e.code != E_DEADLINE && e.code != E_LUA))
 			fail_msg("%s: %d %s", attempts[i], rc, e.why);
-		if (sys_now_ms() - began > 20000) /* ten times what is promised: a guard, no measure */
+		if (sys_now_ms() - began >
+		    20000) /* ten times what is promised: a guard, no measure */
 			fail_msg("%s: %u ms", attempts[i], (unsigned)(sys_now_ms() - began));
 	}
 }

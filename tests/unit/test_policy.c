@@ -210,9 +210,9 @@ int clock_gettime(clockid_t id, struct timespec *t)
 static void t14_certificates_are_judged_at_the_later_of_build_and_clock(void **state)
 {
 	const int64_t built = SWINSTALL_BUILD_STAMP;
-	const int64_t rows[][2] = {{1, built},		   {86400, built},
-				   {built - 1, built},	   {built, built},
-				   {built + 1, built + 1}, {4070908800, 4070908800}};
+	const int64_t rows[][2] = {
+		{1, built},	{86400, built},		{built - 1, built},
+		{built, built}, {built + 1, built + 1}, {4070908800, 4070908800}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {

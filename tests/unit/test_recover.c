@@ -383,13 +383,18 @@ static void places_survive_being_written_down(void **state)
 
 static void places_of_before_mounts_are_read_and_half_ones_are_not(void **state)
 {
-	static const char *const bad[] = { "", "1", "1\nname", "x\nname\n/folder", "1\nname\n/folder\n",
-					   "1\nname\n/folder\n7", "1\nname\n/folder\n7\n/dev/x",
-					   "1\nname\n/folder\nx\n/dev/x\next4",
-					   "1\nname\n/folder\n7\n/dev/x\next4\nmore",
-					   "1\nname\n/folder\n7\n\n\n/data\next4",
-					   "1\nname\n/folder\n7\n\n\n/data\next4\nid\nmore" };
-	struct staged_place in = { .index = 3, .kept = 2 }, out;
+	static const char *const bad[] = {"",
+					  "1",
+					  "1\nname",
+					  "x\nname\n/folder",
+					  "1\nname\n/folder\n",
+					  "1\nname\n/folder\n7",
+					  "1\nname\n/folder\n7\n/dev/x",
+					  "1\nname\n/folder\nx\n/dev/x\next4",
+					  "1\nname\n/folder\n7\n/dev/x\next4\nmore",
+					  "1\nname\n/folder\n7\n\n\n/data\next4",
+					  "1\nname\n/folder\n7\n\n\n/data\next4\nid\nmore"};
+	struct staged_place in = {.index = 3, .kept = 2}, out;
 	char text[PLACE_TEXT];
 
 	(void)state;
@@ -452,7 +457,8 @@ static void a_device_that_is_gone_keeps_the_journal(void **state)
 
 /* ---- the file system of the file is not mounted ---- */
 
-/* a file that was noted on a file system which is not where it was: 'mark' is what the journal says */
+/* a file that was noted on a file system which is not where it was: 'mark' is what the journal says
+ */
 static void note_elsewhere(struct bench *b, const char *mark)
 {
 	char text[PLACE_TEXT];
@@ -509,7 +515,8 @@ static void after_the_switch_an_old_file_on_what_is_not_mounted_stays(void **sta
 	assert_non_null(strstr(b->r.text, "not-mounted"));
 }
 
-/* as it is noted by the program itself: found, and a wrong id on the same mount point is another one */
+/* as it is noted by the program itself: found, and a wrong id on the same mount point is another
+ * one */
 static void t103_another_file_system_at_the_same_place_is_not_the_one_noted(void **state)
 {
 	struct bench *b = *state;

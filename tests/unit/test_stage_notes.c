@@ -207,7 +207,8 @@ static void notes_of_an_empty_payload_and_of_a_full_last_block(void **state)
 	}
 }
 
-/* large reads go past the stage's own block; small ones leave a rest that the next large one takes */
+/* large reads go past the stage's own block; small ones leave a rest that the next large one takes
+ */
 static void notes_second_pass_fills_the_callers_memory_in_any_size(void **state)
 {
 	static const size_t sizes[] = {SIZE, 100, SIZE, BLOCK, BLOCK - 1, 2, SIZE};
@@ -222,7 +223,8 @@ static void notes_second_pass_fills_the_callers_memory_in_any_size(void **state)
 	assert_int_equal(stream_mem_open(&s, data, SIZE, &e), 0);
 	assert_int_equal(stage_proven_open(&s, notes, &e), 0);
 	for (size_t i = 0; r > 0; i++) {
-		r = stream_read(s, got + at, sizes[i % 7] < SIZE - at ? sizes[i % 7] : SIZE - at + 10, &e);
+		r = stream_read(s, got + at,
+				sizes[i % 7] < SIZE - at ? sizes[i % 7] : SIZE - at + 10, &e);
 		assert_true(r >= 0);
 		at += (size_t)r;
 	}

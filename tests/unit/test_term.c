@@ -121,7 +121,8 @@ static void bar_never_reaches_the_last_column(void **state)
 static void a_step_too_short_to_measure_shows_no_speed(void **state)
 {
 	struct term_style s = {.width = 80};
-	struct term_bar b = {.step = 1, .steps = 1, .action = "writing", .name = "x", .bytes = 3100000};
+	struct term_bar b = {
+		.step = 1, .steps = 1, .action = "writing", .name = "x", .bytes = 3100000};
 	char out[512];
 
 	(void)state;
