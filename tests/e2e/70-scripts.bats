@@ -66,3 +66,38 @@ copy() {
 	says 'SKIP: reason (one waits)'
 	says '1 passed, 1 failed, 1 skipped'
 }
+
+# plays a fuzzer whose search is too slow once; when the input runs alone, it ends with status $1
+slow_fuzzer() {
+	mkdir -p found seeds/toy
+	echo input >found/toy-timeout-1
+	cat >fuzz_toy <<-END
+		#!/bin/sh
+		case "\$*" in
+		*-runs=0*) exit 0 ;;
+		*-max_total_time=*) echo "Test unit written to $PWD/found/toy-timeout-1"; exit 70 ;;
+		*/found/toy-timeout-1) exit $1 ;;
+		esac
+	END
+	chmod +x fuzz_toy
+}
+
+@test "run-fuzz runs an input that was too slow again, alone, and only then calls it a failure" {
+	slow_fuzzer 0
+	run env O=o CORPUS=seeds "${BATS_TEST_FILENAME%/*}/../../scripts/run-fuzz" "$PWD/fuzz_toy"
+	[ "$status" -eq 0 ]
+	says 'slow on this busy machine'
+	says '2 passed, 0 failed'
+	slow_fuzzer 70
+	fails 1 env O=o CORPUS=seeds "${BATS_TEST_FILENAME%/*}/../../scripts/run-fuzz" "$PWD/fuzz_toy"
+	says 'FAILED: toy'
+	says '1 passed, 1 failed'
+	[ -f found/toy-timeout-1 ]
+}
+
+@test "run-fuzz ends an input that takes more than its time of the processor" {
+	slow_fuzzer 0
+	sed -i 's/timeout-1) exit 0/timeout-1) while :; do :; done/' fuzz_toy
+	fails 1 env O=o CORPUS=seeds CPU_MOST=1 "${BATS_TEST_FILENAME%/*}/../../scripts/run-fuzz" "$PWD/fuzz_toy"
+	says 'FAILED: toy'
+}

@@ -83,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		bootenv_close(b);
 	}
 	envset_clear(&all);
+	fuzzkit_expect_closed();
 	fuzzkit_regain();
 	return 0;
 }

@@ -174,6 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	}
 	clear(&one);
 	clear(&two);
+	fuzzkit_expect_closed();
 	fuzzkit_regain();
 	return 0;
 }

@@ -154,6 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	else if (e.code == E_NONE || e.code == E_INTERNAL)
 		fuzzkit_fail("it failed without a reason", e.why);
 	settings_free(cfg);
+	fuzzkit_expect_closed();
 	fuzzkit_regain();
 	return 0;
 }

@@ -1,6 +1,7 @@
 #include "tests/fuzz/fuzzkit.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,8 @@ char *fuzzkit_read(const char *path, size_t *n)
 	ssize_t got = 0;
 	char *bytes;
 
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
+		fuzzkit_fail(strerror(errno), path);
 	if (fd >= 0 && fstat(fd, &st) < 0)
 		abort();
 	bytes = malloc((size_t)st.st_size + 1);
@@ -166,6 +169,17 @@ unsigned fuzzkit_leftovers(const char *name)
 	if (d)
 		closedir(d);
 	return n;
+}
+
+void fuzzkit_expect_closed(void)
+{
+	static int usual; /* of this process */
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || (usual && fd > usual))
+		fuzzkit_fail("a descriptor was left open", NULL);
+	usual = fd;
+	close(fd);
 }
 
 void fuzzkit_replace(char **text, size_t *n, const char *what, const char *with)

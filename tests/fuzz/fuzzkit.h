@@ -20,12 +20,16 @@ void fuzzkit_regain(void);
 /* path beneath the folder: lent until the 8th following call */
 const char *fuzzkit_path(const char *name);
 void fuzzkit_write(const char *name, const void *bytes, size_t n);
-/* malloc'ed, NUL behind it; "" when there is nothing */
+/* malloc'ed, NUL behind it; "" when there is no such file */
 char *fuzzkit_read(const char *path, size_t *n);
 /* a file or a folder with all its files, names and content; 0 = nothing there */
 uint32_t fuzzkit_sum(const char *name);
 /* names of staging folders and temporary files in a folder */
 unsigned fuzzkit_leftovers(const char *name);
+
+/* no descriptor is open that was not after the first input: lost ones add up until nothing can be
+ * opened, and that looks like anything but its cause */
+void fuzzkit_expect_closed(void);
 
 /* every 'what' in a malloc'ed text replaced */
 void fuzzkit_replace(char **text, size_t *n, const char *what, const char *with);
