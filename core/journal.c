@@ -252,7 +252,7 @@ static int read_in(struct journal *j, size_t *n, struct err *e)
 
 static int load(struct journal *j, int dirfd, struct err *e)
 {
-	size_t n;
+	size_t n = 0;
 	int rc;
 
 	j->fd = statedir_file(dirfd, JOURNAL_NAME, E_JOURNAL, e);
@@ -271,7 +271,7 @@ static int look(const char *state_dir, struct journal *j, struct err *e)
 {
 	AUTO_CLOSE int dirfd = sys_openat(AT_FDCWD, state_dir, O_PATH | O_DIRECTORY, 0);
 	struct stat st;
-	size_t n;
+	size_t n = 0;
 
 	j->fd = dirfd < 0 ? dirfd
 			  : sys_openat(dirfd, JOURNAL_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);

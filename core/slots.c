@@ -161,7 +161,7 @@ int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *e
 	struct inuse u;
 
 	*s = (struct slots){.cfg = cfg};
-	if (!cfg->slot_count)
+	if (!cfg->slot_count || !cfg->slots)
 		return 0;
 	int rc = inuse_read(&u, e);
 	if (rc == 0) {

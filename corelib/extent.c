@@ -65,6 +65,7 @@ int extent_disk_of(dev_t dev, dev_t *disk)
 	int rc = extent_sysfs_line(dev, "../dev", line, sizeof(line));
 	if (rc < 0)
 		return rc;
+	/* NOLINTNEXTLINE(cert-err34-c): a number of the kernel fits */
 	if (sscanf(line, "%u:%u", &ma, &mi) != 2)
 		return -EPROTO;
 	*disk = makedev(ma, mi);

@@ -362,7 +362,7 @@ void cleanup_records(struct records **r)
 
 int records_next(struct records *r, const struct record **rec, struct err *e)
 {
-	uint8_t head[RECORD_FIXED];
+	uint8_t head[RECORD_FIXED] = {0};
 	struct record_lengths len = {0};
 	int rc = skip_data(r, e);
 

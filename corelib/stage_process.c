@@ -365,7 +365,9 @@ static int start_installed(struct stream **s, struct process_stage_options *o, s
 		return rc;
 	}
 	o->program = program;
-	return stage_process_start(s, o, e);
+	rc = stage_process_start(s, o, e);
+	o->program = NULL;
+	return rc;
 }
 
 int stage_process_open(struct stream **s, enum codec c, uint64_t mem_max, struct err *e)

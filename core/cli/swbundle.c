@@ -139,6 +139,7 @@ static int build_encrypted(const struct swbundle_cli *c, struct build_options *o
 	o->encrypt_all = c->encrypt;
 	if (rc == 0)
 		rc = build_bundle(o, size, e);
+	o->aes = NULL;
 	secure_zero(&k, sizeof(k));
 	return rc;
 }
