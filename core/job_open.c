@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "core/awaited.h"
 #include "core/called.h"
 #include "core/policy.h"
 #include "core/remarks.h"
@@ -54,7 +55,10 @@ static void waits(void *arg, const char *holder)
 int run_lock(struct run *r, struct err *e)
 {
 	const struct lock_watch w = {.cancel = &r->job->cancel, .waits = waits, .arg = r->job};
+	int rc = r->cfg.state_dir ? awaited_check(r->cfg.state_dir, e) : 0;
 
+	if (rc < 0)
+		return err_while(e, rc, "looking for the state directory");
 	return lock_take(&r->lock, &r->cfg, &w, e);
 }
 

@@ -34,7 +34,7 @@ cuts: all
 	$(Q)python3 tests/fault/cuts.py --bin $(O) --cuts $(CUTS)
 
 # the N-th call of each kind fails. FAULTS_MOST=0 for every N
-FAULTS_MOST ?= 12
+FAULTS_MOST ?= 10
 $(O)/libfault.so: tests/fault/libfault.c
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D); gcc -shared -fPIC -O1 -g -Wall -Wextra -o $@ $< -ldl

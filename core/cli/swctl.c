@@ -84,7 +84,7 @@ static int exit_code(const struct err *e)
 {
 	if (e->code == E_USAGE)
 		return USAGE;
-	if (e->code == E_RECOVER && e->sys == EAGAIN) /* not yet */
+	if ((e->code == E_RECOVER || e->code == E_NOT_MOUNTED) && e->sys == EAGAIN) /* not yet */
 		return REFUSED;
 	return e->code == E_BUSY ? REFUSED : FAILED;
 }

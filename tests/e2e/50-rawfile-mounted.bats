@@ -337,3 +337,25 @@ kill_before_switch() {
 	[ "$(cat mnt/etc/app.conf)" = old ]
 	! find mnt -name '.swinstall-*' | grep .
 }
+
+@test 'T103: the state directory is on a file system that is not mounted yet: recovery and installs wait' {
+	kill_before_switch
+	umount mnt
+	echo "/dev/sda9 $PWD/state ext4 defaults 0 2" >fstab
+	# a namespace of its own: nobody else sees this fstab
+	in_it() { run unshare -m sh -c "mount --bind $PWD/fstab /etc/fstab && exec \"\$@\"" sh "$@"; echo "$output"; }
+	[ -e /etc/fstab ] || skip 'there is no /etc/fstab to put another one over'
+	mount "$loop" mnt
+	in_it swctl -f device.cfg recover
+	[ "$status" -eq 3 ]
+	[[ "$output" == *E_NOT_MOUNTED* ]]
+	[[ "$output" == *"$PWD/state"* ]]
+	in_it swinstall -f device.cfg files.swu
+	[ "$status" -eq 1 ]
+	[[ "$output" == *E_NOT_MOUNTED* ]]
+	[ "$(cat mnt/etc/app.conf)" != old ]
+	echo "/dev/sda9 $PWD/state ext4 nofail 0 2" >fstab
+	in_it swctl -f device.cfg recover
+	[ "$status" -eq 0 ]
+	[ "$(cat mnt/etc/app.conf)" = old ]
+}
