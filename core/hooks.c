@@ -1,12 +1,15 @@
 #include "core/hooks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <lua.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "corelib/luavm.h"
+#include "corelib/sys.h"
 #include "corelib/text.h"
 #include "handlers/lua_api.h"
 #include "handlers/lua_entry.h"
@@ -14,10 +17,18 @@
 
 /* of all calls before the plan together: many hooks must not add up to minutes */
 enum { HOOKS_ALL_MS = 2000, ACTION_MS = 600000 };
+enum { DEVICE_MAX = 1024 * 1024, DEVICE_MS = 60000 }; /* of the device's own file */
 
-struct hooks {
+struct state {
 	struct luavm *vm;
 	struct lua_handlers *handlers;
+};
+
+struct hooks {
+	struct state own;	  /* of the description; may be the same as */
+	struct state device;	  /* what the device's file registered: always full */
+	struct handler_row *rows; /* of both, when the plan is made */
+	size_t count;
 	struct hooks_options o;
 	bool full;
 };
@@ -44,46 +55,144 @@ static void print(void *arg, const char *text)
 		h->o.say(h->o.arg, LOG_LEVEL_INFO, shown);
 }
 
-static int start(struct hooks *h, const struct manifest *m, struct err *e)
+static int open_state(struct hooks *h, struct state *st, bool full, struct err *e)
 {
 	const struct luavm_options vo = {
-		.full = h->full,
+		.full = full,
 		.cancel = h->o.host->cancel,
 		.print = print,
 		.arg = h,
 	};
-	const char *text = m->embedded_script;
-	int rc = luavm_new(&h->vm, &vo, e);
+	int rc = luavm_new(&st->vm, &vo, e);
 
 	if (rc == 0)
-		rc = lua_api_open(h->vm, h->o.host, e);
-	if (rc == 0)
-		rc = lua_handlers_open(&h->handlers, h->vm, h->full, e);
-	if (rc == 0 && text)
-		rc = luavm_load(h->vm, "embedded-script", text, strlen(text), e);
+		rc = lua_api_open(st->vm, h->o.host, e);
+	return rc < 0 ? rc : lua_handlers_open(&st->handlers, st->vm, full, e);
+}
+
+static void close_state(struct state *st)
+{
+	luavm_free(st->vm);
+	lua_handlers_free(st->handlers);
+	*st = (struct state){.vm = NULL};
+}
+
+/* ---- handlers of the device ---- */
+
+/* could the bundle use them? */
+static bool wants_device(const struct manifest *m)
+{
+	for (size_t i = 0; i < m->entry_count; i++) {
+		const char *type = m->entries[i].type;
+
+		if (type && (strcmp(type, "lua") == 0 || !handler_find(type)))
+			return true;
+	}
+	return wants_code(m);
+}
+
+/* as require() would find it; "" where there is none */
+static void search(lua_State *L, void *arg)
+{
+	char *path = arg;
+
+	lua_getglobal(L, "package");
+	lua_getfield(L, 1, "searchpath");
+	lua_pushliteral(L, "swupdate_handlers");
+	lua_getfield(L, 1, "path");
+	lua_call(L, 2, 1);
+	if (lua_type(L, -1) != LUA_TSTRING || *lua_tostring(L, -1) != '/' ||
+	    text_copy(path, PATH_MAX, lua_tostring(L, -1)) < 0)
+		*path = '\0';
+}
+
+/* root runs it: whoever can change it is root. 0: not to be used */
+static int check_device(struct hooks *h, const char *path, struct err *e)
+{
+	char text[PATH_MAX + 100];
+
+	if (sys_path_is_safe(path))
+		return 1;
+	err_fix(e,
+		"let only root change the file and the folders above it (chown root, chmod go-w)");
+	if (h->o.cfg->lua_handlers)
+		return err_set(e, E_LUA, EPERM, "others than root may change %s (lua-handlers)",
+			       path);
+	err_clear(e);
+	text_print(text, sizeof(text), "%s is not used: others than root may change it", path);
+	if (h->o.note)
+		h->o.note(h->o.arg, text);
+	return 0;
+}
+
+static int load_device(struct hooks *h, const char *path, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	size_t n;
+	int rc = sys_read_file(AT_FDCWD, path, DEVICE_MAX, &text, &n);
+
+	if (rc < 0)
+		return err_sys(e, E_LUA, -rc, "reading %s", path);
+	luavm_limit(h->device.vm, DEVICE_MS);
+	rc = luavm_load(h->device.vm, path, text, n, e);
+	luavm_limit(h->device.vm, ACTION_MS);
 	return rc;
+}
+
+static int open_device(struct hooks *h, struct err *e)
+{
+	char path[PATH_MAX];
+	int rc = open_state(h, &h->device, true, e);
+
+	if (rc == 0 && !h->o.cfg->lua_handlers)
+		rc = luavm_run(h->device.vm, search, path, e);
+	else if (rc == 0 && text_copy(path, sizeof(path), h->o.cfg->lua_handlers) < 0)
+		rc = err_set(e, E_LUA, ENAMETOOLONG, "the path of lua-handlers is too long");
+	if (rc == 0 && *path)
+		rc = check_device(h, path, e);
+	if (rc > 0)
+		return load_device(h, path, e);
+	close_state(&h->device);
+	return rc;
+}
+
+/* ---- all ---- */
+
+static int start(struct hooks *h, const struct manifest *m, struct err *e)
+{
+	const char *text = m->embedded_script;
+	int rc = 0;
+
+	if (h->full && h->device.vm)
+		h->own = h->device; /* the bundle may use what the file of the device has */
+	else
+		rc = open_state(h, &h->own, h->full, e);
+	if (rc == 0 && h->full && !h->o.cfg->has_lua_trust && h->o.note)
+		h->o.note(h->o.arg,
+			  "W_LUA_FULL: Lua code of the bundle may do all that root may, as "
+			  "existing configurations expect; lua-trust = \"confined\" ends that");
+	return rc == 0 && text ? luavm_load(h->own.vm, "embedded-script", text, strlen(text), e)
+			       : rc;
 }
 
 int hooks_open(struct hooks **out, const struct manifest *m, const struct hooks_options *o,
 	       struct err *e)
 {
 	struct hooks *h;
-	int rc;
+	int rc = 0;
 
 	*out = NULL;
-	if (!wants_code(m))
+	if (!wants_device(m))
 		return 0;
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for Lua");
 	h->o = *o;
 	h->full = settings_lua_full(o->cfg);
-	if (h->full && !o->cfg->has_lua_trust && o->note)
-		o->note(o->arg,
-			"W_LUA_FULL: Lua code of the bundle may do all that root may, as "
-			"existing configurations expect; lua-trust = \"confined\" ends that");
-	rc = start(h, m, e);
-	if (rc < 0)
+	rc = open_device(h, e);
+	if (rc == 0 && wants_code(m))
+		rc = start(h, m, e);
+	if (rc < 0 || (!h->own.vm && !h->device.vm))
 		hooks_free(h);
 	else
 		*out = h;
@@ -92,21 +201,23 @@ int hooks_open(struct hooks **out, const struct manifest *m, const struct hooks_
 
 void hooks_free(struct hooks *h)
 {
-	if (h)
-		luavm_free(h->vm);
-	if (h)
-		lua_handlers_free(h->handlers);
+	if (!h)
+		return;
+	if (h->own.vm != h->device.vm)
+		close_state(&h->own);
+	close_state(&h->device);
+	free(h->rows);
 	free(h);
 }
 
 struct handler_rows hooks_handlers(const struct hooks *h)
 {
-	return h ? lua_handlers_rows(h->handlers) : (struct handler_rows){.count = 0};
+	return h ? (struct handler_rows){h->rows, h->count} : (struct handler_rows){.count = 0};
 }
 
 struct luavm *hooks_state(struct hooks *h)
 {
-	return h ? h->vm : NULL;
+	return h ? h->own.vm : NULL;
 }
 
 /* ---- one call ---- */
@@ -165,10 +276,10 @@ static void take(lua_State *L, void *arg)
 /* before the plan all calls share one budget */
 static void set_limit(struct hooks *h, const struct asked *q)
 {
-	uint64_t used = luavm_used_ms(h->vm);
+	uint64_t used = luavm_used_ms(h->own.vm);
 
 	if (q->arena && !h->full)
-		luavm_limit(h->vm, used < HOOKS_ALL_MS ? (unsigned)(HOOKS_ALL_MS - used) : 1);
+		luavm_limit(h->own.vm, used < HOOKS_ALL_MS ? (unsigned)(HOOKS_ALL_MS - used) : 1);
 }
 
 static int ask(struct hooks *h, struct asked *q, struct err *e)
@@ -177,14 +288,14 @@ static int ask(struct hooks *h, struct asked *q, struct err *e)
 		.name = q->name, .push = push, .take = take, .results = 2, .arg = q};
 
 	set_limit(h, q);
-	return luavm_call(h->vm, &c, e);
+	return luavm_call(h->own.vm, &c, e);
 }
 
 int hooks_call(struct hooks *h, const char *name, const struct entry *t, struct err *e)
 {
 	struct asked q = {.name = name, .t = t};
 
-	if (!h)
+	if (!h || !h->own.vm)
 		return err_set(e, E_INTERNAL, EINVAL, "no Lua for the function %s", name);
 	return ask(h, &q, e);
 }
@@ -229,6 +340,28 @@ static int ask_variables(struct hooks *h, const struct manifest *m, struct amend
 	return rc;
 }
 
+/* the device's come first: a bundle does not take their place */
+static int keep_rows(struct hooks *h, struct err *e)
+{
+	const bool shared = h->own.vm == h->device.vm;
+	const struct handler_rows none = {.count = 0};
+	const struct handler_rows of[] = {
+		h->device.vm ? lua_handlers_rows(h->device.handlers) : none,
+		h->own.vm && !shared ? lua_handlers_rows(h->own.handlers) : none};
+
+	h->rows = calloc(of[0].count + of[1].count + 1, sizeof(*h->rows));
+	if (!h->rows)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for handlers in Lua");
+	for (size_t i = 0; i < ARRAY_SIZE(of); i++)
+		for (size_t k = 0; k < of[i].count; k++)
+			h->rows[h->count++] = of[i].at[k];
+	if (h->own.vm)
+		lua_handlers_close(h->own.handlers);
+	if (h->device.vm)
+		lua_handlers_close(h->device.handlers);
+	return 0;
+}
+
 int hooks_apply(struct hooks *h, struct manifest **m, const struct manifest_options *o,
 		struct err *e)
 {
@@ -246,8 +379,9 @@ int hooks_apply(struct hooks *h, struct manifest **m, const struct manifest_opti
 		rc = ask_variables(h, *m, vars, e);
 	if (rc < 0)
 		return rc;
+	rc = keep_rows(h, e);
 	/* what comes later may install something, and comes after the plan */
-	luavm_limit(h->vm, ACTION_MS);
-	lua_handlers_close(h->handlers);
-	return manifest_amend(m, &all, o, e);
+	if (h->own.vm)
+		luavm_limit(h->own.vm, ACTION_MS);
+	return rc < 0 ? rc : manifest_amend(m, &all, o, e);
 }

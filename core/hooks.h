@@ -1,4 +1,8 @@
 /*
+ * Handlers in Lua that the device has of its own (lua-handlers, else swupdate_handlers.lua in the
+ * Lua path): root's choice, so its state is full; others than root may not be able to change the
+ * file.
+ *
  * Lua code of the description: embedded-script, hooks of entries, functions around an entry.
  *
  * One state for each job, made after the signature was checked and the description parsed, gone
@@ -34,7 +38,7 @@ int hooks_apply(struct hooks *h, struct manifest **m, const struct manifest_opti
 		struct err *e);
 /* a function that gets the entry and answers true */
 int hooks_call(struct hooks *h, const char *name, const struct entry *t, struct err *e);
-/* what the embedded script registered: no row without code */
+/* what the device's file, the embedded script and hooks registered; after hooks_apply() */
 struct handler_rows hooks_handlers(const struct hooks *h);
 /* the state of this job, for what asks for global-state; NULL: none */
 struct luavm *hooks_state(struct hooks *h);

@@ -83,6 +83,10 @@ static const struct attr globals[] = {
 	  .dflt = "auto", .help = "write past the page cache" },
 	{ .name = "compare-writes", .type = ATTR_ENUM, AT(compare_writes), .values = auto_yes_no,
 	  .dflt = "auto", .help = "leave blocks alone that are the same already" },
+	{ .name = "lua-handlers", .type = ATTR_STRING, AT(lua_handlers), .max = 4095,
+	  .help = "Lua file of the device that registers handlers, read for each install that may "
+		  "need them; else swupdate_handlers.lua is looked for in the Lua path. Only root may be "
+		  "able to change it" },
 	{ .name = "lua-trust", .type = ATTR_ENUM, AT(lua_trust),
 	  .has = offsetof(struct settings, has_lua_trust), .values = lua_trusts,
 	  .dflt = "confined",

@@ -6,9 +6,12 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "corelib/sys.h"
 #include "tests/unit/luajob.h"
 
 #define CALL "swupdate.call_handler('raw', i)"
@@ -160,9 +163,78 @@ static void a_called_file_is_put_in_place_and_taken_back(void **state)
 	}
 }
 
+/* ---- handlers of the device ---- */
+
+static const char mine[] =
+	"swupdate.register_handler('mine', function(i) assert(io and os) return "
+	"swupdate.call_handler('raw', i) end) swupdate.register_handler('other', print)";
+
+/* the file has these rights; it is named by the configuration or found in the Lua path */
+static void device(unsigned mode, bool named, const char *lua, enum errcode code)
+{
+	const struct jobkit_part part = {"rootfs.img", luajob_image(), LUAJOB_IMAGE};
+	char file[256], text[1024];
+	struct jobkit k;
+
+	jobkit_make(&k, "file");
+	snprintf(file, sizeof(file), "%s/swupdate_handlers.lua", k.dir);
+	assert_int_equal(sys_replace_file(file, mine, sizeof(mine) - 1, mode), 0);
+	assert_int_equal(chmod(file, mode), 0);
+	if (named)
+		snprintf(k.globals + strlen(k.globals), sizeof(k.globals) - strlen(k.globals),
+			 "\tlua-handlers = \"%s\";\n", file);
+	snprintf(text, sizeof(text), "%s/?.lua", k.dir);
+	setenv("LUA_PATH", named ? "/nowhere/?.lua" : text, 1);
+	jobkit_configure(&k);
+	snprintf(text, sizeof(text),
+		 "software = {\nversion = \"2.0\";\n%simages: ( { filename = \"rootfs.img\"; slot "
+		 "= \"rootfs\"; sha256 = \"@rootfs.img@\"; type = \"mine\"; } );\n};\n",
+		 lua);
+	jobkit_bundle(&k, text, &part, 1);
+	jobkit_install(&k, JOB_INSTALL);
+	if (k.e.code != code)
+		fail_msg("%o: %s (%s) %s", mode, k.e.why, k.e.where, k.notes);
+	assert_true(jobkit_holds(k.slot[1], luajob_image(), LUAJOB_IMAGE) == !code);
+	assert_string_equal(jobkit_var(&k, "boot_slot"), code ? "a" : "b");
+	if (!named && code)
+		assert_non_null(strstr(k.notes, "others than root may change it"));
+	unsetenv("LUA_PATH");
+	unlink(file);
+	assert_int_equal(jobkit_leftovers(&k), 0);
+	jobkit_remove(&k);
+}
+
+static void handlers_of_the_device_are_loaded_from_the_lua_path_or_a_named_file(void **state)
+{
+	(void)state;
+	device(0644, true, "", E_NONE);
+	device(0644, false, "", E_NONE);
+}
+
+/* beside confined code of the bundle, and before what that registers */
+static void handlers_of_the_device_come_first(void **state)
+{
+	(void)state;
+	device(0644, true,
+	       "embedded-script = \"assert(not io) swupdate.register_handler('mine', function() "
+	       "error('the bundle') end)\";\n",
+	       E_NONE);
+}
+
+static void t43_a_file_that_others_may_change_is_not_run(void **state)
+{
+	(void)state;
+	device(0666, true, "", E_LUA);
+	device(0664, false, "", E_HANDLER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			handlers_of_the_device_are_loaded_from_the_lua_path_or_a_named_file),
+		cmocka_unit_test(handlers_of_the_device_come_first),
+		cmocka_unit_test(t43_a_file_that_others_may_change_is_not_run),
 		cmocka_unit_test(call_handler_hands_the_payload_on),
 		cmocka_unit_test(what_call_handler_may_not_do_is_answered_with_the_reason),
 		cmocka_unit_test(t40_call_handler_does_not_write_where_the_installer_lives),
