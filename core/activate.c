@@ -38,7 +38,9 @@ int activate_env(const struct settings *cfg, struct bootenv **env, struct err *e
 		.require_redundant = cfg->require_redundant_env,
 	};
 
-	return bootenv_open(env, &o, e);
+	int rc = bootenv_open(env, &o, e);
+
+	return cfg->file ? err_at(e, rc, "bootloader of %s", cfg->file) : rc;
 }
 
 bool activate_marks(const struct settings *cfg, const struct manifest *m)

@@ -6,10 +6,35 @@
 #include "corelib/text.h"
 #include "parser/version.h"
 
-static int check_hardware(const struct settings *cfg, const struct manifest *m, struct err *e)
+/* nothing is known to compare with */
+static int unknown_hardware(const struct policy *p, const struct settings *cfg,
+			    const struct manifest *m, struct err *e)
+{
+	char text[256];
+	int rc;
+
+	if (m->hardware.count == 0)
+		return 0;
+	text_print(
+		text, sizeof(text),
+		"the bundle is made for hardware '%.80s', and this device does not say what it is "
+		"(%.80s)",
+		m->hardware.at[0], cfg->hwrevision_file ? cfg->hwrevision_file : "-H");
+	if (!cfg->strict) {
+		if (p->note)
+			p->note(p->arg, text);
+		return 0;
+	}
+	rc = err_set(e, E_HARDWARE, ENODEV, "%s", text);
+	err_fix(e, "write 'BOARD REVISION' into that file, or use -H BOARD:REVISION");
+	return rc;
+}
+
+static int check_hardware(const struct policy *p, const struct settings *cfg,
+			  const struct manifest *m, struct err *e)
 {
 	if (!cfg->revision)
-		return 0; /* nothing is known to compare with */
+		return unknown_hardware(p, cfg, m, e);
 	for (size_t i = 0; i < m->hardware.count; i++) {
 		int rc = hardware_matches(m->hardware.at[i], cfg->revision, e);
 
@@ -100,6 +125,6 @@ int policy_check(struct policy *p, const struct settings *cfg, const struct mani
 	if (rc == 0)
 		rc = check_versions(p, cfg, m, e);
 	if (rc == 0)
-		rc = check_hardware(cfg, m, e);
+		rc = check_hardware(p, cfg, m, e);
 	return rc;
 }

@@ -65,6 +65,18 @@ static int open_keys(struct keyring **k, const struct settings *cfg, struct err 
 	return keyring_open(k, cfg->public_key_file, &o, e);
 }
 
+static int no_key(const struct settings *cfg, struct err *e)
+{
+	int rc = err_set(e, E_KEY_FILE, ENOKEY,
+			 "the bundle is signed, but this device does not know by whom: no key is "
+			 "configured");
+
+	err_fix(e,
+		"copy the signer's certificate or public key to this device and name it with -k, "
+		"or as public-key-file in the configuration");
+	return cfg->file ? err_at(e, rc, "%s", cfg->file) : rc;
+}
+
 /* no signature or no key: refused, unless root said otherwise */
 static int unsigned_bundle(struct trust *t, const struct settings *cfg, bool has_sig, struct err *e)
 {
@@ -73,8 +85,7 @@ static int unsigned_bundle(struct trust *t, const struct settings *cfg, bool has
 
 	if (!cfg->allow_unsigned) {
 		if (has_sig)
-			return err_set(e, E_KEY_FILE, ENOKEY,
-				       "no key is configured: give one with -k or public-key-file");
+			return no_key(cfg, e);
 		return err_set(e, E_SIG_MISSING, ENOKEY,
 			       "the second member of the bundle is not its "
 			       "signature, or the signature is empty");

@@ -379,8 +379,13 @@ static int resolve(const char *file, char real[PATH_MAX], struct err *e)
 {
 	struct stat st;
 
-	if (lstat(file, &st) < 0)
-		return err_sys(e, E_KEY_FILE, errno, "opening it failed");
+	if (lstat(file, &st) < 0) {
+		int rc = err_sys(e, E_KEY_FILE, errno, "opening it failed");
+
+		err_fix(e, "check the name (-k, or public-key-file in the configuration), and that "
+			   "the file was copied to this device");
+		return rc;
+	}
 	if (S_ISLNK(st.st_mode) && st.st_uid != 0)
 		return err_set(e, E_KEY_FILE, EPERM,
 			       "it is a symbolic link that root does not own");

@@ -273,31 +273,6 @@ static int check_each(const STACK_OF(X509) * chain, const struct keyring *k, str
 	return rc;
 }
 
-static int check_chain(const struct cms *c, X509 *cert, struct err *e)
-{
-	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	int rc, why;
-
-	if (!ctx || X509_STORE_CTX_init(ctx, c->k->store, cert, c->certs) != 1) {
-		X509_STORE_CTX_free(ctx);
-		return sig_openssl_err(e, E_MEMORY, "the certificates cannot be checked");
-	}
-	set_params(c->k, ctx);
-	if (X509_verify_cert(ctx) == 1) {
-		rc = check_each(X509_STORE_CTX_get0_chain(ctx), c->k, e);
-	} else {
-		why = X509_STORE_CTX_get_error(ctx);
-		rc = err_set(e, chain_code(why), EPERM, "%s (certificate %d of the chain)",
-			     X509_verify_cert_error_string(why),
-			     X509_STORE_CTX_get_error_depth(ctx) + 1);
-	}
-	X509_STORE_CTX_free(ctx);
-	ERR_clear_error();
-	return rc;
-}
-
-/* ---- one signer ------------------------------------------------------------------------- */
-
 static int name_signer(X509 *cert, char *out, size_t n, struct err *e)
 {
 	AUTO(BIO_free_all) BIO *text = BIO_new(BIO_s_mem());
@@ -310,6 +285,47 @@ static int name_signer(X509 *cert, char *out, size_t n, struct err *e)
 	text_printable(s, len > 0 ? (size_t)len : 0, out, n);
 	return 0;
 }
+
+/* 'depth' counts from the signer's own certificate */
+static int not_trusted(X509 *cert, int why, int depth, struct err *e)
+{
+	char shown[128] = "";
+	int rc = name_signer(cert, shown, sizeof(shown), e);
+
+	if (rc < 0)
+		return rc;
+	if (chain_code(why) != E_CERT_CHAIN)
+		return err_set(e, chain_code(why), EPERM,
+			       "%s (certificate %d of the chain of '%s')",
+			       X509_verify_cert_error_string(why), depth + 1, shown);
+	return err_set(e, E_CERT_CHAIN, EPERM,
+		       "it was signed by '%s', for whom no certificate of this device vouches: %s "
+		       "(certificate %d of the chain)",
+		       shown, X509_verify_cert_error_string(why), depth + 1);
+}
+
+static int check_chain(const struct cms *c, X509 *cert, struct err *e)
+{
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	int rc;
+
+	if (!ctx || X509_STORE_CTX_init(ctx, c->k->store, cert, c->certs) != 1) {
+		X509_STORE_CTX_free(ctx);
+		return sig_openssl_err(e, E_MEMORY, "the certificates cannot be checked");
+	}
+	set_params(c->k, ctx);
+	if (X509_verify_cert(ctx) == 1) {
+		rc = check_each(X509_STORE_CTX_get0_chain(ctx), c->k, e);
+	} else {
+		rc = not_trusted(cert, X509_STORE_CTX_get_error(ctx),
+				 X509_STORE_CTX_get_error_depth(ctx), e);
+	}
+	X509_STORE_CTX_free(ctx);
+	ERR_clear_error();
+	return rc;
+}
+
+/* ---- one signer ------------------------------------------------------------------------- */
 
 /* does this certificate vouch? E_SIG_BAD: it did not make the signature */
 static int try_cert(const struct cms *c, CMS_SignerInfo *si, X509 *cert, struct err *e)

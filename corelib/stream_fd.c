@@ -235,8 +235,12 @@ static int has_places(int fd, const struct stat *st, uint64_t *size, struct err 
 		*size = (uint64_t)st->st_size;
 		return 1;
 	}
-	if (S_ISDIR(st->st_mode))
-		return err_set(e, E_IO, EISDIR, "the source is a folder");
+	if (S_ISDIR(st->st_mode)) {
+		int rc = err_set(e, E_IO, EISDIR, "the source is a folder");
+
+		err_fix(e, "name a bundle (.swu) in the folder");
+		return rc;
+	}
 	if (!S_ISBLK(st->st_mode))
 		return 0;
 	if (ioctl(fd, BLKGETSIZE64, size) < 0)

@@ -138,6 +138,9 @@ static bool at_punct(const struct guard *g, char c)
 static int unexpected(const struct guard *g, const char *wanted, struct err *e)
 {
 	const struct lexer *l = &g->lex;
+	const char *hint = l->token == TOKEN_NAME && strcmp(wanted, "a value") == 0
+				   ? "; texts stand in quotes"
+				   : "";
 	char got[48] = "the end of the text";
 
 	if (l->token == TOKEN_PUNCT)
@@ -146,8 +149,8 @@ static int unexpected(const struct guard *g, const char *wanted, struct err *e)
 		text_printable(l->text, l->length, got, sizeof(got));
 	else if (l->token != TOKEN_END)
 		(void)snprintf(got, sizeof(got), "a value");
-	return LINE_ERROR(l->token_line, E_DESC_SYNTAX, e, "%s is expected here, not %s", wanted,
-			  got);
+	return LINE_ERROR(l->token_line, E_DESC_SYNTAX, e, "%s is expected here, not %s%s", wanted,
+			  got, hint);
 }
 
 static int expect(struct guard *g, const char *any_of, const char *wanted, struct err *e)
@@ -176,7 +179,7 @@ static int key_compare(const void *a, const void *b, void *arg)
 static int check_keys(struct guard *g, size_t first, struct err *e)
 {
 	struct key *k = g->keys ? g->keys + first : NULL; /* no key at all was met */
-	size_t n = g->key_count - first;
+	size_t n = k ? g->key_count - first : 0;
 	const char *text = g->out->text;
 
 	if (n > 1)

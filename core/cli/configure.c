@@ -66,8 +66,11 @@ static int read_file(struct settings *s, const struct configure *c, const char *
 	if (rc < 0)
 		return rc;
 	rc = sys_read_file(AT_FDCWD, path, CONFIG_MAX, &text, &n);
-	if (rc < 0)
-		return err_set(e, E_CONFIG, -rc, "it cannot be read: %s", strerror(-rc));
+	if (rc < 0) {
+		rc = err_set(e, E_CONFIG, -rc, "it cannot be read: %s", strerror(-rc));
+		err_fix(e, "check the name, and who may read it");
+		return rc;
+	}
 	if (!sys_path_is_safe(path)) {
 		rc = err_set(e, E_CONFIG, EPERM,
 			     "others than root (or you) can change it, or a folder above it");
@@ -81,6 +84,19 @@ static int read_file(struct settings *s, const struct configure *c, const char *
 	return rc;
 }
 
+static int no_file(bool compat, struct err *e)
+{
+	int rc = compat ? err_set(e, E_CONFIG, ENOENT, "there is no %s", their_file)
+			: err_set(e, E_CONFIG, ENOENT, "there is neither %s nor %s", our_file,
+				  their_file);
+
+	err_fix(e,
+		"write %s (doc/start.md shows one), name another file with -f, or give the key "
+		"of those who sign with -k",
+		compat ? their_file : our_file);
+	return rc;
+}
+
 static int find_and_read(struct settings *s, const struct configure *c, struct err *e)
 {
 	bool compat;
@@ -91,16 +107,10 @@ static int find_and_read(struct settings *s, const struct configure *c, struct e
 	s->as_swupdate = c->compat;
 	if (!file && c->may_lack)
 		return 0;
-	if (!file && c->compat)
-		return err_set(e, E_CONFIG, ENOENT,
-			       "there is no %s; name a file with -f, or a key with -k", their_file);
 	if (!file)
-		return err_set(e, E_CONFIG, ENOENT,
-			       "there is neither %s nor %s; name a file with -f, or a key with -k",
-			       our_file, their_file);
+		return no_file(c->compat, e);
 	rc = read_file(s, c, file, e);
-	rc = err_at(e, rc, "%s", file);
-	return err_while(e, rc, "reading the configuration");
+	return s->file ? rc : err_at(e, rc, "%s", file); /* the parser names it itself */
 }
 
 /* "board:revision" */
@@ -149,7 +159,9 @@ static int overlay(struct settings *s, const struct configure *c, struct err *e)
 		rc = options_apply(c->options, INTO_SETTINGS, s, s->arena, e);
 	if (rc == 0 && c->board)
 		rc = take_board(s, c->board, e);
-	return rc == 0 ? check_selection(s, e) : rc;
+	if (rc == 0)
+		rc = check_selection(s, e);
+	return err_while(e, rc, "reading the command line");
 }
 
 int configure(struct settings **out, const struct configure *c, struct err *e)
@@ -158,7 +170,7 @@ int configure(struct settings **out, const struct configure *c, struct err *e)
 	int rc = settings_new(&s, e);
 
 	if (rc == 0)
-		rc = find_and_read(s, c, e);
+		rc = err_while(e, find_and_read(s, c, e), "reading the configuration");
 	if (rc == 0)
 		rc = overlay(s, c, e);
 	if (rc < 0) {
