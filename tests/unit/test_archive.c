@@ -22,22 +22,12 @@
 #include "corelib/stage_process.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
+#include "tests/unit/archives.h"
 #include "tests/unit/chunks.h"
 #include "tests/unit/fail_malloc.h"
 
-#define MEM_MAX (8u << 20)
-
 /* ---- archives -----------------------------------------------------------------------------------
  */
-
-static struct blob made(const char *name, const char *more)
-{
-	const char *const argv[] = {"python3", "tests/unit/archives.py", name, more, NULL};
-	struct blob b = {0};
-
-	assert_int_equal(tool_filter(argv, NULL, &b), 0);
-	return b;
-}
 
 static struct blob piped(const struct blob *in, const char *a, const char *b, const char *c)
 {
@@ -48,105 +38,19 @@ static struct blob piped(const struct blob *in, const char *a, const char *b, co
 	return out;
 }
 
-/* ---- what they hold, as text --------------------------------------------------------------------
- */
-
-struct look {
-	bool here; /* in this process */
-	size_t max;
-	uint64_t mem_max;
-	enum errcode at_end;
-	enum codec codec;
-	char text[8192];
-	unsigned count;
-	uint64_t bytes;
-};
-
-static void say(struct look *l, const struct record *rec)
-{
-	static const char kinds[] = "?fdlhcbp";
-	size_t at = strlen(l->text);
-
-	l->count++;
-	snprintf(l->text + at, sizeof(l->text) - at, "%c %s", kinds[rec->kind], rec->path);
-	at = strlen(l->text);
-	if (rec->target[0])
-		snprintf(l->text + at, sizeof(l->text) - at, " -> %s", rec->target);
-	for (size_t i = 0; i < rec->xattr_count; i++) {
-		at = strlen(l->text);
-		snprintf(l->text + at, sizeof(l->text) - at, " %s[%zu]", rec->xattrs[i].name,
-			 rec->xattrs[i].len);
-	}
-	at = strlen(l->text);
-	snprintf(l->text + at, sizeof(l->text) - at, "%s\n", rec->attrs_lost ? " lost" : "");
-}
-
-static int count_data(struct look *l, struct records *r, struct err *e)
-{
-	struct record_piece p;
-	int rc;
-
-	while ((rc = records_data(r, &p, e)) > 0)
-		l->bytes += p.len;
-	return rc;
-}
-
-static int read_records(struct look *l, struct stream *s, struct err *e)
-{
-	AUTO_RECORDS struct records *r = records_new(s, e);
-	const struct record *rec;
-	int rc = r ? 1 : -ENOMEM;
-
-	while (rc > 0 && (rc = records_next(r, &rec, e)) > 0) {
-		say(l, rec);
-		if (rec->kind == RECORD_FILE)
-			rc = count_data(l, r, e) < 0 ? -e->sys : 1;
-	}
-	return rc;
-}
-
-static int look_at(struct look *l, const struct blob *in, struct err *e)
-{
-	const struct chunks src = {.bytes = *in, .max = l->max, .seed = 1, .at_end = l->at_end};
-	AUTO_STREAM struct stream *s = chunks_open(&src);
-	uint64_t mem = l->mem_max ? l->mem_max : MEM_MAX;
-	int rc;
-
-	l->text[0] = '\0';
-	l->count = 0;
-	l->bytes = 0;
-	if (l->here) {
-		rc = stage_guess_open(&s, mem, e);
-		if (rc == 0)
-			rc = stage_untar_open(&s, e);
-	} else {
-		rc = stage_archive_open(&s, l->codec, mem, e);
-	}
-	return rc < 0 ? rc : read_records(l, s, e);
-}
-
 static void expect_text(const char *name, const char *form, const char *want)
 {
-	struct blob in = made(name, form);
+	struct blob in = archives_get(name, form);
 
 	for (int here = 0; here < 2; here++) {
-		struct look l = {.here = here};
+		struct archives_look l = {.here = here};
 		struct err e = {0};
 
-		if (look_at(&l, &in, &e) != 0)
+		if (archives_look_at(&l, &in, &e) != 0)
 			fail_msg("%s: %s", name, e.why);
 		assert_string_equal(l.text, want);
 	}
 	blob_clear(&in);
-}
-
-static enum errcode code_of(const struct blob *in, struct look *l)
-{
-	struct err e = {0};
-	int rc = look_at(l, in, &e);
-
-	assert_int_equal(rc < 0, err_is_set(&e));
-	return e.code;
 }
 
 /* ---- what is taken ------------------------------------------------------------------------------
@@ -155,13 +59,13 @@ static enum errcode code_of(const struct blob *in, struct look *l)
 static void each_kind_is_told(void **state)
 {
 	(void)state;
-	expect_text("spellings", NULL, "d .\nd a/b\nf a/b/f\n");
-	expect_text("hardlink", NULL, "f f\nh h -> f\n");
-	expect_text("nodes", NULL, "c c\nb b\np p\n");
+	expect_text("spellings", "-", "d .\nd a/b\nf a/b/f\n");
+	expect_text("hardlink", "-", "f f\nh h -> f\n");
+	expect_text("nodes", "-", "c c\nb b\np p\n");
 	expect_text("twice", "gnu", "f f\nf f\n");
-	expect_text("empty", NULL, "");
+	expect_text("empty", "-", "");
 	expect_text("symlink-out", "ustar", "l s -> /etc\nf s/evil\n");
-	expect_text("symlink-later", NULL, "d d\nf d/f\nl d -> /tmp\n");
+	expect_text("symlink-later", "-", "d d\nf d/f\nl d -> /tmp\n");
 }
 
 /* names are bytes: nothing is looked up, converted or cut, in no locale */
@@ -172,14 +76,14 @@ static void names_are_bytes(void **state)
 		    "f gr\xc3\xbc\xc3\x9f \xe4\xb8\x96\xe7\x95\x8c\nf raw \xff\xfe\nf a\nb\n");
 	expect_text("names", "pax",
 		    "f gr\xc3\xbc\xc3\x9f \xe4\xb8\x96\xe7\x95\x8c\nf raw \xff\xfe\nf a\nb\n");
-	expect_text("backslash", NULL, "f ..\\evil\nf C:\\evil\n");
+	expect_text("backslash", "-", "f ..\\evil\nf C:\\evil\n");
 }
 
 static void attributes_are_told_or_said_to_be_lost(void **state)
 {
 	(void)state;
-	expect_text("xattr", NULL, "f f user.a[1] system.posix_acl_access[44]\n");
-	expect_text("acl-name", NULL, "f f lost\n");
+	expect_text("xattr", "-", "f f user.a[1] system.posix_acl_access[44]\n");
+	expect_text("acl-name", "-", "f f lost\n");
 }
 
 static void each_compression_around_it_is_seen(void **state)
@@ -189,17 +93,17 @@ static void each_compression_around_it_is_seen(void **state)
 					       {"zstd", "-qc", NULL},
 					       {"lz4", "-qc", NULL},
 					       {"cat", NULL, NULL}};
-	struct blob plain = made("many", "300");
+	struct blob plain = archives_get("many", "300");
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(tools); i++) {
 		struct blob in = piped(&plain, tools[i][0], tools[i][1], tools[i][2]);
 
 		for (size_t max = 0; max < 3000; max += 1009) {
-			struct look l = {.max = max, .here = max == 1009};
+			struct archives_look l = {.max = max, .here = max == 1009};
 			struct err e = {0};
 
-			if (look_at(&l, &in, &e) != 0)
+			if (archives_look_at(&l, &in, &e) != 0)
 				fail_msg("%s: %s", tools[i][0], e.why);
 			assert_int_equal(l.count, 300);
 			assert_true(l.bytes > 100000);
@@ -212,12 +116,12 @@ static void each_compression_around_it_is_seen(void **state)
 /* the attribute "compressed" of the description around a compressed archive */
 static void two_compressions_are_undone(void **state)
 {
-	struct blob plain = made("many", "30"), in = piped(&plain, "gzip", "-c", NULL),
+	struct blob plain = archives_get("many", "30"), in = piped(&plain, "gzip", "-c", NULL),
 		    twice = piped(&in, "zstd", "-qc", NULL);
-	struct look l = {.codec = CODEC_ZSTD};
+	struct archives_look l = {.codec = CODEC_ZSTD};
 
 	(void)state;
-	assert_int_equal(code_of(&twice, &l), E_NONE);
+	assert_int_equal(archives_code_of(&twice, &l), E_NONE);
 	assert_int_equal(l.count, 30);
 	blob_clear(&plain);
 	blob_clear(&in);
@@ -229,32 +133,29 @@ static void two_compressions_are_undone(void **state)
 
 static void t45_names_that_lead_out_are_refused(void **state)
 {
-	struct blob list = made("list", NULL);
-	unsigned count = 0;
+	const char *name;
+	unsigned count;
+	struct blob in;
 
 	(void)state;
-	blob_add(&list, "", 1);
-	for (char *save, *name = strtok_r((char *)list.data, "\n", &save); name;
-	     name = strtok_r(NULL, "\n", &save), count++) {
-		struct blob in = made(name, NULL);
-		struct look l = {.here = true}, child = {0};
-		enum errcode code = code_of(&in, &l);
+	for (count = 0; (name = archives_at("evil", count, &in)); count++) {
+		struct archives_look l = {.here = true}, child = {0};
+		enum errcode code = archives_code_of(&in, &l);
 
 		if (code != E_ARCHIVE_PATH && code != E_ARCHIVE)
 			fail_msg("%s was taken (%d): %s", name, code, l.text);
-		assert_int_equal(code_of(&in, &child), code);
+		assert_int_equal(archives_code_of(&in, &child), code);
 		assert_int_equal(child.count, 0);
 		if (strstr(name, "dotdot") || strstr(name, "absolute") || strstr(name, "pax"))
 			assert_int_equal(code, E_ARCHIVE_PATH);
 		blob_clear(&in);
 	}
 	assert_int_equal(count, 25);
-	blob_clear(&list);
 }
 
 static void cut_anywhere_is_an_error(void **state)
 {
-	struct blob in = made("many", "7");
+	struct blob in = archives_get("many", "7");
 	size_t end = in.len;
 
 	(void)state;
@@ -264,31 +165,31 @@ static void cut_anywhere_is_an_error(void **state)
 	assert_true(end <= in.len);
 	for (size_t n = 0; n < end; n += 1 + n % 97) {
 		const struct blob cut = {in.data, n};
-		struct look l = {.here = true};
-		enum errcode code = code_of(&cut, &l);
+		struct archives_look l = {.here = true};
+		enum errcode code = archives_code_of(&cut, &l);
 
 		if (code != E_ARCHIVE)
 			fail_msg("cut at %zu of %zu: %d", n, end, code);
 	}
 	const struct blob least = {in.data, end};
-	struct look l = {.here = true};
+	struct archives_look l = {.here = true};
 
-	assert_int_equal(code_of(&least, &l), E_NONE);
+	assert_int_equal(archives_code_of(&least, &l), E_NONE);
 	blob_clear(&in);
 }
 
 /* T26: what lies behind the end is padding or an error */
 static void bytes_behind_the_end_are_refused(void **state)
 {
-	struct blob in = made("hardlink", NULL), zeros = {calloc(1, 1 << 20), 1 << 20};
-	struct look l = {0};
+	struct blob in = archives_get("hardlink", "-"), zeros = {calloc(1, 1 << 20), 1 << 20};
+	struct archives_look l = {0};
 
 	(void)state;
 	assert_non_null(zeros.data);
 	blob_add(&in, zeros.data, zeros.len);
-	assert_int_equal(code_of(&in, &l), E_NONE);
+	assert_int_equal(archives_code_of(&in, &l), E_NONE);
 	in.data[in.len - 1] = 1;
-	assert_int_equal(code_of(&in, &l), E_ARCHIVE);
+	assert_int_equal(archives_code_of(&in, &l), E_ARCHIVE);
 	blob_clear(&in);
 	blob_clear(&zeros);
 }
@@ -297,20 +198,20 @@ static void other_formats_are_refused(void **state)
 {
 	static const char text[] = "this is a text and not an archive, however long it may be\n";
 	struct blob b = {0}, name = {0}, cpio;
-	struct look l = {0};
+	struct archives_look l = {0};
 
 	(void)state;
-	assert_int_equal(code_of(&b, &l), E_ARCHIVE);
+	assert_int_equal(archives_code_of(&b, &l), E_ARCHIVE);
 	for (int i = 0; i < 100; i++)
 		blob_add(&b, text, sizeof(text) - 1);
-	assert_int_equal(code_of(&b, &l), E_ARCHIVE);
+	assert_int_equal(archives_code_of(&b, &l), E_ARCHIVE);
 	blob_add(&name, "Makefile\n", 9);
 	if (tool_there("cpio")) {
 		const char *const argv[] = {"cpio", "--quiet", "-oHnewc", NULL};
 
 		cpio = (struct blob){0};
 		assert_int_equal(tool_filter(argv, &name, &cpio), 0);
-		assert_int_equal(code_of(&cpio, &l), E_ARCHIVE);
+		assert_int_equal(archives_code_of(&cpio, &l), E_ARCHIVE);
 		blob_clear(&cpio);
 	}
 	blob_clear(&b);
@@ -320,29 +221,29 @@ static void other_formats_are_refused(void **state)
 /* what the payload's hash says goes before what the parser says */
 static void a_wrong_hash_is_told_as_such(void **state)
 {
-	struct blob in = made("many", "7");
-	struct look l = {.at_end = E_PAYLOAD_HASH};
+	struct blob in = archives_get("many", "7");
+	struct archives_look l = {.at_end = E_PAYLOAD_HASH};
 
 	(void)state;
-	assert_int_equal(code_of(&in, &l), E_PAYLOAD_HASH);
+	assert_int_equal(archives_code_of(&in, &l), E_PAYLOAD_HASH);
 	in.data[0] ^= 1;
-	assert_int_equal(code_of(&in, &l), E_PAYLOAD_HASH);
+	assert_int_equal(archives_code_of(&in, &l), E_PAYLOAD_HASH);
 	l.here = true;
-	assert_int_equal(code_of(&in, &l), E_PAYLOAD_HASH);
+	assert_int_equal(archives_code_of(&in, &l), E_PAYLOAD_HASH);
 	blob_clear(&in);
 }
 
 /* each bit of a header, in this process: the sanitizers look on */
 static void t48_flipped_bits_do_no_harm(void **state)
 {
-	struct blob in = made("xattr", NULL);
+	struct blob in = archives_get("xattr", "-");
 
 	(void)state;
 	for (size_t bit = 0; bit < 2560 * 8; bit += 3) {
-		struct look l = {.here = true};
+		struct archives_look l = {.here = true};
 
 		in.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		code_of(&in, &l);
+		archives_code_of(&in, &l);
 		in.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
 	blob_clear(&in);
@@ -354,15 +255,15 @@ static void t48_flipped_bits_do_no_harm(void **state)
 static void t47_windows_above_the_limit_are_refused(void **state)
 {
 	static const char *const big[][3] = {{"xz", "-c9", NULL}, {"zstd", "-qc", "--long=27"}};
-	struct blob plain = {calloc(1, 20 << 20), 20 << 20};
+	struct blob plain = {calloc(1, 1 << 20), 1 << 20};
 
 	(void)state;
 	assert_non_null(plain.data);
 	for (size_t i = 0; i < ARRAY_SIZE(big); i++) {
 		struct blob in = piped(&plain, big[i][0], big[i][1], big[i][2]);
-		struct look l = {0};
+		struct archives_look l = {0};
 
-		if (code_of(&in, &l) != E_LIMIT_MEM)
+		if (archives_code_of(&in, &l) != E_LIMIT_MEM)
 			fail_msg("%s was not refused", big[i][0]);
 		blob_clear(&in);
 	}
@@ -374,26 +275,26 @@ static void t47_padding_has_a_limit(void **state)
 {
 	struct blob plain = {calloc(1, 20 << 20), 20 << 20},
 		    in = piped(&plain, "zstd", "-qc", NULL);
-	struct look l = {0};
+	struct archives_look l = {0};
 
 	(void)state;
-	assert_int_equal(code_of(&in, &l), E_ARCHIVE);
+	assert_int_equal(archives_code_of(&in, &l), E_ARCHIVE);
 	blob_clear(&in);
 	blob_clear(&plain);
 }
 
 static void t47_a_cap_counts_what_comes_out(void **state)
 {
-	struct blob plain = made("many", "300"), in = piped(&plain, "zstd", "-qc", NULL);
+	struct blob plain = archives_get("many", "300"), in = piped(&plain, "zstd", "-qc", NULL);
 	const struct chunks src = {.bytes = in};
 	AUTO_STREAM struct stream *s = chunks_open(&src);
-	struct look l = {0};
+	struct archives_look l = {0};
 	struct err e = {0};
 
 	(void)state;
-	assert_int_equal(stage_archive_open(&s, CODEC_NONE, MEM_MAX, &e), 0);
+	assert_int_equal(stage_archive_open(&s, CODEC_NONE, ARCHIVES_MEM_MAX, &e), 0);
 	assert_int_equal(stage_cap_open(&s, 100000, &e), 0);
-	assert_int_equal(read_records(&l, s, &e), -EFBIG);
+	assert_int_equal(archives_read(&l, s, &e), -EFBIG);
 	assert_int_equal(e.code, E_LIMIT_OUTPUT);
 	blob_clear(&in);
 	blob_clear(&plain);
@@ -420,14 +321,14 @@ static struct stream *half_way(struct blob *in, struct err *e)
 
 	static const uint8_t zeros[1 << 20];
 
-	*in = made("large", NULL);
+	*in = archives_get("large", "-");
 	for (int i = 0; i < 24; i++)
 		blob_add(in, zeros, sizeof(zeros));
 	src = (struct chunks){.bytes = *in};
 
 	struct stream *s = chunks_open(&src);
 
-	assert_int_equal(stage_archive_open(&s, CODEC_NONE, MEM_MAX, e), 0);
+	assert_int_equal(stage_archive_open(&s, CODEC_NONE, ARCHIVES_MEM_MAX, e), 0);
 	assert_true(stream_next(s, &buf, e) > 0);
 	return s;
 }
@@ -436,7 +337,7 @@ static struct stream *half_way(struct blob *in, struct err *e)
 static void t54_a_child_that_is_killed_is_told_at_once(void **state)
 {
 	struct blob in;
-	struct look l = {0};
+	struct archives_look l = {0};
 	struct err e = {0};
 	AUTO_STREAM struct stream *s = half_way(&in, &e);
 	uint64_t start = sys_now_ms();
@@ -487,7 +388,7 @@ static void t62_the_child_has_no_rights(void **state)
 
 static int collect(struct step *st, struct stream *in, struct err *e)
 {
-	return read_records(st->state, in, e);
+	return archives_read(st->state, in, e);
 }
 
 static const struct handler collector = {
@@ -496,18 +397,18 @@ static const struct handler collector = {
 /* also where every byte was proven before: no archive is parsed in the job */
 static void a_handler_that_wants_records_gets_them(void **state)
 {
-	struct blob plain = made("many", "30"), in = piped(&plain, "xz", "-c0", NULL),
+	struct blob plain = archives_get("many", "30"), in = piped(&plain, "xz", "-c0", NULL),
 		    twice = piped(&in, "gzip", "-c", NULL);
 
 	(void)state;
 	for (unsigned i = 0; i < 8; i++) {
 		const struct blob *bytes = i & 1 ? &twice : &in;
 		const struct chunks src = {.bytes = *bytes, .max = 5000, .seed = i};
-		struct settings cfg = {.mem_max = MEM_MAX};
+		struct settings cfg = {.mem_max = ARCHIVES_MEM_MAX};
 		struct entry entry = {.filename = "a.tar.xz",
 				      .has_sha256 = true,
 				      .compressed = i & 1 ? (int)CODEC_GZIP : (int)CODEC_NONE};
-		struct look l = {0};
+		struct archives_look l = {0};
 		struct plan_step ps = {
 			.step = {.entry = &entry, .handler = &collector, .state = &l},
 			.room = UINT64_MAX};
@@ -536,20 +437,20 @@ static void each_allocation_that_fails_is_told(void **state)
 	(void)state;
 	if (!fail_malloc_works())
 		skip();
-	in = made("xattr", NULL);
+	in = archives_get("xattr", "-");
 	for (unsigned n = 1; failed; n++) {
-		struct look l = {.here = true};
+		struct archives_look l = {.here = true};
 		struct err e = {0};
 		const struct chunks src = {.bytes = in};
 		AUTO_STREAM struct stream *s = chunks_open(&src);
 
 		fail_malloc_ours_at(n);
-		int rc = stage_guess_open(&s, MEM_MAX, &e);
+		int rc = stage_guess_open(&s, ARCHIVES_MEM_MAX, &e);
 
 		if (rc == 0)
 			rc = stage_untar_open(&s, &e);
 		if (rc == 0)
-			rc = read_records(&l, s, &e);
+			rc = archives_read(&l, s, &e);
 		failed = fail_malloc_off();
 		assert_int_equal(rc < 0, failed);
 		if (failed && e.code != E_MEMORY)
@@ -582,5 +483,5 @@ int main(void)
 	};
 
 	archive_warm_up();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, archives_load, archives_forget);
 }
