@@ -164,3 +164,22 @@ enum errcode archives_code_of(const struct blob *in, struct archives_look *l)
 	assert_int_equal(rc < 0, err_is_set(&e));
 	return e.code;
 }
+
+struct stream *archives_half_way(struct blob *in, struct err *e)
+{
+	static struct chunks src;
+	const uint8_t *buf;
+
+	static const uint8_t zeros[1 << 20];
+
+	*in = archives_get("large", "-");
+	for (int i = 0; i < 24; i++)
+		blob_add(in, zeros, sizeof(zeros));
+	src = (struct chunks){.bytes = *in};
+
+	struct stream *s = chunks_open(&src);
+
+	assert_int_equal(stage_archive_open(&s, CODEC_NONE, ARCHIVES_MEM_MAX, e), 0);
+	assert_true(stream_next(s, &buf, e) > 0);
+	return s;
+}

@@ -37,4 +37,8 @@ int archives_look_at(struct archives_look *l, const struct blob *in, struct err 
 /* what it is refused with; E_NONE = it is taken */
 enum errcode archives_code_of(const struct blob *in, struct archives_look *l);
 
+/* a file of 24 MiB that swinstall-unpack has begun to read: it waits for room, because nobody takes
+ * more than one block; 'in' is to be cleared after the stream is closed */
+struct stream *archives_half_way(struct blob *in, struct err *e);
+
 #endif

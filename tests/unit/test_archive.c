@@ -313,33 +313,13 @@ static char *status_of(int pid)
 	return text;
 }
 
-/* the child waits for room while nobody takes: 24 MiB are more than the ring holds */
-static struct stream *half_way(struct blob *in, struct err *e)
-{
-	static struct chunks src;
-	const uint8_t *buf;
-
-	static const uint8_t zeros[1 << 20];
-
-	*in = archives_get("large", "-");
-	for (int i = 0; i < 24; i++)
-		blob_add(in, zeros, sizeof(zeros));
-	src = (struct chunks){.bytes = *in};
-
-	struct stream *s = chunks_open(&src);
-
-	assert_int_equal(stage_archive_open(&s, CODEC_NONE, ARCHIVES_MEM_MAX, e), 0);
-	assert_true(stream_next(s, &buf, e) > 0);
-	return s;
-}
-
 /* T54, T48: killed in the middle of a record */
 static void t54_a_child_that_is_killed_is_told_at_once(void **state)
 {
 	struct blob in;
 	struct archives_look l = {0};
 	struct err e = {0};
-	AUTO_STREAM struct stream *s = half_way(&in, &e);
+	AUTO_STREAM struct stream *s = archives_half_way(&in, &e);
 	uint64_t start = sys_now_ms();
 
 	(void)state;
@@ -368,7 +348,7 @@ static void t62_the_child_has_no_rights(void **state)
 					    "\nThreads:\t1\n"};
 	struct blob in;
 	struct err e = {0};
-	AUTO_STREAM struct stream *s = half_way(&in, &e);
+	AUTO_STREAM struct stream *s = archives_half_way(&in, &e);
 	AUTO_FREE char *text = status_of(stage_process_pid(s));
 
 	(void)state;
