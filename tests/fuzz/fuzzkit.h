@@ -27,7 +27,7 @@ uint32_t fuzzkit_sum(const char *name);
 /* names of staging folders and temporary files in a folder */
 unsigned fuzzkit_leftovers(const char *name);
 
-/* no descriptor is open that was not after the first input: lost ones add up until nothing can be
+/* no descriptor is open that was not at fuzzkit_drop(): lost ones add up until nothing can be
  * opened, and that looks like anything but its cause */
 void fuzzkit_expect_closed(void);
 
