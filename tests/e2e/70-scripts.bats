@@ -47,12 +47,16 @@ copy() {
 	echo 'T9999 planted' >>tests/threats.txt
 	sed -i 's/T9999/T0/' tests/e2e/70-scripts.bats
 	echo '[gone](doc/gone.md)' >>README.md
+	rm core/tap.[ch]
+	sed -i 's/recovery_that_was_cut_itself_goes_on/recovery_that_nobody_tests/' doc/requirements.md
 	fails 1 scripts/check-docs
 	says 'doc/errors.md is not what the tables say'
 	says 'is raised nowhere'
 	says 'no test names E_PLANTED_NOW'
 	says 'no test names T9999'
 	says 'doc/gone.md, which is not there'
+	says 'doc/architecture.md names core/tap*, which is not there'
+	says 'there is no test recovery_that_nobody_tests'
 }
 
 @test "run-bats prints the name, file and line of what failed, then the end of what it said" {
