@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/hooks.h"
+#include "core/journal_place.h"
 #include "core/pipeline.h"
 #include "core/spool.h"
 #include "corelib/staged.h"
@@ -40,72 +41,6 @@ static int begin(struct install *in, struct err *e)
 
 /* ---- the journal knows of a file before it is touched ---- */
 
-static bool one_line(const char *s)
-{
-	return !strchr(s, '\n');
-}
-
-/* the lines behind the folder came later: where they say nothing, the text is as it was */
-int install_place_text(const struct staged_place *p, char *out, size_t n)
-{
-	if (!one_line(p->folder) || !one_line(p->name) || !one_line(p->device) ||
-	    !one_line(p->filesystem))
-		return -EINVAL;
-	if (fsmark_is_known(&p->fs))
-		return text_print(out, n, "%u\n%s\n%s\n%u\n%s\n%s\n%s\n%s\n%s", p->index, p->name,
-				  p->folder, p->kept, p->device, p->filesystem, p->fs.point,
-				  p->fs.type, p->fs.id);
-	if (!p->device[0] && !p->kept)
-		return text_print(out, n, "%u\n%s\n%s", p->index, p->name, p->folder);
-	return text_print(out, n, "%u\n%s\n%s\n%u\n%s\n%s", p->index, p->name, p->folder, p->kept,
-			  p->device, p->filesystem);
-}
-
-/* the next line; false when there is none or it is too long */
-static bool take_line(const char **text, char *out, size_t n)
-{
-	size_t len = *text ? strcspn(*text, "\n") : n;
-
-	if (len >= n)
-		return false;
-	memcpy(out, *text, len);
-	out[len] = '\0';
-	*text = (*text)[len] ? *text + len + 1 : NULL;
-	return true;
-}
-
-static bool take_number(const char **text, unsigned *v)
-{
-	char digits[24];
-	uint64_t number;
-
-	if (!take_line(text, digits, sizeof(digits)) || text_u64(digits, &number) < 0 ||
-	    number > UINT32_MAX)
-		return false;
-	*v = (unsigned)number;
-	return true;
-}
-
-int install_place_parse(struct staged_place *p, const char *text)
-{
-	memset(p, 0, sizeof(*p));
-	if (!take_number(&text, &p->index) || !take_line(&text, p->name, sizeof(p->name)) ||
-	    !take_line(&text, p->folder, sizeof(p->folder)))
-		return -EINVAL;
-	if (!text)
-		return 0;
-	if (!take_number(&text, &p->kept) || !take_line(&text, p->device, sizeof(p->device)) ||
-	    !take_line(&text, p->filesystem, sizeof(p->filesystem)))
-		return -EINVAL;
-	if (!text)
-		return 0;
-	if (!take_line(&text, p->fs.point, sizeof(p->fs.point)) ||
-	    !take_line(&text, p->fs.type, sizeof(p->fs.type)) ||
-	    !take_line(&text, p->fs.id, sizeof(p->fs.id)) || text)
-		return -EINVAL;
-	return 0;
-}
-
 static int note_file(const struct install *in, const struct plan_step *ps, struct err *e)
 {
 	char text[PLACE_TEXT];
@@ -116,7 +51,7 @@ static int note_file(const struct install *in, const struct plan_step *ps, struc
 		return err_set(e, E_STATE_DIR, EROFS, "files need the journal to be undone");
 	if (staged_look_kept(ps->step.file, e) < 0)
 		return -e->sys;
-	if (install_place_text(&ps->step.file->place, text, sizeof(text)) < 0)
+	if (journal_place_text(&ps->step.file->place, text, sizeof(text)) < 0)
 		return err_set(e, E_FILE, EINVAL, "the path of '%s' cannot be written down",
 			       ps->step.file->place.name);
 	return journal_add(in->journal, JOURNAL_FILE, text, e);

@@ -44,10 +44,4 @@ int install_called(struct install *in, struct plan_step *ps, struct stream *s,
 void install_discard(struct plan *p);
 void install_discard_step(struct plan_step *ps); /* one of them */
 
-/* the text of a JOURNAL_FILE record and back; -EINVAL, -ENAMETOOLONG */
-struct staged_place;
-enum { PLACE_TEXT = 4096 }; /* the longest text of one */
-int install_place_text(const struct staged_place *place, char *out, size_t n);
-int install_place_parse(struct staged_place *place, const char *text);
-
 #endif

@@ -2,7 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/install.h"
+#include "core/journal_place.h"
+#include "core/plan.h"
 #include "core/recover.h"
 #include "corelib/staged.h"
 #include "corelib/sys.h"
@@ -76,7 +77,7 @@ int recover_file(struct recovery *r, const struct journal_record *rec, bool keep
 {
 	struct staged_place place;
 	struct mounts *all = NULL;
-	int rc = install_place_parse(&place, rec->payload);
+	int rc = journal_place_parse(&place, rec->payload);
 
 	if (rc < 0)
 		return err_set(e, E_JOURNAL, EBADMSG, "a record of a staged file cannot be read");

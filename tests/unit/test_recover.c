@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "core/activate.h"
-#include "core/install.h"
+#include "core/journal_place.h"
 #include "core/recover.h"
 #include "core/status.h"
 #include "corelib/staged.h"
@@ -107,7 +107,7 @@ static void stage_file(struct bench *b, unsigned i, bool create, enum came how)
 
 	assert_int_equal(staged_open(&s, b->file[i], b->txn, i, create, &b->e), 0);
 	assert_int_equal(staged_look_kept(s, &b->e), 0);
-	assert_int_equal(install_place_text(&s->place, text, sizeof(text)), 0);
+	assert_int_equal(journal_place_text(&s->place, text, sizeof(text)), 0);
 	assert_int_equal(journal_add(b->r.journal, JOURNAL_FILE, text, &b->e), 0);
 	if (how >= STAGED) {
 		fd = staged_create(s, 0600, &b->e);
@@ -290,7 +290,7 @@ static void recovery_that_was_cut_itself_goes_on(void **state)
 	stage(b, 1, PUBLISHED);
 	/* the second file was undone, then the power went */
 	rec = journal_at(b->r.journal, 2);
-	assert_int_equal(install_place_parse(&place, rec->payload), 0);
+	assert_int_equal(journal_place_parse(&place, rec->payload), 0);
 	text_copy(place.txn, sizeof(place.txn), b->txn);
 	assert_int_equal(staged_find(&s, &place, -1, &b->e), 1);
 	assert_int_equal(staged_revert(s, &b->e), 0);
@@ -372,13 +372,13 @@ static void places_survive_being_written_down(void **state)
 	(void)state;
 	strcpy(in.folder, "/a folder\twith blanks");
 	strcpy(in.name, "name of it");
-	assert_int_equal(install_place_text(&in, text, sizeof(text)), 0);
-	assert_int_equal(install_place_parse(&out, text), 0);
+	assert_int_equal(journal_place_text(&in, text, sizeof(text)), 0);
+	assert_int_equal(journal_place_parse(&out, text), 0);
 	assert_string_equal(out.folder, in.folder);
 	assert_string_equal(out.name, in.name);
 	assert_int_equal(out.index, in.index);
 	strcpy(in.name, "line\nend");
-	assert_true(install_place_text(&in, text, sizeof(text)) < 0);
+	assert_true(journal_place_text(&in, text, sizeof(text)) < 0);
 }
 
 static void places_of_before_mounts_are_read_and_half_ones_are_not(void **state)
@@ -398,28 +398,28 @@ static void places_of_before_mounts_are_read_and_half_ones_are_not(void **state)
 	char text[PLACE_TEXT];
 
 	(void)state;
-	assert_int_equal(install_place_parse(&out, "7\nname\n/folder"), 0);
+	assert_int_equal(journal_place_parse(&out, "7\nname\n/folder"), 0);
 	assert_int_equal(out.index, 7);
 	assert_string_equal(out.folder, "/folder");
 	assert_string_equal(out.device, "");
 	assert_int_equal(out.kept, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_int_equal(install_place_parse(&out, bad[i]), -EINVAL);
+		assert_int_equal(journal_place_parse(&out, bad[i]), -EINVAL);
 	strcpy(in.folder, "/f");
 	strcpy(in.name, "n");
 	strcpy(in.device, "/dev/x");
 	strcpy(in.filesystem, "ext4");
-	assert_int_equal(install_place_text(&in, text, sizeof(text)), 0);
-	assert_int_equal(install_place_parse(&out, text), 0);
+	assert_int_equal(journal_place_text(&in, text, sizeof(text)), 0);
+	assert_int_equal(journal_place_parse(&out, text), 0);
 	assert_memory_equal(&in, &out, sizeof(in));
 	strcpy(in.fs.point, "/data");
 	strcpy(in.fs.type, "ext4");
 	strcpy(in.fs.id, "fsid:0011223344556677");
-	assert_int_equal(install_place_text(&in, text, sizeof(text)), 0);
-	assert_int_equal(install_place_parse(&out, text), 0);
+	assert_int_equal(journal_place_text(&in, text, sizeof(text)), 0);
+	assert_int_equal(journal_place_parse(&out, text), 0);
 	assert_memory_equal(&in, &out, sizeof(in));
 	in.device[4] = '\n';
-	assert_true(install_place_text(&in, text, sizeof(text)) < 0);
+	assert_true(journal_place_text(&in, text, sizeof(text)) < 0);
 }
 
 /* 'how': killed before anything was made, with the folders made, or with the file published */
@@ -525,7 +525,7 @@ static void t103_another_file_system_at_the_same_place_is_not_the_one_noted(void
 
 	begin(b);
 	stage(b, 0, PUBLISHED);
-	assert_int_equal(install_place_parse(&place, journal_at(b->r.journal, 1)->payload), 0);
+	assert_int_equal(journal_place_parse(&place, journal_at(b->r.journal, 1)->payload), 0);
 	if (!place.fs.id[0]) {
 		print_message("SKIP: the file system of /tmp has no id\n");
 		skip();
