@@ -38,7 +38,7 @@ int text_print(char *dst, size_t n, const char *fmt, ...)
 	return -ENAMETOOLONG;
 }
 
-static int hex_digit(char c)
+int text_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -54,7 +54,7 @@ int text_unhex(const char *hex, size_t len, uint8_t *out, size_t n)
 	if (len / 2 != n || len % 2)
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++) {
-		int hi = hex_digit(hex[2 * i]), lo = hex_digit(hex[2 * i + 1]);
+		int hi = text_hex_digit(hex[2 * i]), lo = text_hex_digit(hex[2 * i + 1]);
 
 		if (hi < 0 || lo < 0)
 			return -EINVAL;
@@ -86,7 +86,7 @@ static int scan_u64(const char **s, uint64_t *v)
 		p += 2;
 	}
 	const char *first = p;
-	for (int d; (d = hex_digit(*p)) >= 0 && (unsigned)d < base; p++)
+	for (int d; (d = text_hex_digit(*p)) >= 0 && (unsigned)d < base; p++)
 		if (u64_mul(sum, base, &sum) || u64_add(sum, (unsigned)d, &sum))
 			return -ERANGE;
 	if (p == first)

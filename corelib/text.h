@@ -29,6 +29,7 @@ static inline bool u64_mul(uint64_t a, uint64_t b, uint64_t *product)
 int text_copy(char *dst, size_t n, const char *src);
 int text_print(char *dst, size_t n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+int text_hex_digit(char c); /* 0 to 15, or -1 */
 /* exactly 2*n hexadecimal digits of either case; -EINVAL otherwise */
 int text_unhex(const char *hex, size_t len, uint8_t *out, size_t n);
 void text_hex(const uint8_t *in, size_t n, char *out); /* out has 2*n+1 bytes */

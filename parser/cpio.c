@@ -11,17 +11,6 @@
 /* order of the fields in a header */
 enum { F_MODE = 1, F_SIZE = 6, F_NAMESIZE = 11, F_SUM = 12 };
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* eight digits; 'loose' allows blanks before them, as old writers of "%8x" make them */
 static bool field_parse(const uint8_t *text, bool loose, uint32_t *value)
 {
@@ -31,7 +20,7 @@ static bool field_parse(const uint8_t *text, bool loose, uint32_t *value)
 	while (loose && i < 7 && text[i] == ' ')
 		i++;
 	for (; i < 8; i++) {
-		int d = hex_digit(text[i]);
+		int d = text_hex_digit((char)text[i]);
 
 		if (d < 0)
 			return false;
