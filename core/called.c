@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "core/pipeline.h"
+#include "core/plan_private.h"
 #include "corelib/staged.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"

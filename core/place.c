@@ -45,11 +45,22 @@ bool place_is_plain(const char *path)
 
 /* ---- what belongs to the installer ---- */
 
-static bool is_beneath(const char *path, const char *folder)
+bool place_is_beneath(const char *path, const char *folder)
 {
-	size_t n = strlen(folder);
+	size_t n = folder ? strlen(folder) : 0;
 
+	while (n > 1 && folder[n - 1] == '/')
+		n--;
 	return n > 1 && strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+void place_ours(const struct settings *c, const char *ours[PLACE_OURS])
+{
+	const char *const all[PLACE_OURS] = {c->state_dir,	     c->run_dir,  c->spool_dir,
+					     c->public_key_file,     c->crl_path, c->aes_key_file,
+					     c->decryption_key_file, c->file};
+
+	memcpy(ours, all, sizeof(all));
 }
 
 /* by name, and by inode: a second name of the key is the key */
@@ -62,18 +73,16 @@ static bool is_ours(const char *path, const struct stat *st, const char *ours)
 		return false;
 	if (stat(real, &mine) == 0 && mine.st_dev == st->st_dev && mine.st_ino == st->st_ino)
 		return true;
-	return is_beneath(path, real);
+	return place_is_beneath(path, real);
 }
 
 static int check_protected(const struct settings *c, const struct place_range *r,
 			   const struct stat *st, struct err *e)
 {
-	const char *const ours[] = {
-		c->state_dir, c->run_dir,	c->spool_dir,	   c->public_key_file,
-		c->ca_path,   c->crl_path,	c->aes_key_file,   c->decryption_key_file,
-		c->file,      c->versions_file, c->hwrevision_file};
+	const char *ours[PLACE_OURS + 2] = {[PLACE_OURS] = c->versions_file, c->hwrevision_file};
 	char link[40], path[PATH_MAX];
 
+	place_ours(c, ours);
 	text_print(link, sizeof(link), "/proc/self/fd/%d", r->fd);
 	ssize_t n = readlink(link, path, sizeof(path) - 1);
 	path[n > 0 ? n : 0] = '\0';

@@ -1,4 +1,4 @@
-#include "core/plan.h"
+#include "core/plan_private.h"
 
 #include <errno.h>
 #include <stdlib.h>

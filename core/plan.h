@@ -85,53 +85,24 @@ struct plan_input {
 int plan_build(struct plan **p, const struct plan_input *in, struct err *e);
 void plan_free(struct plan *p); /* closes places; does not discard */
 
-/* bind one entry: in core/plan_entry.c */
-int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in,
-		    struct err *e);
-/* of the program, then of the job, with the argument of its row; NULL: none */
-const struct handler *plan_find_handler(const struct plan_input *in, const char *type, void **arg);
-/* the place it writes to, opened once; live or not. In core/plan_place.c */
-int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_input *in,
-		    struct err *e);
 /* an earlier step of the plan has the same device */
 bool plan_shares_device(const struct plan *p, const struct plan_step *ps);
-int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_input *in,
-		     struct err *e);
-/* what the entry names by device or slot, lent and open, not yet judged */
-int plan_device_open(const struct entry *t, const struct plan_input *in, const char **path, int *fd,
-		     struct err *e);
-/* remember it when these bytes are of the slot that is chosen, or of the one that boots next */
-void plan_takes_slot(struct plan *p, const struct entry *t, const struct plan_input *in,
-		     const struct place_range *r);
-/* no two steps write the same bytes: E_RANGE. A step of unknown length gets the room up to the next
- * one. */
-int plan_place_overlaps(struct plan *p, struct err *e);
 /* the payload's size is known now: E_MEMBER_SIZE, E_TARGET_SMALL, then the handler's own check */
 int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e);
 /* the signed list of block hashes has arrived in 's': compared, kept, ready for a payload of 'size'
  */
 int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t list_size, struct err *e);
-int plan_blocks_fit(struct plan_step *ps, uint64_t size, struct err *e);
+struct intake *plan_intake(const struct plan *p, const char *name); /* lent or NULL */
 
 /*
- * Files on a device that is mounted for them, in core/plan_mount.c. The plan judges the device and
- * mounts nothing, so that a check writes nothing. early() mounts before the first byte
- * is written, but for a device that an earlier step of the plan writes: that one is mounted by
- * open(), when its step begins.
+ * Files on a device that is mounted for them. The plan judges the device and mounts nothing, so
+ * that a check writes nothing. early() mounts before the first byte is written, but for a device
+ * that an earlier step of the plan writes: that one is mounted by open(), when its step begins.
  */
-/* the folder that mounts are made in: run-dir, else state-dir */
-int plan_mounts_new(struct mounts **m, const struct settings *cfg, struct err *e);
-/* path as staged_name() wants it */
-int plan_mount_place(struct plan *p, struct plan_step *ps, const struct plan_input *in,
-		     const char *path, struct err *e);
-int plan_mount_overlaps(const struct plan *p, struct err *e);
 int plan_mount_early(struct plan *p, struct err *e);
 int plan_mount_open(struct plan *p, struct plan_step *ps, struct err *e);
-
-/* who shares which payload; refuses what contradicts itself. In core/plan_share.c */
-int plan_share(struct plan *p, struct err *e);
-struct intake *plan_intake(const struct plan *p, const char *name); /* lent or NULL */
-void plan_share_free(struct plan *p);
+/* the folder that mounts are made in: run-dir, else state-dir */
+int plan_mounts_new(struct mounts **m, const struct settings *cfg, struct err *e);
 
 /* where it happened, for every error of a step */
 int plan_at(const struct plan *p, const struct plan_step *ps, int rc, struct err *e);

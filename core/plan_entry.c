@@ -1,11 +1,11 @@
 /* One entry of the description becomes a step: handler, properties, place, range, route. */
-#include "core/plan.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/keys.h"
+#include "core/plan_private.h"
 #include "corelib/digest.h"
 #include "corelib/staged.h"
 #include "corelib/text.h"
@@ -201,31 +201,7 @@ static int fits_device(struct plan_step *ps, struct err *e)
 	return blkdev_range(st->dev, st->entry->offset, st->has_size ? st->size : 0, e);
 }
 
-int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e)
-{
-	struct step *st = &ps->step;
-	int rc;
-
-	if (st->entry->has_size && st->entry->size != size)
-		return err_set(e, E_MEMBER_SIZE, EBADMSG,
-			       "'%s' has %llu bytes in the bundle; the "
-			       "description says %llu",
-			       st->entry->filename, (unsigned long long)size,
-			       (unsigned long long)st->entry->size);
-	know_size(st, size);
-	if (st->has_size && st->size < ps->room)
-		ps->room = st->size;
-	rc = plan_blocks_fit(ps, size, e);
-	if (rc == 0)
-		rc = fits_device(ps, e);
-	if (rc == 0 && st->handler->check)
-		rc = st->handler->check(st, e);
-	return rc;
-}
-
-/* ---- block hashes ---- */
-
-int plan_blocks_fit(struct plan_step *ps, uint64_t size, struct err *e)
+static int blocks_fit(struct plan_step *ps, uint64_t size, struct err *e)
 {
 	const struct hash_list *l = &ps->step.entry->hashes;
 	uint64_t blocks;
@@ -244,6 +220,30 @@ int plan_blocks_fit(struct plan_step *ps, uint64_t size, struct err *e)
 	ps->blocks.digests = ps->list;
 	return 0;
 }
+
+int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e)
+{
+	struct step *st = &ps->step;
+	int rc;
+
+	if (st->entry->has_size && st->entry->size != size)
+		return err_set(e, E_MEMBER_SIZE, EBADMSG,
+			       "'%s' has %llu bytes in the bundle; the "
+			       "description says %llu",
+			       st->entry->filename, (unsigned long long)size,
+			       (unsigned long long)st->entry->size);
+	know_size(st, size);
+	if (st->has_size && st->size < ps->room)
+		ps->room = st->size;
+	rc = blocks_fit(ps, size, e);
+	if (rc == 0)
+		rc = fits_device(ps, e);
+	if (rc == 0 && st->handler->check)
+		rc = st->handler->check(st, e);
+	return rc;
+}
+
+/* ---- block hashes ---- */
 
 int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t size, struct err *e)
 {

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/plan.h"
+#include "core/plan_private.h"
 #include "core/statedir.h"
 #include "corelib/extent.h"
 #include "corelib/staged.h"

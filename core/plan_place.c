@@ -1,6 +1,5 @@
 /* Where a step writes: opened once here and held; judged live or idle; no two steps on the same
  * bytes. */
-#include "core/plan.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -11,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "core/place.h"
+#include "core/plan_private.h"
 #include "corelib/extent.h"
 #include "corelib/staged.h"
 #include "corelib/sys.h"
@@ -140,15 +140,6 @@ static int judge_device(struct plan *p, struct plan_step *ps, const struct plan_
 
 /* ---- files ---- */
 
-static bool is_beneath(const char *path, const char *folder)
-{
-	size_t n = folder ? strlen(folder) : 0;
-
-	while (n > 1 && folder[n - 1] == '/')
-		n--;
-	return n > 1 && strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
 /* a path in a tree that nothing may touch */
 static int close_path(struct staged *f, const char *folder, const char *mine, struct err *e)
 {
@@ -166,9 +157,9 @@ static int check_mine(struct staged *f, const char *path, const char *folder, co
 {
 	bool all = strcmp(folder, "/") == 0;
 
-	if (is_beneath(path, mine))
+	if (place_is_beneath(path, mine))
 		return err_set(e, E_TARGET_PROTECTED, EPERM, "'%s' belongs to the installer", path);
-	if (!f->place.name[0] && (all || is_beneath(mine, folder)))
+	if (!f->place.name[0] && (all || place_is_beneath(mine, folder)))
 		return close_path(f, folder, mine, e);
 	return 0;
 }
@@ -177,14 +168,13 @@ static int check_mine(struct staged *f, const char *path, const char *folder, co
 static int check_protected(struct staged *f, const struct plan_input *in, struct err *e)
 {
 	const struct staged_place *place = &f->place;
-	const struct settings *c = in->cfg;
-	const char *const ours[] = {c->state_dir,    c->run_dir,  c->public_key_file, c->file,
-				    c->aes_key_file, c->crl_path, c->bootenv_path};
+	const char *ours[PLACE_OURS + 1] = {[PLACE_OURS] = in->cfg->bootenv_path};
 	char path[sizeof(place->folder) + sizeof(place->name) + 1], real[PATH_MAX];
 	const char *folder = realpath(place->folder, real) ? real : place->folder;
 	int rc = 0;
 
 	_Static_assert(ARRAY_SIZE(ours) < STAGED_CLOSED, "one stays NULL");
+	place_ours(in->cfg, ours);
 	if (text_print(path, sizeof(path), "%s/%s", strcmp(folder, "/") ? folder : "",
 		       place->name) < 0)
 		return err_set(e, E_FILE, ENAMETOOLONG, "the path is too long");
@@ -193,7 +183,7 @@ static int check_protected(struct staged *f, const struct plan_input *in, struct
 
 		if (!ours[i] || !*ours[i])
 			continue;
-		if (!is_beneath(path, ours[i]) &&
+		if (!place_is_beneath(path, ours[i]) &&
 		    realpath(ours[i], mine)) /* also of a relative one */
 			rc = check_mine(f, path, folder, mine, e);
 		else if (*ours[i] == '/')
@@ -212,7 +202,7 @@ static int check_listed(const struct staged_place *place, const struct settings 
 	if (!realpath(place->folder, folder))
 		text_copy(folder, sizeof(folder), place->folder);
 	for (size_t i = 0; i < c->targets.count; i++)
-		if (realpath(c->targets.at[i], mine) && is_beneath(folder, mine))
+		if (realpath(c->targets.at[i], mine) && place_is_beneath(folder, mine))
 			return 0;
 	return err_set(e, E_TARGET, EPERM,
 		       "'%s/%s' is not beneath a folder of the list targets of the configuration",

@@ -1,11 +1,11 @@
 /* Several steps may name one payload: who they are, and whether what they say of it fits together.
  */
-#include "core/plan.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/plan_private.h"
 #include "corelib/text.h"
 
 static const char *name_of(const struct plan_step *ps)

@@ -42,7 +42,7 @@ struct staged_place {
 	struct fsmark fs; /* without device: what the folder lies on; not known in old journals */
 };
 
-#define STAGED_CLOSED 8
+#define STAGED_CLOSED 12
 
 struct staged {
 	struct staged_place place;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/install.h"
+#include "core/plan_private.h"
 #include "core/spool.h"
 #include "corelib/digest.h"
 #include "corelib/sys.h"

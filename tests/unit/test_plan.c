@@ -362,6 +362,8 @@ static void t17_files_of_the_installer_are_protected(void **state)
 	refused(b, FILE_("path = \"%O\";"), E_TARGET_PROTECTED, "other");
 	refused(b, FILE_("path = \"%D/../%D/other\";"), E_FILE, NULL);
 	assert_int_equal(plan_with(b, FILE_("path = \"%D/other2\";"), 0), 0);
+	b->cfg.spool_dir = b->dir;
+	refused(b, FILE_("path = \"%D/other2\";"), E_TARGET_PROTECTED, "other2");
 }
 
 static void files_outside_of_the_listed_targets_are_refused(void **state)
