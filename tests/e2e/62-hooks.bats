@@ -211,6 +211,45 @@ nothing_left() { [ ! -e state/scripts ] && ! grep -q " $PWD/" /proc/self/mounts;
 	is_new
 }
 
+# module STATE: the names that the module has there, one a line
+module() {
+	local lua='for k in pairs(require("swupdate")) do print("name " .. k) end'
+	if [ "$1" = script ]; then
+		echo "$lua" >src/s.lua
+		bundle 'x = 1' '' 'scripts: ({ filename = "s.lua"; type = "lua"; });'
+	else
+		bundle "${lua//\"/\\\"}" ''
+	fi
+	install >&2
+	printf '%s\n' "${lines[@]}" | sed -n 's/.*name \([A-Za-z_]*\)$/\1/p' | sort -u
+}
+
+@test "doc/migrating-from-swupdate.md, doc/scripts.md: the rows of the module are what a script and an embedded script have" {
+	docs=$BATS_TEST_DIRNAME/../../doc
+	awk -F'|' '/^\| in Lua / { on = 1 } on && !/^\|/ { exit } on { print $2 }' "$docs/migrating-from-swupdate.md" |
+		grep -o '`[^`]*`' | tr -d '`' | sort >rows
+	module script >have
+	grep -vx 'register_handler\|HANDLER_MASK' rows | diff - have
+	rm -rf state ./*.img bootenv && make_device
+	module embedded >confined
+	grep -vx 'mount\|umount\|stat\|emmcbootpart' rows | diff - confined
+	while read -r name; do
+		grep -q "\`$name[(\`]\|swupdate\.$name(\|\`$name\`" "$docs/scripts.md" || { echo "scripts.md: $name"; false; }
+	done <rows
+}
+
+@test "doc/scripts.md: its handler in Lua installs as it is written" {
+	awk '/^```sh$/ { on = 1; next } /^```/ { on = 0 } on' "$BATS_TEST_DIRNAME/../../doc/scripts.md" >commands
+	run bash -e commands
+	good
+	sed -i "s|$BATS_FILE_TMPDIR/keys/test|$PWD/demo/keys/demo|" device.cfg
+	cp demo/logged.swu one.swu
+	install
+	good
+	says "writing rootfs.img to $PWD/slot-b.img"
+	cmp -n 65536 demo/rootfs.img slot-b.img
+}
+
 # the peer: no slots and, in an embedded script, no register_handler; what its build runs is the same here
 @test "the same description beside the peer: embedded-script, hook, preinstall and postinstall, lua script" {
 	command -v swupdate >/dev/null || skip 'SKIP: there is no swupdate'
