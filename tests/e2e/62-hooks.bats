@@ -234,7 +234,7 @@ module() {
 	module embedded >confined
 	grep -vx 'mount\|umount\|stat\|emmcbootpart' rows | diff - confined
 	while read -r name; do
-		grep -q "\`$name[(\`]\|swupdate\.$name(\|\`$name\`" "$docs/scripts.md" || { echo "scripts.md: $name"; false; }
+		grep -q "\`${name}[(\`]\|swupdate\.${name}(\|\`${name}\`" "$docs/scripts.md" || { echo "scripts.md: $name"; false; }
 	done <rows
 }
 
