@@ -175,8 +175,8 @@ class Archive:
                 m.type = {"f": tarfile.REGTYPE, "d": tarfile.DIRTYPE, "l": tarfile.SYMTYPE, "h": tarfile.LNKTYPE}[kind]
                 if kind in "lh":
                     m.linkname = data
-                if self.preserve and name in ("replaced", "new", "fresh/deep/file"):
-                    m.mode = 0o2750 if name == "new" else 0o600
+                if self.preserve and name in (".", "sub", "replaced", "new", "fresh/deep/file"):
+                    m.mode = {".": 0o750, "sub": 0o711, "new": 0o2750}.get(name, 0o600)
                     m.pax_headers = {"SCHILY.xattr.user.age": "new"}
                 if kind == "f":
                     m.size = len(data)
@@ -202,7 +202,7 @@ def tree_of(top):
                 names[st.st_ino].append(rel)
                 with open(p, "rb") as f:
                     data = f.read()
-            attrs = {} if kind == "l" else {a: os.getxattr(p, a) for a in os.listxattr(p)}
+            attrs = {} if kind == "l" else simdisk.attributes_of(p)
             out[rel] = (kind, st.st_mode & 0o7777, st.st_uid, attrs, data, tuple(sorted(names[st.st_ino])) if kind == "f" else ())
     return {rel: (*v[:5], tuple(sorted(names[os.lstat(os.path.join(top, rel)).st_ino]))) for rel, v in out.items()}
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The fault sweep: the N-th call of each kind fails while a bundle is installed, for every N.
 
-  faults.py --bin build --lib libfault.so [--most 60] [--only TEXT]
+  faults.py --bin build --lib libfault.so [--most 60] [--only TEXT] [--calls open,read]
 
 After each run: status 0 means NEW; status 1 means OLD and the last line names the error (E_...); no hang; nothing left behind, no
 process left running; the same bundle installs when the fault is gone. A killed process may leave work for `swctl recover`, then old or
@@ -195,8 +195,8 @@ class Orphans:
 
 
 class Faults:
-    def __init__(self, tools, lib, most):
-        self.tools, self.lib, self.most, self.orphans = tools, os.path.abspath(lib), most, Orphans()
+    def __init__(self, tools, lib, most, calls=None):
+        self.tools, self.lib, self.most, self.calls, self.orphans = tools, os.path.abspath(lib), most, calls, Orphans()
         self.log, self.child_env, self.child_counts = (f"{tools.work}/{n}" for n in ("fault.log", "unpack.env", "unpack.counts"))
         self.runs, self.bad, self.excused, self.tidied, self.killed = 0, collections.Counter(), 0, 0, 0
 
@@ -318,7 +318,7 @@ class Faults:
     def rows(self, who, counts, whole):
         """(call, number, error, forever) of all that is tried in one process"""
         for call, errors in (FAULTS if who == "job" else CHILD_FAULTS).items():
-            total = counts.get(call, 0)
+            total = counts.get(call, 0) if not self.calls or call in self.calls else 0
             kills = call in KILLS or (whole and call in KILLS_ALL) or who == "child"
             for err, forever in [(e, False) for e in errors] + ([("kill", False)] if kills else []) + [(errors[0], True)]:
                 if forever and err in ("EINTR", "short"):
@@ -402,11 +402,12 @@ def main():
     p.add_argument("--lib", default="build/libfault.so")
     p.add_argument("--most", type=int, default=12)
     p.add_argument("--only")
+    p.add_argument("--calls", type=lambda s: s.split(","), help="kinds of calls, with commas; else all")
     a = p.parse_args()
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     work = os.path.realpath(tempfile.mkdtemp(prefix="swinstall-faults-", dir=base))
     try:
-        f = Faults(Programs(a.bin, work), a.lib, a.most)
+        f = Faults(Programs(a.bin, work), a.lib, a.most, a.calls)
         passed, failed, skipped = run_all(f, [s for s in scenarios() if not a.only or a.only in s.name], work)
         for why, n in f.bad.most_common():
             print(f"  {n}x {why[:160]}")

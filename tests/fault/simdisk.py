@@ -283,13 +283,20 @@ class Node:
         return bytes(d), meta
 
 
+def attributes_of(path):
+    """those that an install sets; none where the file system has none"""
+    try:
+        return {n: os.getxattr(path, n) for n in os.listxattr(path) if n.startswith(("user.", "system.posix_acl"))}
+    except OSError:
+        return {}
+
+
 def nature_of(path):
     """what a copy must have, beside mode and content"""
     st = os.lstat(path)
     out = {"mode": st.st_mode & 0o7777, "owner": (st.st_uid, st.st_gid)}
     if not os.path.islink(path):
-        for name in os.listxattr(path):
-            out["x:" + name] = os.getxattr(path, name)
+        out.update(("x:" + name, value) for name, value in attributes_of(path).items())
     return out
 
 
