@@ -6,6 +6,7 @@
 
 #include "corelib/text.h"
 #include "parser/manifest_draft.h"
+#include "parser/sealed.h"
 
 enum { ARENA_MAX = 64 << 20 };
 
@@ -167,7 +168,7 @@ int manifest_parse(struct manifest **m, const void *text, size_t n,
 {
 	struct manifest_draft *d;
 	const struct node *root;
-	struct selector s;
+	struct selector s = {0};
 	struct arena *a = arena_new(ARENA_MAX);
 	struct draft_context c = {o, a, &s};
 	const struct node_limits limits = {.bytes = o->max_bytes};
@@ -179,7 +180,7 @@ int manifest_parse(struct manifest **m, const void *text, size_t n,
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the description");
 	}
 	d->m.arena = a;
-	rc = node_parse(&root, text, n, a, &limits, e);
+	rc = sealed_explain(text, n, node_parse(&root, text, n, a, &limits, e), e);
 	if (rc == 0)
 		rc = select_open(&s, root, &o->sel, e);
 	if (rc == 0)

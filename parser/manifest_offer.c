@@ -4,6 +4,7 @@
 
 #include "corelib/text.h"
 #include "parser/manifest_draft.h"
+#include "parser/sealed.h"
 
 enum { MOST_OFFERS = 256 };
 
@@ -97,7 +98,7 @@ int manifest_selections(const void *text, size_t n, struct strings *out, struct 
 	const struct selection none = {NULL, NULL, NULL};
 	struct offers o = {.arena = a};
 	const struct node *root;
-	int rc = node_parse(&root, text, n, a, NULL, e);
+	int rc = sealed_explain(text, n, node_parse(&root, text, n, a, NULL, e), e);
 
 	if (rc == 0)
 		rc = select_open(&o.selector, root, &none, e);

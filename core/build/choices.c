@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "corelib/text.h"
+#include "parser/sealed.h"
 
 #define ARENA_MAX (64 * 1024 * 1024)
 #define DEPTH_MAX 3 /* board, set, mode */
@@ -97,7 +98,7 @@ int choices_find(struct choices *c, const void *text, size_t n, struct err *e)
 	int rc = make_room(c, e);
 
 	if (rc == 0)
-		rc = node_parse(&root, text, n, c->arena, NULL, e);
+		rc = sealed_explain(text, n, node_parse(&root, text, n, c->arena, NULL, e), e);
 	return rc < 0 ? rc : walk_root(c, root, e);
 }
 

@@ -12,6 +12,7 @@
 #include "corelib/sys.h"
 #include "corelib/text.h"
 #include "parser/bundle.h"
+#include "parser/sealed.h"
 
 #define LIST_MAX (64u * 1024 * 1024) /* digests of 512 GiB */
 
@@ -46,7 +47,10 @@ static int check_signature(const struct verify *v, const struct bundle *b, struc
 	size_t n, sig_n;
 	const void *text = bundle_description(b, &n), *sig = bundle_signature(b, &sig_n);
 
-	return v->o->keys ? sig_verify(v->o->keys, text, n, sig, sig_n, &v->r->signature, e) : 0;
+	if (!v->o->keys)
+		return 0;
+	return sealed_explain(text, n,
+			      sig_verify(v->o->keys, text, n, sig, sig_n, &v->r->signature, e), e);
 }
 
 /* ---- one payload ------------------------------------------------------------------------ */

@@ -163,3 +163,29 @@ device_key() { sed -i "s|^globals : {|& aes-key-file = \"$T/$1\";|" device.cfg; 
 	if grep -v '^[0-9]* *p*read' trace | grep 00112233; then return 1; fi
 	! grep -aq 00112233 demo.swu
 }
+
+# SWUpdate can be built to read these; here they are refused with words that tell what to do.
+@test "a description that is encrypted as a whole, by AES or by CMS, is named as such, and nothing is written" {
+	need cpio
+	local how before
+	keys; slots; release 2.0 "sha256 = \"$(printf '%064d' 0)\";"
+	openssl cms -sign -in sw-description -out sw-description.sig -signer demo.cert.pem -inkey demo.key.pem -outform DER -nosmimecap -binary
+	mv sw-description plain
+	before=$(device_sum)
+	for how in aes cms; do
+		case $how in
+		aes) openssl enc -aes-256-cbc -K $KEY256 -iv $IV -in plain -out sw-description ;;
+		cms) openssl cms -encrypt -binary -aes256 -in plain -outform DER -out sw-description demo.cert.pem ;;
+		esac
+		printf 'sw-description\nsw-description.sig\nrootfs.img\n' | cpio -o -H crc --quiet >sealed.swu
+		fails 1 swinstall -f device.cfg sealed.swu
+		says E_DESC_SEALED; says 'swugenerator without -t'
+		fails 3 swbundle verify -k demo.cert.pem sealed.swu
+		says E_DESC_SEALED
+		fails 1 swbundle inspect sealed.swu
+		says E_DESC_SEALED
+		fails 3 swbundle lint sealed.swu
+		swbundle extract --dir $how sealed.swu # the form is good
+	done
+	[ "$(device_sum)" = "$before" ]
+}

@@ -89,6 +89,12 @@ each() {
 	"$VENV/bin/swugenerator" -s sw-description -c conf.cfg -a "$T" -K aes.kv -t -k CMS,demo.key.pem,demo.cert.pem -o theirs.swu create
 	before=$(sha disk)
 	fails 1 swinstall -f device.cfg theirs.swu
-	says E_SIG_BAD
+	says E_DESC_SEALED
+	says "encrypted as a whole"
+	fails 3 swbundle verify -k demo.cert.pem theirs.swu
+	says E_DESC_SEALED
+	fails 1 swbundle inspect theirs.swu
+	says E_DESC_SEALED
+	fails 3 swbundle lint theirs.swu
 	[ "$(sha disk)" = "$before" ]
 }
