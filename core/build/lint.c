@@ -75,8 +75,10 @@ static unsigned line_in(const char *where)
 void lint_refused(struct lint *l, const struct node *n, struct err *e)
 {
 	unsigned line = line_in(e->where);
-	const struct lint_finding f = {
-		.error = true, .line = line || !n ? line : n->line, .text = e->why};
+	const struct lint_finding f = {.error = true,
+				       .unknown = e->code == E_DESC_UNKNOWN,
+				       .line = line || !n ? line : n->line,
+				       .text = e->why};
 
 	if (e->code == E_MEMORY)
 		l->no_memory = true;
@@ -365,13 +367,17 @@ static void check_keys(struct lint *l)
 {
 	const struct node *software = node_find(l->t->root, "software");
 	const char *const only[] = {"software"};
+	struct err e;
 
 	node_for_each(n, l->t->root) {
 		const char *near = text_nearest(n->name, only, 1);
 
-		if (n != software && !is_linked(l->t->root, n->name))
-			lint_say(l, true, n, "is not known%s",
-				 near && !software ? "; did you mean software?" : "");
+		if (n == software || is_linked(l->t->root, n->name))
+			continue;
+		err_clear(&e);
+		(void)err_set(&e, E_DESC_UNKNOWN, 0, "%.200s is not known%s", n->name,
+			      near && !software ? "; did you mean software?" : "");
+		lint_refused(l, n, &e);
 	}
 	if (software && software->type == NODE_GROUP)
 		check_level(l, software, 0);

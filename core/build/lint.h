@@ -16,7 +16,8 @@
 #include "corelib/err.h"
 
 struct lint_finding {
-	bool error; /* else it is only doubtful */
+	bool error;   /* else it is only doubtful */
+	bool unknown; /* a key that nobody reads */
 	unsigned line;
 	const char *text; /* begins with the path of what is meant */
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/build/lint.h"
 #include "core/build/members.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
@@ -79,10 +80,24 @@ static bool names_it(const struct node *n, const char *member)
 	return false;
 }
 
+/* lint sees keys at every level; the reader of a device only those where it looks */
+static void take_unknown(void *arg, const struct lint_finding *f)
+{
+	char line[800];
+
+	if (!f->unknown)
+		return;
+	(void)text_print(line, sizeof(line), "line %u: %.700s", f->line, f->text);
+	tell(arg, line);
+}
+
 static int read_tree(struct tolerated *t, const struct member *m, struct err *e)
 {
+	const struct lint_options keys = {.finished = true, .found = take_unknown, .arg = t};
 	AUTO_FREE char *text = NULL;
+	struct lint_result r;
 	ssize_t got;
+	int rc;
 
 	if (m->size > TEXT_MAX)
 		return err_set(e, E_DESC_LIMIT, EFBIG, "the description is too large");
@@ -92,7 +107,8 @@ static int read_tree(struct tolerated *t, const struct member *m, struct err *e)
 	got = sys_pread(t->fd, text, (size_t)m->size, m->data);
 	if (got < 0 || (uint64_t)got != m->size)
 		return err_set(e, E_TRUNCATED, 0, "the description ends too early");
-	return node_parse(&t->root, text, (size_t)m->size, t->arena, NULL, e);
+	rc = node_parse(&t->root, text, (size_t)m->size, t->arena, NULL, e);
+	return rc < 0 ? rc : lint_description(&r, text, (size_t)m->size, &keys, e);
 }
 
 static int look_at(void *arg, const struct member *m, struct err *e)

@@ -93,10 +93,11 @@ tolerated() {
 	cat >sw-description <<-D
 		software = {
 			version = "2.0";
-			verson = "3";
+			verson = "3"; hardware-compatiblity = [ "1.0" ]; imges: ({ filename = "a"; });
 			images: ({ filename = "rootfs.img"; device = "/dev/null"; type = "raw"; sha256 = "$(sha rootfs.img)"; devcie = "x"; });
 			b = { c = { images: ({ filename = "rootfs.img"; device = "/dev/null"; sha256 = "$(sha rootfs.img)"; compresed = "x"; }); }; };
 		};
+		softwar = 1;
 	D
 	by_hand rootfs.img "$@"
 }
@@ -106,6 +107,10 @@ tolerated() {
 	keys; tolerated extra.txt; printf 'more than padding' >>demo.swu
 	swbundle verify -k demo.cert.pem demo.swu
 	fails 3 swbundle verify --strict -k demo.cert.pem demo.swu
+	says "demo.swu: tolerated: line 3: software.verson is not known; did you mean version?"
+	says "demo.swu: tolerated: line 3: software.hardware-compatiblity is not known; did you mean hardware-compatibility?"
+	says "demo.swu: tolerated: line 3: software.imges is not known; did you mean images?"
+	says "demo.swu: tolerated: line 7: softwar is not known"
 	says "demo.swu: tolerated: line 4: software.images[0].devcie is not known; did you mean device?"
 	says "demo.swu: tolerated: line 5: software.b.c.images[0].compresed is not known; did you mean compressed?"
 	says "demo.swu: tolerated: member extra.txt is not named by the description"
