@@ -3,6 +3,7 @@
 
 #include "core/build/lint_private.h"
 #include "corelib/text.h"
+#include "corelib/words.h"
 #include "handlers/handler.h"
 #include "parser/version.h"
 
@@ -190,6 +191,19 @@ static void check_functions(struct lint *l, const struct lint_entry *x)
 				 "names a function, but there is no embedded-script");
 }
 
+/* T41: the words of a program */
+static void check_words(struct lint *l, const struct lint_entry *x)
+{
+	struct words w = {0};
+	struct err e;
+
+	err_clear(&e);
+	if (x->d.t.section == SECTION_SCRIPTS && x->d.t.data &&
+	    words_split(&w, x->d.t.data, &e) < 0)
+		lint_say(l, true, at(x, "data"), "cannot be split into words: %s", e.why);
+	words_clear(&w);
+}
+
 static void check_habits(struct lint *l, const struct lint_entry *x)
 {
 	const struct entry *t = &x->d.t;
@@ -213,6 +227,7 @@ void lint_entry_rules(struct lint *l, const struct lint_entry *x)
 	check_encryption(l, x);
 	check_version_rule(l, x);
 	check_functions(l, x);
+	check_words(l, x);
 	check_habits(l, x);
 }
 
