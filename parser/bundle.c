@@ -390,7 +390,7 @@ static int keep(struct bundle *b, int rc, const struct err *e)
 
 static int next_wanted(struct bundle *b, const struct payload **p, struct err *e)
 {
-	struct wanted *row;
+	struct wanted *row = NULL;
 	int rc;
 
 	if (b->streams)
@@ -399,7 +399,7 @@ static int next_wanted(struct bundle *b, const struct payload **p, struct err *e
 	rc = cursor_finish(b, e);
 	if (rc == 0)
 		rc = walk(b, &row, e);
-	if (rc <= 0)
+	if (rc <= 0 || !row)
 		return rc;
 	cursor_start(b, &b->cursor, row, 0);
 	*p = &row->payload;

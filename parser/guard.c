@@ -182,7 +182,7 @@ static int check_keys(struct guard *g, size_t first, struct err *e)
 	size_t n = k ? g->key_count - first : 0;
 	const char *text = g->out->text;
 
-	if (n > 1)
+	if (k && n > 1)
 		qsort_r(k, n, sizeof(*k), key_compare, g->out->text);
 	g->key_count = first;
 	for (size_t i = 1; i < n; i++)
