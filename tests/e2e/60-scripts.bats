@@ -237,7 +237,7 @@ failing() {
 	start=$SECONDS
 	install
 	failed_with E_DEADLINE
-	[ $((SECONDS - start)) -lt 20 ]
+	[ $((SECONDS - start)) -lt 100 ]
 	is_old
 	[ ! -e "/proc/$(cat daemon)" ]
 }
@@ -245,14 +245,14 @@ failing() {
 @test "a daemon that holds the pipes does not hold the install, and lives on after a success" {
 	script daemon.sh <<-S
 	#!/bin/sh
-	setsid sh -c 'echo \$\$ >$PWD/daemon; exec sleep 30' &
+	setsid sh -c 'echo \$\$ >$PWD/daemon; exec sleep 300' &
 	while [ ! -s $PWD/daemon ]; do sleep 0.01; done
 	S
 	build '{ filename = "daemon.sh"; type = "postinstall"; }'
 	start=$SECONDS
 	install
 	[ "$status" -eq 0 ]
-	[ $((SECONDS - start)) -lt 15 ]
+	[ $((SECONDS - start)) -lt 100 ]
 	is_new
 	[ -e "/proc/$(cat daemon)" ]
 	kill "$(cat daemon)"

@@ -168,6 +168,8 @@ static void t60_harden_drops_every_poisoned_variable(void **state)
 		"UNKNOWN=1",
 		"GCONV_PATH=/tmp",
 		"LOCPATH=/tmp",
+		/* LOCPATH makes the C library keep a list for a library's constructor */
+		"ASAN_OPTIONS=detect_leaks=0",
 		"MALLOC_CHECK_=3",
 		"GLIBC_TUNABLES=x=y",
 		"TZDIR=/tmp",
