@@ -248,7 +248,7 @@ int schema_set(const struct attr *row, const struct node *value, void *out, stru
 
 void schema_note(const struct schema *s, const struct node *n, const char *text, ...)
 {
-	char said[256], line[320];
+	char said[320], line[384];
 	va_list ap;
 
 	if (!s->note)
@@ -296,6 +296,17 @@ const struct attr *schema_find(const struct schema *s, const char *name)
 	return NULL;
 }
 
+/* an empty text counts as absent */
+static void note_unused(const struct schema *s, const struct attr *row, const struct node *n)
+{
+	char path[160];
+
+	if (!row->instead || (n->type == NODE_STRING && !*n->string))
+		return;
+	node_path(n, path, sizeof(path));
+	schema_note(s, n, "%s is not used by this program: %s", path, row->instead);
+}
+
 int schema_fill(const struct schema *s, const struct node *group, void *out, struct arena *a,
 		struct err *e)
 {
@@ -307,6 +318,8 @@ int schema_fill(const struct schema *s, const struct node *group, void *out, str
 		rc = row ? schema_set(row, n, out, a, e) : schema_unknown(s, n, e);
 		if (rc < 0)
 			return rc;
+		if (row)
+			note_unused(s, row, n);
 	}
 	return 0;
 }

@@ -7,6 +7,10 @@ enum { ALWAYS = 1 };
 /* clang-format off */
 #define AT(field) .where = ALWAYS, .at = offsetof(struct settings_draft, s.field), .code = E_CONFIG
 #define TEXT(key, field, text) { .name = key, .type = ATTR_STRING, AT(field), .help = text }
+/* read, and without effect here: a warning says so, and what to do instead */
+#define UNUSED(key, field, text, what) \
+	{ .name = key, .type = ATTR_STRING, AT(field), .help = text "; not used: " what, \
+	  .instead = what }
 #define FLAG(key, field, text) \
 	{ .name = key, .type = ATTR_SWITCH, AT(field), .dflt = "false", .help = text }
 
@@ -23,9 +27,12 @@ static const struct attr globals[] = {
 	TEXT("ca-path", ca_path, "the same as public-key-file, and goes before it"),
 	TEXT("crl-path", crl_path, "revocation lists"),
 	TEXT("aes-key-file", aes_key_file, "key and initial vector for encrypted payloads"),
-	TEXT("decryption-key-file", decryption_key_file, "private key for encrypted descriptions; not supported"),
+	UNUSED("decryption-key-file", decryption_key_file, "private key for encrypted descriptions",
+	       "build bundles with a readable description (their payloads may be encrypted, see "
+	       "aes-key-file), and remove this key"),
 	TEXT("mtd-blacklist", mtd_blacklist, "numbers of MTD devices that are not scanned for UBI; read, nothing scans any"),
-	TEXT("namespace-vars", namespace_vars, "variable namespace for vars; not supported"),
+	UNUSED("namespace-vars", namespace_vars, "variable namespace for vars",
+	       "set the variables by the list bootenv of the description, and remove this key"),
 	TEXT("gen-swversions", gen_swversions,
 	     "file that the versions of installed components are written to"),
 	FLAG("verbose", verbose, "log everything"),
@@ -40,8 +47,12 @@ static const struct attr globals[] = {
 	TEXT("forced-signer-name", forced_signer_name,
 	     "common name that the signer's certificate must have"),
 	TEXT("select", select, "SET,MODE to install when none is given; auto: that of the slot that is free"),
-	TEXT("gpg-home-dir", gpg_home, "keyring of GnuPG; not supported"),
-	TEXT("gpgme-protocol", gpg_protocol, "openpgp or cms; not supported"),
+	UNUSED("gpg-home-dir", gpg_home, "keyring of GnuPG",
+	       "sign with a key or certificate (doc/swbundle.md), name it by public-key-file, and "
+	       "remove this key"),
+	UNUSED("gpgme-protocol", gpg_protocol, "openpgp or cms",
+	       "sign with a key or certificate (doc/swbundle.md), name it by public-key-file, and "
+	       "remove this key"),
 	TEXT("hash-provider", hash_provider, "read and not needed: there is one"),
 	TEXT("decrypt-provider", decrypt_provider, "read and not needed: there is one"),
 	TEXT("digest-provider", digest_provider, "the only method of signing to accept: rsa, rsa-pss, ecdsa, ed25519, cms; existing names as opensslCMS are known"),

@@ -44,6 +44,16 @@ setup() { make_device; }
 	[ "$status" -eq 0 ]
 }
 
+@test "a key of the configuration that has no effect here is named with what to do, and the update runs" {
+	sed 's|^globals : {|&\n\tdecryption-key-file = "k"; gpg-home-dir = "/g";\n\tgpgme-protocol = "cms"; namespace-vars = "ns";|' device.cfg >theirs.cfg
+	run swinstall -f theirs.cfg "$good"
+	[ "$status" -eq 0 ]
+	is_new
+	for key in decryption-key-file gpg-home-dir gpgme-protocol namespace-vars; do
+		[ "$(grep -c "^\[WARN \] : theirs.cfg: line [23]: globals.$key is not used by this program: .*, and remove this key$" <<<"$output")" -eq 1 ]
+	done
+}
+
 @test "options of later parts are told as not built in, with status 1" {
 	for o in '-w x' '-u x' '-d x' '--daemon' '--gpg-home-dir x' '-E /dev/mmcblk0'; do
 		# shellcheck disable=SC2086

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "corelib/blkdev.h"
+#include "corelib/text.h"
 #include "fail_malloc.h"
 
 struct parsed {
@@ -107,7 +108,7 @@ static void settings_every_key_of_globals_arrives(void **state)
 	const struct settings *s = p.s;
 
 	(void)state;
-	assert_int_equal(p.notes.count, 0);
+	assert_int_equal(p.notes.count, 4); /* the keys that have no effect */
 	assert_string_equal(s->bootloader, "grub");
 	assert_string_equal(s->ca_path, "ca");
 	assert_string_equal(s->public_key_file,
@@ -156,6 +157,55 @@ static void settings_every_key_of_globals_arrives(void **state)
 	assert_int_equal(s->targets.count, 2);
 	assert_string_equal(s->accepted_select.at[0], "a,b");
 	settings_free(p.s);
+}
+
+/* a key without effect must not look as if it had one: each is named once, with what to do */
+static void settings_keys_without_effect_are_named(void **state)
+{
+	static const struct {
+		const char *key, *instead;
+	} keys[] = {
+		{"decryption-key-file", "build bundles with a readable description"},
+		{"namespace-vars", "set the variables by the list bootenv"},
+		{"gpg-home-dir", "sign with a key or certificate"},
+		{"gpgme-protocol", "sign with a key or certificate"},
+	};
+	char text[128], line[160];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		text_print(text, sizeof(text), "globals = {\n%s = \"x\"; };", keys[i].key);
+		text_print(line, sizeof(line), "line 2: globals.%s is not used by this program: %s",
+			   keys[i].key, keys[i].instead);
+		struct parsed set = good(text);
+
+		assert_int_equal(set.notes.count, 1);
+		assert_int_equal(strncmp(set.notes.text, line, strlen(line)), 0);
+		assert_non_null(strstr(set.notes.text, "and remove this key\n"));
+		settings_free(set.s);
+		text_print(text, sizeof(text), "globals = { %s = \"\"; };", keys[i].key);
+		struct parsed empty = good(text);
+
+		assert_int_equal(empty.notes.count, 0);
+		settings_free(empty.s);
+	}
+}
+
+/* the manual and the warning come from the same row: none says 'not supported' and stays silent */
+static void settings_rows_that_say_so_warn(void **state)
+{
+	const struct schema *globals = settings_schema(0);
+	size_t unused = 0;
+
+	(void)state;
+	for (size_t i = 0; i < globals->count; i++) {
+		const struct attr *a = globals->rows + i;
+		bool says = strstr(a->help, "not used") || strstr(a->help, "not supported");
+
+		assert_int_equal(says, a->instead != NULL);
+		unused += says;
+	}
+	assert_int_equal(unused, 4);
 }
 
 /* each default that the manual prints is the one that settings_new() gives */
@@ -416,6 +466,8 @@ int main(void)
 		cmocka_unit_test(settings_defaults_are_those_of_the_manual),
 		cmocka_unit_test(settings_slots_have_places_env_and_cmdline),
 		cmocka_unit_test(settings_every_key_of_globals_arrives),
+		cmocka_unit_test(settings_keys_without_effect_are_named),
+		cmocka_unit_test(settings_rows_that_say_so_warn),
 		cmocka_unit_test(settings_defaults_of_the_table_are_true),
 		cmocka_unit_test(settings_existing_file_works_unchanged),
 		cmocka_unit_test(settings_of_other_programs_are_only_noted),
