@@ -24,6 +24,7 @@ struct run {
 	int records, text, status;
 	uint64_t until;
 	pid_t pid;
+	size_t told; /* bytes of lines */
 	struct lines lines;
 	char buf[FORKED_RECORD];
 };
@@ -63,6 +64,15 @@ ssize_t forked_hear(int fd, void *bytes, size_t n)
 }
 
 /* ---- in the job ---- */
+
+static void take_line(void *arg, const char *text)
+{
+	struct run *r = arg;
+
+	text = lines_bounded(&r->told, text);
+	if (text)
+		r->f->line(r->f->arg, text);
+}
 
 static bool read_text(struct run *r)
 {
@@ -190,8 +200,8 @@ int forked_run(const struct forked *f, struct err *e)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory to run %s", f->name);
 	r->f = f;
 	r->records = r->text = -1;
-	r->lines.line = f->line;
-	r->lines.arg = f->arg;
+	r->lines.line = take_line;
+	r->lines.arg = r;
 	orphans_watch(&o);
 	rc = start(r, e);
 	if (rc == 0)

@@ -21,7 +21,7 @@ struct forked {
 	void (*child)(int fd, void *arg); /* tells by forked_tell(fd) */
 	/* may answer by forked_answer(fd); the time that it takes is not the child's */
 	void (*record)(void *arg, int fd, const char *bytes, size_t n);
-	void (*line)(void *arg, const char *text); /* printable */
+	void (*line)(void *arg, const char *text); /* printable, LINES_TOTAL bytes at most */
 	void *arg;
 	uint64_t deadline_ms;
 	const volatile bool *cancel;

@@ -36,3 +36,11 @@ void lines_end(struct lines *l)
 	if (l->len)
 		hand_on(l);
 }
+
+const char *lines_bounded(size_t *told, const char *text)
+{
+	if (*told > LINES_TOTAL)
+		return NULL;
+	*told += strlen(text) + 1;
+	return *told > LINES_TOTAL ? "(more output of this program is not shown)" : text;
+}

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { LINES_BYTES = 1000 };
+enum { LINES_BYTES = 1000, LINES_TOTAL = 1024 * 1024 };
 
 struct lines {
 	void (*line)(void *arg, const char *text);
@@ -20,5 +20,9 @@ struct lines {
 
 void lines_take(struct lines *l, const char *bytes, size_t n);
 void lines_end(struct lines *l); /* the last one may have no line end */
+
+/* what to show of a further text when all together have LINES_TOTAL bytes at most: the text, then
+ * once that there is more, then NULL. *told, 0 at first, counts. */
+const char *lines_bounded(size_t *told, const char *text);
 
 #endif

@@ -15,6 +15,7 @@
 #include <lua.h>
 
 #include "corelib/forked.h"
+#include "corelib/lines.h"
 #include "corelib/text.h"
 #include "handlers/lua_api.h"
 #include "handlers/lua_told.h"
@@ -60,6 +61,7 @@ struct phase_run {
 	struct host host;
 	struct host_ops ops;
 	struct err e; /* in the job: the first of the records */
+	size_t told;  /* in the job: bytes of messages */
 };
 
 /* ---- before the first write ---- */
@@ -282,13 +284,26 @@ static void answer_call(struct phase_run *r, int fd, const char *bytes, size_t n
 	forked_answer(fd, record, sizeof(record));
 }
 
+/* T120: true when it is shown; the first that is not says so */
+static bool in_bounds(struct phase_run *r, const char *bytes, size_t n)
+{
+	const char *text;
+
+	if (n < 3 || bytes[n - 1] || (bytes[0] != LUA_SAY && bytes[0] != LUA_TELL))
+		return true;
+	text = lines_bounded(&r->told, bytes + 2);
+	if (text && text != bytes + 2)
+		r->st->host->ops->say(r->st->host, LOG_LEVEL_WARN, text);
+	return text == bytes + 2;
+}
+
 static void record(void *arg, int fd, const char *bytes, size_t n)
 {
 	struct phase_run *r = arg;
 
 	if (n && bytes[0] == LUA_CALL)
 		answer_call(r, fd, bytes, n);
-	else
+	else if (in_bounds(r, bytes, n))
 		lua_told(r->st->host, &r->e, bytes, n);
 }
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "corelib/lines.h"
 #include "corelib/sys.h"
 #include "handlers/handler.h"
 #include "tests/unit/fake_host.h"
@@ -218,6 +219,37 @@ static void the_whole_library_is_there_and_output_is_told(void **state)
 	assert_true(said(b, "5 by a shell"));
 }
 
+/* lines of 512 bytes with their end: 1 MiB and what says that there is more */
+static void is_bounded(struct bench *b, const char *code)
+{
+	b->host.said_count = 0;
+	assert_int_equal(pre(b, code), 0);
+	assert_int_equal(b->host.said_count, LINES_TOTAL / 512 + 1);
+	b->host.said_count = 0;
+}
+
+static void t120_floods_of_output_and_messages_are_bounded(void **state)
+{
+	struct bench *b = *state;
+
+	is_bounded(b, "local x = ('x'):rep(511) .. '\\n'\n"
+		      "for i = 1, 5000 do io.write(x) end");
+	is_bounded(b, "local x = ('x'):rep(511)\n"
+		      "for i = 1, 2500 do print(x) swupdate.error(x) end");
+}
+
+static void t120_a_script_fails_with_its_reason_behind_a_flood(void **state)
+{
+	struct bench *b = *state;
+
+	assert_true(pre(b, "for i = 1, 3000 do swupdate.progress(('x'):rep(511)) end\n"
+			   "swupdate.set_bootenv('behind', '1')\n"
+			   "function preinst() return false, 'no power' end") < 0);
+	assert_string_equal(b->e.why, "preinst: no power");
+	assert_int_equal(b->host.var_count, 1);
+	assert_true(said(b, "2 (more output of this program is not shown)"));
+}
+
 static void an_end_of_the_script_is_not_the_end_of_the_job(void **state)
 {
 	struct bench *b = *state;
@@ -404,6 +436,8 @@ int main(void)
 		TEST(the_module_knows_the_device),
 		TEST(t64_a_script_that_blocks_is_ended_with_what_it_started),
 		TEST(the_whole_library_is_there_and_output_is_told),
+		TEST(t120_floods_of_output_and_messages_are_bounded),
+		TEST(t120_a_script_fails_with_its_reason_behind_a_flood),
 		TEST(an_end_of_the_script_is_not_the_end_of_the_job),
 		TEST(the_root_device_is_told_as_the_kernel_was),
 		TEST(what_a_script_mounts_and_leaves_is_taken_away),
