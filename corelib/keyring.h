@@ -49,6 +49,16 @@ int sig_raw_verify(const struct keyring *k, const struct sig_input *in, struct s
 int sig_cms_verify(const struct keyring *k, const struct sig_input *in, struct sig_info *info,
 		   struct err *e);
 
+/* whose public part judges what was signed */
+struct sig_made {
+	enum sig_scheme scheme; /* which one it is, not SIG_ANY */
+	EVP_PKEY *key;		/* bare schemes; the public part suffices */
+	X509 *cert;		/* CMS */
+	bool away;		/* a program or a token signed */
+};
+/* is in->sig good for in->data? E_SIG_BAD */
+int sig_made_check(const struct sig_made *m, const struct sig_input *in, struct err *e);
+
 /* sig_sign() with how->command or how->token */
 int sig_sign_external(const struct sig_signer *how, const struct sig_input *in, uint8_t **sig,
 		      size_t *sig_len, struct err *e);

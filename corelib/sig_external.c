@@ -83,28 +83,6 @@ static int check_kind(const struct external *x, struct err *e)
 	return 0;
 }
 
-/* the signature must be good before anybody gets it */
-static int check_raw(const struct external *x, struct err *e)
-{
-	AUTO(EVP_PKEY_CTX_free)
-	EVP_PKEY_CTX *ctx = x->cert ? EVP_PKEY_CTX_new(X509_get0_pubkey(x->cert), NULL) : NULL;
-	bool pss = x->how->scheme == SIG_RSA_PSS;
-	int ok;
-
-	if (!x->cert)
-		return 0;
-	ok = ctx && EVP_PKEY_verify_init(ctx) > 0 &&
-	     (x->kind != KEY_RSA ||
-	      EVP_PKEY_CTX_set_rsa_padding(ctx, pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING) >
-		      0) &&
-	     EVP_PKEY_CTX_set_signature_md(ctx, x->md) > 0 &&
-	     EVP_PKEY_verify(ctx, x->raw, x->raw_len, x->digest, x->digest_len) == 1;
-	ERR_clear_error();
-	return ok ? 0
-		  : err_set(e, E_SIG_BAD, 0,
-			    "what the signer wrote is no signature by the key of the certificate");
-}
-
 /* r and s, each half of what the token made, become DER */
 static int dress_ecdsa(struct external *x, struct err *e)
 {
@@ -139,14 +117,10 @@ static int ask_token(struct external *x, struct err *e)
 
 static int ask(struct external *x, struct err *e)
 {
-	int rc;
-
 	x->raw_len = sizeof(x->raw);
 	if (x->token)
-		rc = ask_token(x, e);
-	else
-		rc = sig_command(x->how->command, x->digest, x->digest_len, x->raw, &x->raw_len, e);
-	return rc < 0 ? rc : check_raw(x, e);
+		return ask_token(x, e);
+	return sig_command(x->how->command, x->digest, x->digest_len, x->raw, &x->raw_len, e);
 }
 
 /* ---- CMS -------------------------------------------------------------------------------- */
@@ -295,6 +269,20 @@ static int prepare(struct external *x, struct err *e)
 	return rc < 0 || !x->how->cert_pem ? rc : open_cert(x, e);
 }
 
+/* without a certificate nobody here knows the public part */
+static int check(const struct external *x, struct sig_input in, const uint8_t *sig, size_t n,
+		 struct err *e)
+{
+	const struct sig_made made = {.scheme = x->cms ? SIG_CMS : x->how->scheme,
+				      .key = x->cert ? X509_get0_pubkey(x->cert) : NULL,
+				      .cert = x->cert,
+				      .away = true};
+
+	in.sig = sig;
+	in.sig_len = n;
+	return x->cert ? sig_made_check(&made, &in, e) : 0;
+}
+
 static int take(const struct external *x, uint8_t **sig, size_t *n, struct err *e)
 {
 	unsigned char *der = NULL;
@@ -322,5 +310,13 @@ int sig_sign_external(const struct sig_signer *how, const struct sig_input *in, 
 		rc = sig_openssl_err(e, E_SYS, "the digest cannot be made");
 	else if (rc == 0)
 		rc = ask(&x, e);
-	return rc < 0 ? rc : take(&x, sig, sig_len, e);
+	if (rc == 0)
+		rc = take(&x, sig, sig_len, e);
+	if (rc == 0)
+		rc = check(&x, *in, *sig, *sig_len, e);
+	if (rc < 0) {
+		free(*sig);
+		*sig = NULL;
+	}
+	return rc;
 }

@@ -157,31 +157,56 @@ static int prepare(struct signing *s, const struct sig_signer *how, struct err *
 	return rc == 0 ? choose(s, how->scheme, e) : rc;
 }
 
+struct made {
+	uint8_t raw[RAW_MAX];
+	unsigned char *der; /* instead of raw */
+};
+
+static void made_clear(struct made *m)
+{
+	OPENSSL_free(m->der);
+}
+
+static int make(const struct signing *s, int64_t when, struct sig_input *in, struct made *to,
+		struct err *e)
+{
+	int len = 0;
+
+	if (s->scheme == SIG_CMS)
+		len = sign_cms(s, when, in, &to->der);
+	else if (sign_raw(s, in, to->raw, &in->sig_len))
+		len = (int)in->sig_len;
+	if (len <= 0)
+		return sig_openssl_err(e, E_SIG_KEY, "signing failed");
+	in->sig = to->der ? to->der : to->raw;
+	in->sig_len = (size_t)len;
+	return 0;
+}
+
 int sig_sign(const struct sig_signer *how, const void *data, size_t n, uint8_t **sig,
 	     size_t *sig_len, struct err *e)
 {
 	struct signing s __attribute__((cleanup(signing_clear))) = {0};
-	const struct sig_input in = {.data = data, .n = n};
-	uint8_t raw[RAW_MAX];
-	unsigned char *der = NULL;
-	int len = 0, rc;
+	struct made made __attribute__((cleanup(made_clear))) = {0};
+	struct sig_input in = {.data = data, .n = n};
+	int rc;
 
 	if (how->command || how->token)
 		return sig_sign_external(how, &in, sig, sig_len, e);
 	rc = prepare(&s, how, e);
 	*sig = NULL;
+	if (rc == 0)
+		rc = make(&s, how->time, &in, &made, e);
+	if (rc == 0)
+		rc = sig_made_check(
+			&(struct sig_made){.scheme = s.scheme, .key = s.key, .cert = s.cert}, &in,
+			e);
 	if (rc < 0)
 		return rc;
-	if (s.scheme == SIG_CMS)
-		len = sign_cms(&s, how->time, &in, &der);
-	else if (sign_raw(&s, &in, raw, sig_len))
-		len = (int)*sig_len;
-	if (len <= 0)
-		return sig_openssl_err(e, E_SIG_KEY, "signing failed");
-	*sig = malloc((size_t)len);
-	if (*sig)
-		memcpy(*sig, der ? der : raw, (size_t)len);
-	*sig_len = (size_t)len;
-	OPENSSL_free(der);
-	return *sig ? 0 : err_set(e, E_MEMORY, ENOMEM, "no memory for the signature");
+	*sig = malloc(in.sig_len);
+	if (!*sig)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for the signature");
+	memcpy(*sig, in.sig, in.sig_len);
+	*sig_len = in.sig_len;
+	return 0;
 }

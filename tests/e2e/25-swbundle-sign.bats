@@ -78,6 +78,17 @@ signer() { # KEY OPTIONS
 	done
 	fails 1 swbundle sign plain.swu --signer "$T/signer.sh" --cert demo.cert.pem
 	says E_SIG_BAD
+	says "no signature by the key of the certificate"; says "no bundle was written"
+	cmp plain.swu kept.swu
+	# bare schemes, where the certificate is given; build too
+	for s in rsa rsa-pss; do
+		fails 1 swbundle sign plain.swu --signer "$T/signer.sh" --cert demo.cert.pem --scheme "$s"
+		says E_SIG_BAD
+		cmp plain.swu kept.swu
+	done
+	fails 1 swbundle build sw-description --signer "$T/signer.sh" --cert demo.cert.pem -o built.swu
+	says E_SIG_BAD
+	[ ! -e built.swu ]
 	fails 2 swbundle sign plain.swu --signer "$T/signer.sh" --key demo.key.pem --cert demo.cert.pem
 	fails 2 swbundle sign plain.swu
 	fails 1 swbundle sign plain.swu --signer /bin/true --scheme ed25519

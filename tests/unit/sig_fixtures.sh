@@ -98,6 +98,14 @@ cat i1.pem i2.pem i3.pem i4.pem >to4.pem
 cat to4.pem i5.pem >to5.pem
 cat root.pem mail.pem >anchors.pem
 
+# private keys whose public part is another's: what they sign, nobody accepts (SEC 1: the public point stands last)
+mixed() { # NAME PRIVATE PUBLIC
+	openssl ec -in "$2.key" -outform DER -out a.der 2>/dev/null
+	openssl ec -in "$3.key" -outform DER -out b.der 2>/dev/null
+	{ echo '-----BEGIN EC PRIVATE KEY-----'; { head -c 57 a.der; tail -c 64 b.der; } | base64; echo '-----END EC PRIVATE KEY-----'; } >"$1.key"
+}
+mixed mixedec p256 mail
+
 for c in rsa mail code both tls crypt plain odd direct p521 rsa1024; do sign "$c" "$c"; done
 sign noattr mail -noattr
 sign embedded mail -nodetach

@@ -196,6 +196,59 @@ static void sign_refuses_what_does_not_suit(void **state)
 	}
 }
 
+/* a key file that is damaged, or a signer that errs: nobody gets a signature that no device takes
+ */
+static void sign_hands_out_nothing_that_does_not_verify(void **state)
+{
+	static const struct task tasks[] = {
+		{"mixedec.key", NULL, NULL, SIG_ECDSA, 0, 0},
+		{"mixedec.key", "mail.pem", NULL, SIG_CMS, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(tasks); i++) {
+		uint8_t *sig;
+		struct err e;
+		size_t n;
+
+		assert_true(sign(&tasks[i], &sig, &n, &e) < 0);
+		assert_int_equal(e.code, E_SIG_BAD);
+		assert_null(sig);
+		assert_non_null(strstr(e.why, tasks[i].cert ? "key of the certificate"
+							    : "public part of the key"));
+		assert_non_null(strstr(err_fix_text(&e), "no bundle was written"));
+	}
+}
+
+static void sign_by_a_program_that_lies_hands_out_nothing(void **state)
+{
+	static const struct {
+		const char *cert;
+		enum sig_scheme scheme;
+	} rows[] = {
+		{"rsa.pem", SIG_CMS},  {"rsa.pem", SIG_RSA_PKCS1}, {"rsa.pem", SIG_RSA_PSS},
+		{"mail.pem", SIG_CMS}, {"mail.pem", SIG_ECDSA},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct text cert;
+		const struct sig_signer s = {.scheme = rows[i].scheme,
+					     .command = "/bin/echo no signature",
+					     .cert_pem = text_of(rows[i].cert, &cert),
+					     .time = time(NULL)};
+		uint8_t *sig;
+		struct err e;
+		size_t n;
+
+		err_clear(&e);
+		assert_true(sig_sign(&s, "hello", 5, &sig, &n, &e) < 0);
+		assert_int_equal(e.code, E_SIG_BAD);
+		assert_null(sig);
+		assert_non_null(strstr(err_fix_text(&e), "let the signer"));
+	}
+}
+
 /* ring and signature are checked with memory running out at each allocation: an error or the right
  * answer */
 static void sweep_verify(const char *ring, const char *sig_name, const char *data_name, long step)
@@ -287,6 +340,8 @@ int main(void)
 		cmocka_unit_test(sign_cms_carries_the_chain),
 		cmocka_unit_test(sign_cms_at_a_given_time_repeats),
 		cmocka_unit_test(sign_refuses_what_does_not_suit),
+		cmocka_unit_test(sign_hands_out_nothing_that_does_not_verify),
+		cmocka_unit_test(sign_by_a_program_that_lies_hands_out_nothing),
 		cmocka_unit_test(sig_without_memory_never_vouches),
 		cmocka_unit_test(sign_without_memory_is_an_error),
 	};
