@@ -11,6 +11,26 @@ static void print(void *arg, const struct lint_finding *f)
 	       f->text);
 }
 
+static const char *more(unsigned n)
+{
+	return n == 1 ? "" : "s";
+}
+
+/* the findings have told what is wrong and where: what is left is how many, and what to do */
+static int conclude(const struct swbundle_cli *c, const struct lint_result *r, struct err *e)
+{
+	int rc;
+
+	if (!r->errors && !(c->strict && r->warnings))
+		return 0;
+	(void)fflush(stdout); /* in one file with the errors it stands above them */
+	rc = err_set(e, E_DESC_VALUE, 0, "%u error%s and %u warning%s; each is a line above",
+		     r->errors, more(r->errors), r->warnings, more(r->warnings));
+	err_fix(e, "correct the lines that are named and run swbundle lint again%s",
+		r->errors ? "" : "; without --strict warnings are no failure");
+	return err_while(e, err_at(e, rc, "%s", c->word), "the description has findings");
+}
+
 int swbundle_lint(const struct swbundle_cli *c, struct err *e)
 {
 	struct variables v __attribute__((cleanup(variables_clear))) = {0};
@@ -25,8 +45,5 @@ int swbundle_lint(const struct swbundle_cli *c, struct err *e)
 	if (rc < 0)
 		return rc;
 	printf("%s: %u errors, %u warnings\n", c->word, r.errors, r.warnings);
-	if (r.errors || (c->strict && r.warnings))
-		return err_set(e, E_DESC_VALUE, 0, "%u errors and %u warnings are listed above",
-			       r.errors, r.warnings);
-	return 0;
+	return conclude(c, &r, e);
 }

@@ -118,6 +118,21 @@ static void print_json(const struct answer *a, const struct verify_result *r, co
 	printf("}\n");
 }
 
+/* told one by one before: what is left is how many, and what to do */
+static int conclude(const struct answer *a, unsigned found, struct err *e)
+{
+	int rc = err_set(e, E_DESC_VALUE, 0,
+			 "%u thing%s only tolerated: devices install it, --strict does not pass it",
+			 found, found == 1 ? " is" : "s are");
+
+	(void)fflush(stdout); /* in one file with the errors it stands above them */
+	err_fix(e,
+		"correct what is listed %s and build the bundle again, or verify it without "
+		"--strict",
+		a->c->json ? "as tolerated" : "above");
+	return err_while(e, err_at(e, rc, "%s", a->c->word), "the bundle is not strictly right");
+}
+
 static int look(struct verify_options *o, struct verify_result *r, struct err *e)
 {
 	struct answer *a = o->arg;
@@ -132,10 +147,7 @@ static int look(struct verify_options *o, struct verify_result *r, struct err *e
 	rc = a->c->strict ? verify_tolerated(o, r, &found, e) : verify_bundle(o, r, e);
 	if (a->c->json)
 		print_json(a, r, e);
-	if (rc == 0 && found)
-		rc = err_set(e, E_DESC_VALUE, 0,
-			     "%u things are only tolerated; they are listed above", found);
-	return rc;
+	return rc == 0 && found ? conclude(a, found, e) : rc;
 }
 
 int swbundle_verify(const struct swbundle_cli *c, struct err *e)

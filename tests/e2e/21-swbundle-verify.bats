@@ -116,13 +116,17 @@ tolerated() {
 	says "demo.swu: tolerated: member extra.txt is not named by the description"
 	says "bytes behind the end"
 	[ "$(grep -c 'demo.swu: tolerated' <<<"$output")" -eq "$(grep 'demo.swu: tolerated' <<<"$output" | sort -u | wc -l)" ]
-	says "are only tolerated"
+	says "things are only tolerated"
 	# an oddity of the archive alone
 	payload rootfs.img 5000; description; bundle
 	swbundle verify --strict -k demo.cert.pem demo.swu
 	printf 'more than padding' >>demo.swu
 	fails 3 swbundle verify --strict -k demo.cert.pem demo.swu
 	[ "$(grep -c 'demo.swu: tolerated' <<<"$output")" -eq 1 ]
+	# the end: how many, and what to do; behind the list also where both go into one pipe
+	says '1 thing is only tolerated: devices install it'
+	says 'correct what is listed above and build the bundle again, or verify it without --strict'
+	[[ $output == *'demo.swu: tolerated'*'E_DESC_VALUE'* ]]
 }
 
 @test "what is not good at all is refused as ever, strict or not" {

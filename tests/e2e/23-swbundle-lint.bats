@@ -226,3 +226,18 @@ IMG='filename = "a.img"; device = "/dev/x"'
 	description; bundle
 	swbundle lint --strict demo.swu
 }
+
+# The last words of a failed check: how many, and what to do now; not what a device would say of one value.
+@test "the end says how many findings there are and what to do, behind the findings also in one file" {
+	entry images "$IMG; compressed = \"rar\";"
+	fails 3 swbundle lint sw-description
+	says '1 error and 0 warnings; each is a line above'
+	says 'correct the lines that are named and run swbundle lint again'
+	[[ $output != *'the manual lists'* ]]
+	[[ $output == *':3: error:'*'E_DESC_VALUE'* ]] # with a pipe for both
+	entry images "$IMG; compressed = true;"
+	fails 3 swbundle lint --strict sw-description
+	says '0 errors and 1 warning;'
+	says 'without --strict warnings are no failure'
+	swbundle lint sw-description
+}
