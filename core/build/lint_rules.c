@@ -132,6 +132,20 @@ static bool is_odd_path(const char *p)
 	       (n >= 3 && strcmp(p + n - 3, "/..") == 0);
 }
 
+/* T40: a device refuses all that is no block device, flash or file; these are known by name */
+static bool is_memory(const char *p)
+{
+	static const char *const names[] = {"mem", "kmem", "port"};
+
+	if (strncmp(p, "/dev/", 5) != 0)
+		return false;
+	p += 5 + strspn(p + 5, "/");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(p, names[i]) == 0)
+			return true;
+	return false;
+}
+
 static void check_paths(struct lint *l, const struct lint_entry *x)
 {
 	const struct entry *t = &x->d.t;
@@ -144,6 +158,10 @@ static void check_paths(struct lint *l, const struct lint_entry *x)
 		lint_say(l, true, at(x, "device"), "leads out of its folder by ..");
 	if (t->device && strchr(t->device, '/') && t->device[0] != '/')
 		lint_say(l, true, at(x, "device"), "must begin with /");
+	if (t->device && is_memory(t->device))
+		lint_say(
+			l, true, at(x, "device"),
+			"is the memory or the ports of the machine: no device takes it as a target");
 	if (t->filesystem && !t->device && !t->slot && !t->volume)
 		lint_say(l, true, at(x, "filesystem"), "needs the device that it is on");
 }

@@ -84,6 +84,15 @@ doubts() {
 	finds 3 'software.images[0].device leads out of its folder by ..'
 	entry files 'filename = "a"; path = "/etc/../../a";'
 	finds 3 'software.files[0].path leads out of its folder by ..'
+	local place
+	for place in /dev/mem /dev/kmem /dev/port /dev//mem; do
+		entry images "filename = \"a\"; device = \"$place\";"
+		finds 3 'software.images[0].device is the memory or the ports of the machine'
+	done
+	for place in /dev/memory /dev/mem1 /srv/mem /dev/disk/by-partlabel/port; do
+		entry images "filename = \"a\"; device = \"$place\";"
+		swbundle lint --strict sw-description
+	done
 }
 
 @test "T41: the words of a program" {
