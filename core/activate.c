@@ -9,6 +9,7 @@
 #include "core/installed.h"
 #include "core/scripts.h"
 #include "corelib/staged.h"
+#include "corelib/stream.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
@@ -402,7 +403,7 @@ static int prepare(struct activation *a, const char *lines, struct err *e)
 		rc = journal_add(a->journal, JOURNAL_AFTER, lines, e);
 	if (rc == 0)
 		rc = commit_handlers(a, e);
-	if (rc == 0 && a->cancel && *a->cancel)
+	if (rc == 0 && flag_is_set(a->cancel))
 		rc = err_set(e, E_CANCELED, ECANCELED, "cancelled before the switch");
 	return rc;
 }

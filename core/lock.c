@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/statedir.h"
+#include "corelib/stream.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
@@ -127,7 +128,7 @@ static int wait_lock(int dirfd, int *fd, uint64_t timeout, const struct lock_wat
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 		tell(*fd, w, &told);
-		if (w && w->cancel && *w->cancel)
+		if (w && flag_is_set(w->cancel))
 			return err_set(e, E_CANCELED, ECANCELED,
 				       "cancelled while another installation was running");
 		if (sys_now_ms() >= until)

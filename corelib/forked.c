@@ -13,6 +13,7 @@
 #include "corelib/lines.h"
 #include "corelib/orphans.h"
 #include "corelib/spawn.h"
+#include "corelib/stream.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
@@ -103,7 +104,7 @@ static bool read_both(struct run *r)
 
 static int stopped(const struct run *r, struct err *e)
 {
-	if (r->f->cancel && *r->f->cancel)
+	if (flag_is_set(r->f->cancel))
 		return err_set(e, E_CANCELED, ECANCELED, "%s was ended because of a cancel",
 			       r->f->name);
 	if (sys_now_ms() >= r->until)

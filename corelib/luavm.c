@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "corelib/stream.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
@@ -46,7 +47,7 @@ static enum errcode must_stop(const struct luavm *vm)
 {
 	if (vm->stop)
 		return vm->stop;
-	if (vm->o.cancel && *vm->o.cancel)
+	if (flag_is_set(vm->o.cancel))
 		return E_CANCELED;
 	return !vm->paused && sys_now_ms() >= vm->until ? E_DEADLINE : E_NONE;
 }

@@ -11,6 +11,7 @@
 #include "corelib/lines.h"
 #include "corelib/orphans.h"
 #include "corelib/spawn.h"
+#include "corelib/stream.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 
@@ -120,7 +121,7 @@ static int stopped(struct run *r, struct err *e)
 {
 	const char *name = name_of(r->p);
 
-	if (r->p->cancel && *r->p->cancel)
+	if (flag_is_set(r->p->cancel))
 		return err_set(e, E_CANCELED, ECANCELED, "%s was ended because of a cancel", name);
 	if (sys_now_ms() >= r->until)
 		return err_set(e, E_DEADLINE, ETIMEDOUT, "%s did not end within %llu ms", name,
