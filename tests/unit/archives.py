@@ -220,6 +220,8 @@ def one(name, more):
         return t.tobuf()
     if name == "many":
         return write([entry(f"d{i // 100}/file-{i}", data=b"%d " % i * (i % 400)) for i in range(int(more))], form)
+    if name == "big":
+        return write([entry(f"d0/file-{i}", data=b"%d" % i * (1 << 18)) for i in range(6)], form)
     return BROKEN.get(name) or write(EVIL.get(name) or TAKEN[name], form)
 
 
@@ -228,7 +230,7 @@ def everything():
     rows = [("evil", n, "-") for n in EVIL] + [("broken", n, "-") for n in BROKEN]
     rows += [("other", n, "-") for n in TAKEN] + [("other", n, f) for n in ("twice", "symlink-out", "names") for f in ("gnu", "ustar", "pax")
                                                   if (n, f) != ("names", "ustar")]
-    rows += [("other", "many", n) for n in ("7", "30", "300")] + [("other", "large", "-")]
+    rows += [("other", "many", n) for n in ("7", "30", "300")] + [("other", "large", "-"), ("other", "big", "-")]
     for kind, name, more in rows:
         data = one(name, more)
         yield f"{kind} {name} {more} {len(data)}\n".encode() + data
