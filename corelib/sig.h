@@ -64,6 +64,7 @@ struct sig_signer {
 	const char *cert_pem; /* signer's certificate first, then its chain; NULL for bare keys */
 	int64_t time; /* of signing, noted in CMS: the same time gives the same bytes (RSA) */
 };
+/* what is handed out was checked by its public part, where that is known; else E_SIG_BAD */
 int sig_sign(const struct sig_signer *s, const void *data, size_t n, uint8_t **sig, size_t *sig_len,
 	     struct err *e);
 
