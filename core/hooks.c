@@ -59,6 +59,7 @@ static int open_state(struct hooks *h, struct state *st, bool full, struct err *
 {
 	const struct luavm_options vo = {
 		.full = full,
+		.bounded = true,
 		.cancel = h->o.host->cancel,
 		.print = print,
 		.arg = h,

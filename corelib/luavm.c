@@ -43,7 +43,7 @@ static void hook(lua_State *L, lua_Debug *at)
 	luavm_check(L);
 }
 
-static enum errcode must_stop(const struct luavm *vm)
+enum errcode luavm_must_stop(const struct luavm *vm)
 {
 	if (vm->stop)
 		return vm->stop;
@@ -57,7 +57,7 @@ void luavm_check(lua_State *L)
 {
 	struct luavm *vm = luavm_of(L);
 
-	vm->stop = must_stop(vm);
+	vm->stop = luavm_must_stop(vm);
 	lua_sethook(L, hook, LUA_MASKCOUNT, vm->stop ? 1 : EVERY);
 	if (vm->stop)
 		luaL_error(L, "stopped");
@@ -294,29 +294,11 @@ void *luavm_user(lua_State *L)
 	return luavm_of(L)->user;
 }
 
-/* the program's own end is not for a script to choose */
-static int no_exit(lua_State *L)
-{
-	return luaL_error(L, "os.exit is not for scripts: return, or raise an error");
-}
-
-static void open_full(lua_State *L)
-{
-	luaL_openlibs(L);
-	lua_getglobal(L, LUA_OSLIBNAME);
-	lua_pushcfunction(L, no_exit);
-	lua_setfield(L, -2, "exit");
-	if (luavm_of(L)->o.print) {
-		lua_pushcfunction(L, luavm_print);
-		lua_setglobal(L, "print");
-	}
-}
-
 static void open(lua_State *L, void *arg)
 {
 	(void)arg;
 	if (luavm_of(L)->o.full)
-		open_full(L);
+		luavm_open_full(L);
 	else
 		luavm_open_confined(L);
 }

@@ -5,7 +5,8 @@
  * bytecode or the limits themselves. Full: Lua's whole library, with the system's paths.
  * A call is stopped when its time is over or by a cancel, whatever the code tries to catch:
  * E_DEADLINE, E_CANCELED. A confined state is stopped wherever it is; a full one only between two
- * of its instructions, not within a call of the system (run it in a process that can be ended).
+ * of its instructions and, when it is 'bounded', while os.execute() waits; not within another call
+ * of the system: a read of a pipe (run it in a process that can be ended).
  *
  * Nothing may be done with the lua_State outside luavm_run() and functions that Lua calls: an
  * error there would end the program. One thread at a time.
@@ -26,6 +27,7 @@ enum { LUAVM_CALL_MS = 2000, LUAVM_MEMORY = 8 * 1024 * 1024 }; /* of a confined 
 
 struct luavm_options {
 	bool full;
+	bool bounded;	  /* full: what os.execute() runs is ended with the call */
 	size_t memory;	  /* most bytes; 0 = LUAVM_MEMORY, full: not bounded */
 	unsigned call_ms; /* longest time of one outermost call; 0 = LUAVM_CALL_MS, full: 10 min */
 	const volatile bool *cancel; /* NULL: never */

@@ -26,8 +26,12 @@ struct luavm {
 /* called by whatever takes long: raises when the time is over, the call was cancelled */
 void luavm_check(lua_State *L);
 
-/* luavm_confined.c: fills the globals; runs protected */
+/* why it must stop now, or E_NONE */
+enum errcode luavm_must_stop(const struct luavm *vm);
+
+/* luavm_confined.c, luavm_full.c: fills the globals; runs protected */
 void luavm_open_confined(lua_State *L);
+void luavm_open_full(lua_State *L);
 /* luavm_match.c: the functions of string that take patterns */
 int luavm_find(lua_State *L);
 int luavm_match(lua_State *L);

@@ -6,14 +6,21 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include "corelib/luavm.h"
 #include "corelib/sys.h"
 #include "corelib/text.h"
 #include "tests/unit/fail_malloc.h"
+#include "tests/unit/hang.h"
 
 static int run(const struct luavm_options *o, const char *text, struct err *e)
 {
@@ -416,6 +423,76 @@ static void patterns_answer_as_those_of_the_library(void **state)
 	luavm_free(theirs);
 }
 
+/* ---- programs of a full state ---- */
+
+static void programs_answer_as_those_of_the_library(void **state)
+{
+	static const char text[] =
+		"local function is(command, a, b, c)\n"
+		"  local x, y, z = os.execute(command)\n"
+		"  assert(x == a and y == b and z == c, command)\n"
+		"end\n"
+		"is('true', true, 'exit', 0) is('exit 3', nil, 'exit', 3)\n"
+		"is('kill -9 $$', nil, 'signal', 9) is('read x', nil, 'exit', 1)\n"
+		"is('test \"$SWINSTALL_TEST\" = mine', true, 'exit', 0)\n"
+		"assert(os.execute() == true and not pcall(os.execute, {}))";
+	struct luavm_options o = {.full = true};
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(setenv("SWINSTALL_TEST", "mine", 1), 0);
+	for (int i = 0; i < 2; i++) {
+		int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+		assert_int_equal(dup2(null, 0), 0); /* Lua's own reads ours */
+		close(null);
+		o.bounded = i;
+		if (run(&o, text, &e) < 0)
+			fail_msg("bounded %d: %s", i, e.why);
+	}
+}
+
+/* a shell, its child, and one that made a session of its own */
+static void is_ended(const struct luavm_options *o, enum errcode code)
+{
+	int own = getpid(); /* other runs of this test may be on the machine */
+	char text[128], look[64];
+	uint64_t began = sys_now_ms();
+	struct err e = {0};
+
+	snprintf(text, sizeof(text),
+		 "pcall(os.execute, 'setsid sleep 7%07d & sleep 7%07d') after = 1", own, own);
+	snprintf(look, sizeof(look), "pgrep -f 'sleep [7]%07d' >/dev/null", own);
+	assert_true(run(o, text, &e) < 0);
+	assert_int_equal(e.code, code);
+	assert_true(sys_now_ms() - began < HANG_MS);
+	assert_int_not_equal(system(look), 0);
+}
+
+static volatile bool canceled; /* for a signal handler */
+
+static void cancel_now(int sig)
+{
+	(void)sig;
+	canceled = true;
+}
+
+static void t64_programs_end_with_the_time_of_the_call_and_by_a_cancel(void **state)
+{
+	const struct itimerval soon = {.it_value.tv_usec = 200000};
+	struct luavm_options o = {.full = true, .bounded = true, .call_ms = 300};
+
+	(void)state;
+	is_ended(&o, E_DEADLINE);
+	o.call_ms = 0;
+	o.cancel = &canceled;
+	canceled = false;
+	signal(SIGALRM, cancel_now);
+	assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+	is_ended(&o, E_CANCELED);
+	signal(SIGALRM, SIG_DFL);
+}
+
 /* ---- what still works ---- */
 
 static void ordinary_code_runs_confined(void **state)
@@ -575,6 +652,8 @@ int main(void)
 		cmocka_unit_test(a_stopped_state_can_be_called_again),
 		cmocka_unit_test(patterns_answer_as_those_of_the_library),
 		cmocka_unit_test(ordinary_code_runs_confined),
+		cmocka_unit_test(programs_answer_as_those_of_the_library),
+		cmocka_unit_test(t64_programs_end_with_the_time_of_the_call_and_by_a_cancel),
 		cmocka_unit_test(print_is_handed_on),
 		cmocka_unit_test(an_error_of_the_program_keeps_its_code),
 		cmocka_unit_test(the_program_s_own_work_is_not_counted),
