@@ -58,7 +58,7 @@ struct settings {
 	int compare_writes; /* enum blkdev_compare */
 	int cpio_loose;
 	const char *lua_handlers; /* NULL: looked for in the Lua path */
-	int lua_trust; /* enum lua_trust; settings_lua_full() knows the default */
+	int lua_trust;		  /* enum lua_trust; settings_lua_full() knows the default */
 	bool has_lua_trust;
 	uint64_t mem_max, max_members, threads, lock_timeout, idle_timeout;
 	struct strings targets; /* allow-list; empty = any that root controls */
