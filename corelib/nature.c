@@ -123,7 +123,7 @@ int nature_of_folder_same(int a, int b)
 
 		if (rc == 0)
 			rc = acl_read(b, acls[i], &l);
-		if (rc < 0)
+		if (rc != 0)
 			return rc;
 		if (k.len != l.len || memcmp(k.bytes, l.bytes, (size_t)k.len) != 0)
 			return 0;

@@ -201,9 +201,9 @@ int sig_sign(const struct sig_signer *how, const void *data, size_t n, uint8_t *
 		rc = sig_made_check(
 			&(struct sig_made){.scheme = s.scheme, .key = s.key, .cert = s.cert}, &in,
 			e);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
-	*sig = malloc(in.sig_len);
+	*sig = in.sig && in.sig_len ? malloc(in.sig_len) : NULL;
 	if (!*sig)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the signature");
 	memcpy(*sig, in.sig, in.sig_len);

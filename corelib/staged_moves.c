@@ -200,7 +200,7 @@ static int descend(struct walk *w, int fresh, int here, unsigned depth)
 			       "a folder cannot be read");
 	}
 	while (rc == 0 && (errno = 0, at = readdir(d)))
-		if (strcmp(at->d_name, ".") && strcmp(at->d_name, ".."))
+		if (strcmp(at->d_name, ".") != 0 && strcmp(at->d_name, "..") != 0)
 			rc = one(w, fresh, here, at, depth);
 	if (rc == 0 && errno)
 		rc = err_sys(w->e, E_FILE, errno, "a folder cannot be read");
