@@ -190,10 +190,11 @@ static const char *place_text(const struct handler *h)
 		[PLACE_NONE] = "nothing of its own",
 		[PLACE_DEVICE] = "the device that `device` or `slot` names",
 		[PLACE_FILE] = "the `path`, maybe on the file system of `device` or `slot`",
+		[PLACE_FOLDER] =
+			"what lies in the folder `path`, maybe on the file system of `device` or `slot`",
 	};
 
-	return (size_t)h->place < ARRAY_SIZE(names) && names[h->place] ? names[h->place]
-								       : "a place of its own kind";
+	return names[h->place];
 }
 
 static void print_phases(const struct handler *h)
