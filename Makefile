@@ -6,7 +6,7 @@
 #   make SAN=address     with ASan and UBSan    SAN=thread  with TSan   SAN=fuzz CC=clang
 #   make install DESTDIR=… PREFIX=/usr
 #
-# A folder's Makefile lists what is in it: obj-$(CONFIG_X) += x.o, handler-$(CONFIG_X) += x.
+# Each folder's Makefile lists what is in it: obj-$(CONFIG_X) += x.o, handler-$(CONFIG_X) += x.
 O ?= build
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -82,9 +82,9 @@ ALL_CFLAGS = -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(FORTIFY) -ffunction-sections 
 ALL_LDFLAGS = $(OPT) -pthread $(LINK_HARDEN) $(LDFLAGS)
 
 # ---- what is built --------------------------------------------------------------------------
-include corelib/Makefile parser/Makefile handlers/Makefile core/Makefile core/build/Makefile core/cli/Makefile
+include $(wildcard corelib/*/Makefile) parser/Makefile parser/text/Makefile handlers/Makefile core/Makefile $(wildcard core/*/Makefile)
 
-LIB_OBJS := $(addprefix $(O)/,$(corelib-y) $(parser-y) $(handler-y:%=handlers/%.o) handlers/registry.o handlers/types.o handlers/props.o handlers/script.o $(if $(CONFIG_LUA),handlers/lua_api.o handlers/lua_told.o handlers/lua_system.o handlers/lua_call.o handlers/lua_entry.o handlers/lua_handler.o) $(core-y))
+LIB_OBJS := $(addprefix $(O)/,$(corelib-y) $(parser-y) $(handlers-y) $(core-y))
 BUILD_OBJS := $(addprefix $(O)/,$(build-y))
 CLI_OBJS := $(addprefix $(O)/,$(cli-y))
 PROGRAMS := $(addprefix $(O)/,$(prog-y))
@@ -129,15 +129,15 @@ $(O)/generated/handlers.inc: handlers/Makefile $(AUTO) $(handler-y:%=handlers/%.
 	$(Q)mkdir -p $(@D); for h in $(handler-y); do echo "HANDLER(handler_$$(echo $$h | tr - _))"; done > $@
 $(O)/handlers/registry.o: $(O)/generated/handlers.inc
 # the boot environments that the configuration names
-$(O)/generated/bootenv.inc: corelib/Makefile $(AUTO)
+$(O)/generated/bootenv.inc: corelib/bootenv/Makefile $(AUTO)
 	$(call say,GEN,$@)
 	$(Q)mkdir -p $(@D); for b in $(bootenv-y); do echo "BOOTENV($$b)"; done > $@
-$(O)/corelib/bootenv.o: $(O)/generated/bootenv.inc
+$(O)/corelib/bootenv/bootenv.o: $(O)/generated/bootenv.inc
 # the same for the decoders
-$(O)/generated/codecs.inc: corelib/Makefile $(AUTO)
+$(O)/generated/codecs.inc: corelib/stream/Makefile $(AUTO)
 	$(call say,GEN,$@)
 	$(Q)mkdir -p $(@D); for c in $(codec-y); do echo "CODEC(codec_$$c)"; done > $@
-$(O)/corelib/codec.o: $(O)/generated/codecs.inc
+$(O)/corelib/stream/codec.o: $(O)/generated/codecs.inc
 $(O)/generated/build.h: FORCE
 	$(Q)mkdir -p $(@D); printf '%s\n' '#define SWINSTALL_VERSION "$(VERSION)"' '#define SWINSTALL_BUILD_STAMP $(SOURCE_DATE_EPOCH)' \
 		| cmp -s - $@ || printf '%s\n' '#define SWINSTALL_VERSION "$(VERSION)"' '#define SWINSTALL_BUILD_STAMP $(SOURCE_DATE_EPOCH)' > $@
@@ -167,13 +167,13 @@ endef
 $(foreach p,$(prog-y),$(eval $(call program,$(p))))
 
 # ---- tests ----------------------------------------------------------------------------------
-# tests/unit/test_x.c is one program; tests/unit/*.c without test_ help all of them
+# tests/unit/test_x.c is one program; tests/unit/kit/ helps all of them
 # but for those that need what this configuration leaves out
 include tests/unit/needs.mk
 UNIT_ALL := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_NOT := $(sort $(foreach s,$(UNIT_SYMBOLS),$(if $(CONFIG_$(s)),,$(addprefix test_,$(UNIT_OF_$(s))))))
 UNIT_SRC := $(filter-out $(UNIT_NOT:%=tests/unit/%.c),$(UNIT_ALL))
-UNIT_HELP := $(patsubst %.c,$(O)/%.o,$(filter-out $(UNIT_ALL),$(wildcard tests/unit/*.c)))
+UNIT_HELP := $(patsubst %.c,$(O)/%.o,$(wildcard tests/unit/kit/*.c))
 UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRC))
 $(O)/unit/%: $(O)/tests/unit/%.o $(UNIT_HELP) $(O)/libswcli.a $(O)/libswbuild.a $(O)/libswinstall.a
 	$(call say,LD,$@)

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "core/install.h"
-#include "core/installed.h"
+#include "core/plan/installed.h"
 #include "core/scripts.h"
-#include "corelib/staged.h"
-#include "corelib/stream.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/files/staged.h"
+#include "corelib/stream/stream.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #define USTATE_OK	 "0"
 #define USTATE_INSTALLED "1"

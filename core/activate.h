@@ -10,7 +10,7 @@
 #ifndef CORE_ACTIVATE_H
 #define CORE_ACTIVATE_H
 
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 #define RECOVERY_STATUS "recovery_status"
 #define TXN_VARIABLE	"swinstall_txn"

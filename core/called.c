@@ -7,10 +7,10 @@
 #include <sys/stat.h>
 
 #include "core/pipeline.h"
-#include "core/plan_private.h"
-#include "corelib/staged.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "core/plan/plan_private.h"
+#include "corelib/files/staged.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 /* ---- a stream that its owner goes on using ---- */
 

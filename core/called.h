@@ -12,7 +12,7 @@
 #define CORE_CALLED_H
 
 #include "core/install.h"
-#include "core/plan.h"
+#include "core/plan/plan.h"
 #include "handlers/host.h"
 
 struct called {

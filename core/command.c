@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-#include "corelib/process.h"
+#include "corelib/process/process.h"
 
 static void output(void *arg, const struct process_line *l)
 {

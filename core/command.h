@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 struct command {
 	const char *line; /* NULL: nothing runs */

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/luavm.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/lua/luavm.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "handlers/lua_api.h"
 #include "handlers/lua_entry.h"
 #include "handlers/lua_handler.h"

@@ -13,7 +13,7 @@
 #ifndef CORE_HOOKS_H
 #define CORE_HOOKS_H
 
-#include "corelib/log.h"
+#include "corelib/base/log.h"
 #include "handlers/handler.h"
 #include "parser/manifest.h"
 #include "parser/settings.h"

@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "core/hooks.h"
-#include "core/journal_place.h"
+#include "core/state/journal_place.h"
 #include "core/pipeline.h"
 #include "core/spool.h"
-#include "corelib/staged.h"
-#include "corelib/text.h"
+#include "corelib/files/staged.h"
+#include "corelib/base/text.h"
 
 static struct feed feed_for(const struct install *in)
 {

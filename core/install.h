@@ -9,8 +9,8 @@
 #ifndef CORE_INSTALL_H
 #define CORE_INSTALL_H
 
-#include "core/plan.h"
-#include "corelib/stages.h"
+#include "core/plan/plan.h"
+#include "corelib/stream/stages.h"
 
 enum install_event { INSTALL_CHECKS, INSTALL_STORES, INSTALL_WRITES, INSTALL_RUNS };
 

@@ -9,9 +9,9 @@
 #include "core/command.h"
 #include "core/job_private.h"
 #include "core/scripts.h"
-#include "core/status.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "core/state/status.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 enum { EVENTS = 256 };
 

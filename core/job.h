@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include "core/progress.h"
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 #include "parser/settings.h"
 
 struct job;

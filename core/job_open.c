@@ -6,14 +6,14 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "core/awaited.h"
+#include "core/state/awaited.h"
 #include "core/called.h"
 #include "core/policy.h"
 #include "core/remarks.h"
 #include "core/scripts.h"
-#include "corelib/sandbox.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/process/sandbox.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "parser/version.h"
 
 enum { HWREVISION_MAX = 4096 };

@@ -9,10 +9,10 @@
 #include "core/hooks.h"
 #include "core/install.h"
 #include "core/job.h"
-#include "core/lock.h"
-#include "core/recover.h"
+#include "core/state/lock.h"
+#include "core/state/recover.h"
 #include "core/trust.h"
-#include "corelib/log.h"
+#include "corelib/base/log.h"
 
 struct job {
 	const struct settings *cfg;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 static struct event event_of(struct job *j, enum event_type type)
 {

@@ -4,7 +4,7 @@
 #include <sched.h>
 
 #include "core/tap.h"
-#include "corelib/sys.h"
+#include "corelib/base/sys.h"
 
 enum { AHEAD_DEPTH = 4 };
 

@@ -13,8 +13,8 @@
 #ifndef CORE_PIPELINE_H
 #define CORE_PIPELINE_H
 
-#include "core/plan.h"
-#include "corelib/stages.h"
+#include "core/plan/plan.h"
+#include "corelib/stream/stages.h"
 #include "parser/settings.h"
 
 struct feed {

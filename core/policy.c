@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 #include "parser/version.h"
 
 /* nothing is known to compare with */

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 enum event_type { EVENT_STATE, EVENT_STEP, EVENT_PROGRESS, EVENT_LOG, EVENT_RESULT };
 enum job_state {

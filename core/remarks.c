@@ -1,6 +1,6 @@
 #include "core/remarks.h"
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 void remarks_note(void *remarks, const char *text)
 {

@@ -11,10 +11,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "core/inuse.h"
-#include "core/statedir.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "core/plan/inuse.h"
+#include "core/state/statedir.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #define FOLDER "scripts"
 

@@ -7,7 +7,7 @@
 #ifndef CORE_SCRIPTS_H
 #define CORE_SCRIPTS_H
 
-#include "core/plan.h"
+#include "core/plan/plan.h"
 #include "parser/settings.h"
 
 /* a new, empty folder; what an earlier job left there goes first */

@@ -9,8 +9,8 @@
 #include <linux/magic.h>
 #include <unistd.h>
 
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #define SPOOL_ALIGN 4096u
 

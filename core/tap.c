@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "corelib/digest.h"
+#include "corelib/base/digest.h"
 
 struct tap {
 	struct stream s;

@@ -3,7 +3,7 @@
 #ifndef CORE_TAP_H
 #define CORE_TAP_H
 
-#include "corelib/stream.h"
+#include "corelib/stream/stream.h"
 #include "handlers/handler.h"
 
 struct tap; /* lives as long as the stream */

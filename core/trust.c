@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "generated/build.h"
 #include "parser/sealed.h"
 

@@ -8,7 +8,7 @@
 #ifndef CORE_TRUST_H
 #define CORE_TRUST_H
 
-#include "corelib/sig.h"
+#include "corelib/sign/sig.h"
 #include "parser/bundle.h"
 #include "parser/settings.h"
 

@@ -6,10 +6,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "corelib/records.h"
-#include "corelib/staged.h"
-#include "corelib/text.h"
-#include "corelib/tree.h"
+#include "corelib/stream/records.h"
+#include "corelib/files/staged.h"
+#include "corelib/base/text.h"
+#include "corelib/files/tree.h"
 #include "handlers/props.h"
 
 static const struct attr props[] = {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 #include "handlers/props.h"
 
 #define LINE_MAX_BYTES 1024u

@@ -14,9 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "corelib/blkdev.h"
-#include "corelib/err.h"
-#include "corelib/stream.h"
+#include "corelib/device/blkdev.h"
+#include "corelib/base/err.h"
+#include "corelib/stream/stream.h"
 #include "handlers/host.h"
 #include "parser/manifest.h"
 
@@ -30,7 +30,8 @@ enum place {
 	PLACE_FOLDER, /* the same for a tree; straight where its device goes live by the switch */
 };
 
-/* RECORDS: the payload is an archive, install() gets what it holds as corelib/records.h has it */
+/* RECORDS: the payload is an archive, install() gets what it holds as corelib/stream/records.h has
+ * it */
 enum want { WANT_SIZE = 1, WANT_SEEK = 2, WANT_RECORDS = 4 };
 
 enum phase { PHASE_PREINSTALL, PHASE_POSTINSTALL, PHASE_POSTFAILURE, PHASE_SWITCH };
@@ -43,7 +44,7 @@ struct step {
 	const struct handler *handler;
 	struct host *host;
 	struct blkdev *dev;  /* PLACE_DEVICE */
-	struct staged *file; /* PLACE_FILE, PLACE_FOLDER: corelib/staged.h */
+	struct staged *file; /* PLACE_FILE, PLACE_FOLDER: corelib/files/staged.h */
 	bool live; /* the place is in use as it is: bytes must be proven first, then staged */
 	const char *slot_device; /* what 'slot' names, for a handler without a place; else NULL */
 	bool has_size;

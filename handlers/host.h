@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "corelib/err.h"
-#include "corelib/log.h"
+#include "corelib/base/err.h"
+#include "corelib/base/log.h"
 
 struct host;
 struct luavm;

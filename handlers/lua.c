@@ -14,9 +14,9 @@
 
 #include <lua.h>
 
-#include "corelib/forked.h"
-#include "corelib/lines.h"
-#include "corelib/text.h"
+#include "corelib/process/forked.h"
+#include "corelib/base/lines.h"
+#include "corelib/base/text.h"
 #include "handlers/lua_api.h"
 #include "handlers/lua_told.h"
 #include "handlers/script.h"

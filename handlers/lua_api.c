@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/mount.h>
 
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "generated/build.h"
 #include "handlers/handler.h"
 #include "handlers/lua_call.h"

@@ -5,7 +5,7 @@
 #ifndef HANDLERS_LUA_API_H
 #define HANDLERS_LUA_API_H
 
-#include "corelib/luavm.h"
+#include "corelib/lua/luavm.h"
 #include "handlers/host.h"
 
 /* puts the module into the globals and, in a full state, where require() finds it; 'h' is lent for

@@ -4,8 +4,9 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "corelib/luavm.h"
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/lua/luavm.h"
+#include "corelib/base/text.h"
 #include "handlers/lua_entry.h"
 
 enum { FILE_MAX = 512, ARENA_MAX = 256 * 1024 };

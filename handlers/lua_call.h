@@ -10,7 +10,7 @@
 
 #include <lua.h>
 
-#include "corelib/stream.h"
+#include "corelib/stream/stream.h"
 #include "handlers/handler.h"
 
 struct lua_caller {

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/luavm.h"
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/lua/luavm.h"
+#include "corelib/base/text.h"
 
 enum { KEY_MAX = 64 };
 

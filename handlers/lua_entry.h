@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "corelib/base/arena.h"
 #include "parser/manifest.h"
 
 struct lua_State;

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "handlers/lua_call.h"
 #include "handlers/lua_entry.h"
 #include "handlers/script.h"

@@ -10,7 +10,7 @@
 #ifndef HANDLERS_LUA_HANDLER_H
 #define HANDLERS_LUA_HANDLER_H
 
-#include "corelib/luavm.h"
+#include "corelib/lua/luavm.h"
 #include "handlers/handler.h"
 
 struct lua_handlers;

@@ -11,9 +11,9 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
-#include "corelib/luavm.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/lua/luavm.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 enum { CMDLINE_MAX = 65536 };
 

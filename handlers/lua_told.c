@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 static void make_printable(char *text, size_t n)
 {

@@ -1,7 +1,7 @@
 /*
- * What a Lua script in a process of its own tells the job: records of corelib/forked.h, a letter
- * and what belongs to it. Whatever bytes arrive, what comes of them is well formed; a record that
- * cannot be read is a failure of the script.
+ * What a Lua script in a process of its own tells the job: records of corelib/process/forked.h, a
+ * letter and what belongs to it. Whatever bytes arrive, what comes of them is well formed; a record
+ * that cannot be read is a failure of the script.
  */
 #ifndef HANDLERS_LUA_TOLD_H
 #define HANDLERS_LUA_TOLD_H

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 #include "parser/manifest.h"
 
 /* "true" or "false" (default); anything else is E_PROPERTY (T47) */

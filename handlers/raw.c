@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "corelib/force_ro.h"
+#include "corelib/device/force_ro.h"
 
 static int raw_check(struct step *st, struct err *e)
 {

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include "corelib/staged.h"
-#include "corelib/text.h"
+#include "corelib/files/staged.h"
+#include "corelib/base/text.h"
 #include "handlers/props.h"
 
 static const struct attr props[] = {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 #define HANDLER(h) extern const struct handler h;
 #include "generated/handlers.inc"

@@ -9,11 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "corelib/childenv.h"
-#include "corelib/process.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "corelib/words.h"
+#include "corelib/process/childenv.h"
+#include "corelib/process/process.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "corelib/base/words.h"
 
 #define INFO_FD	  3
 #define WARN_FD	  4

@@ -1,7 +1,7 @@
 /* The handlers that the format has, here or elsewhere: what a description may name. */
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 #include "handlers/handler.h"
 
 /* clang-format off */

@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/digest.h"
-#include "corelib/sig.h"
-#include "corelib/text.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
+#include "corelib/sign/sig.h"
+#include "corelib/base/text.h"
 #include "parser/wanted.h"
 
 #define MEMBERS_MAX	4096u

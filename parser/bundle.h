@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "corelib/err.h"
-#include "corelib/stream.h"
+#include "corelib/base/err.h"
+#include "corelib/stream/stream.h"
 #include "parser/manifest.h"
 
 #define CPIO_HEAD     110

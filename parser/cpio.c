@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 #define FIELDS 13
 

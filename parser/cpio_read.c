@@ -6,8 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "corelib/digest.h"
-#include "corelib/text.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/text.h"
 
 #define TAIL_LOOK (1024u * 1024)
 

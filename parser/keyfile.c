@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 struct span {
 	const char *at;

@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-#include "corelib/err.h"
-#include "corelib/stages.h"
+#include "corelib/base/err.h"
+#include "corelib/stream/stages.h"
 
 /* sets key, bits and iv; E_KEY_AES, never with a word of the content */
 int keyfile_parse(struct aes_key *k, const char *text, size_t n, struct err *e);

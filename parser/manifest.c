@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/text.h"
 #include "parser/manifest_draft.h"
 #include "parser/sealed.h"
 

@@ -11,9 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "corelib/err.h"
-#include "corelib/stages.h"
-#include "parser/node.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/err.h"
+#include "corelib/stream/stages.h"
+#include "parser/text/node.h"
 #include "parser/schema.h"
 
 enum section {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "corelib/base/arena.h"
 #include "parser/manifest_draft.h"
 
 struct amending {

@@ -2,6 +2,7 @@
 #ifndef PARSER_MANIFEST_DRAFT_H
 #define PARSER_MANIFEST_DRAFT_H
 
+#include "corelib/base/arena.h"
 #include "parser/manifest.h"
 
 /* the manifest and the lists that become its entries */

@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/text.h"
 #include "parser/manifest_draft.h"
 
 enum { MOST_ENTRIES = 16384, MOST_VARS = 4096, HASH_BLOCK = 262144 };

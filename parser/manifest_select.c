@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 #include "parser/manifest_draft.h"
 
 enum { MOST_HOPS = 10, MOST_FOLLOWS = 4096 };

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 enum op {
 	OP_CHAR, /* arg is a byte */

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/text.h"
 
 enum { MOST_ROWS = 128 };
 

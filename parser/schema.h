@@ -12,8 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "corelib/err.h"
-#include "parser/node.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/err.h"
+#include "parser/text/node.h"
 
 enum attr_type {
 	ATTR_STRING, /* const char * */

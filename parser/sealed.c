@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 #define LOOK_AT	 256u
 #define AT_LEAST 16u /* a block of AES */

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 /* what failed with rc on this description: when it is no text at all, *e becomes E_DESC_SEALED;
  * returns the new rc, or the old one */

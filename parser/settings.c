@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/text.h"
 #include "parser/settings_draft.h"
 
 enum { ARENA_MAX = 32 << 20 };

@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "corelib/err.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/err.h"
 #include "parser/schema.h"
 
 struct slot_setting {

@@ -2,7 +2,7 @@
 #ifndef PARSER_VERSION_H
 #define PARSER_VERSION_H
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 enum version_class { VERSION_NUMBERS, VERSION_SEMVER, VERSION_TEXT };
 enum version_class version_class(const char *v);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 static int by_name(const void *a, const void *b)
 {

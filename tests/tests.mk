@@ -10,7 +10,7 @@ unit-threads: all $(THREAD_UNIT) $(O)/libexec/swinstall/swinstall-unpack
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(FUZZ_SRC))
 FUZZ_HELP := $(patsubst %.c,$(O)/%.o,$(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)) \
-	tests/unit/make_bundle.c tests/unit/envkit.c)
+	tests/unit/kit/make_bundle.c tests/unit/kit/envkit.c)
 $(O)/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_HELP) $(O)/libswcli.a $(O)/libswbuild.a $(O)/libswinstall.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)

@@ -12,8 +12,8 @@
 #include "core/build/sign.h"
 #include "core/build/template.h"
 #include "core/build/variables.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "parser/manifest.h"
 
 #define HASH_BLOCK  (256 * 1024)

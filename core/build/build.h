@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "corelib/err.h"
-#include "corelib/sig.h"
-#include "corelib/stages.h"
+#include "corelib/base/err.h"
+#include "corelib/sign/sig.h"
+#include "corelib/stream/stages.h"
 
 struct build_options {
 	const char *template_file;

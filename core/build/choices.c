@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/text.h"
 #include "parser/sealed.h"
 
 #define ARENA_MAX (64 * 1024 * 1024)

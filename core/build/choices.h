@@ -5,7 +5,8 @@
 
 #include <stddef.h>
 
-#include "corelib/err.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/err.h"
 #include "parser/manifest.h"
 
 struct choices {

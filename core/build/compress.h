@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "corelib/stages.h"
+#include "corelib/stream/stages.h"
 
 /* does the file begin as this codec's files do? 1, 0, -errno */
 int compress_is_done(int fd, enum codec c, struct err *e);

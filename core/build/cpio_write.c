@@ -4,9 +4,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "corelib/digest.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "parser/bundle.h"
 
 #define BLOCK	  512u

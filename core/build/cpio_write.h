@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 struct cpio_member {
 	const char *name;

@@ -8,9 +8,9 @@
 #include <openssl/hmac.h>
 
 #include "core/build/variables.h"
-#include "corelib/digest.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "parser/keyfile.h"
 
 #define CHUNK	  (256u * 1024)

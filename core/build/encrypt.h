@@ -10,9 +10,9 @@
 
 #include <stdint.h>
 
-#include "corelib/digest.h"
-#include "corelib/err.h"
-#include "corelib/stages.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/err.h"
+#include "corelib/stream/stages.h"
 
 struct encryption {
 	const struct aes_key *key; /* its iv is not used */

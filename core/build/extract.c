@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "core/build/members.h"
-#include "corelib/digest.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #define CHUNK (1024u * 1024)
 

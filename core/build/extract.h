@@ -8,7 +8,7 @@
 #ifndef CORE_BUILD_EXTRACT_H
 #define CORE_BUILD_EXTRACT_H
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 /* folder is made when absent; told() hears of each file */
 struct extract_options {

@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 struct example {
 	const char *name, *text;

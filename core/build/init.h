@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 /* swupdate: set and mode chosen on the device, for both programs. Existing files are never touched
  */

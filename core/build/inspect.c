@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "core/build/choices.h"
-#include "corelib/digest.h"
-#include "corelib/sig.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/digest.h"
+#include "corelib/sign/sig.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "parser/bundle.h"
 
 struct member {

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 /* *text is malloc'ed: a table, or one JSON object in one line */
 int inspect_bundle(const char *path, bool json, char **text, struct err *e);

@@ -11,9 +11,9 @@
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
-#include "corelib/keyring.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/sign/keyring.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #define RSA_BITS 3072
 #define YEARS	 20

@@ -8,7 +8,7 @@
 #ifndef CORE_BUILD_KEYGEN_H
 #define CORE_BUILD_KEYGEN_H
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 struct keygen_pair {
 	char *key_pem;

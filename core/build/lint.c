@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "core/build/choices.h"
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/text.h"
 
 #define ARENA_MAX (64 * 1024 * 1024)
 #define LEVELS	  3 /* board, set, mode */

@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 #include "core/build/template.h"
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 struct lint_finding {
 	bool error;   /* else it is only doubtful */

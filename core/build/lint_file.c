@@ -5,8 +5,8 @@
 
 #include "core/build/lint.h"
 #include "core/build/variables.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "parser/bundle.h"
 
 static int look_into_bundle(struct lint_result *r, int fd, const struct lint_options *o,

@@ -2,6 +2,7 @@
 #ifndef CORE_BUILD_LINT_PRIVATE_H
 #define CORE_BUILD_LINT_PRIVATE_H
 
+#include "corelib/base/arena.h"
 #include "core/build/lint.h"
 #include "parser/manifest_draft.h"
 

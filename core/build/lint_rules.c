@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "core/build/lint_private.h"
-#include "corelib/text.h"
-#include "corelib/words.h"
+#include "corelib/base/text.h"
+#include "corelib/base/words.h"
 #include "handlers/handler.h"
 #include "parser/version.h"
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 struct member {
 	const char *name; /* no control bytes, but maybe folders: whoever makes files checks that */

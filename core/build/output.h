@@ -5,7 +5,7 @@
 #ifndef CORE_BUILD_OUTPUT_H
 #define CORE_BUILD_OUTPUT_H
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 struct output {
 	int fd;	    /* to write to */

@@ -11,8 +11,9 @@
 
 #include "core/build/compress.h"
 #include "core/build/encrypt.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #define CHUNK (1024u * 1024)
 

@@ -14,8 +14,8 @@
 
 #include "core/build/cpio_write.h"
 #include "core/build/output.h"
-#include "corelib/digest.h"
-#include "corelib/stages.h"
+#include "corelib/base/digest.h"
+#include "corelib/stream/stages.h"
 
 #define PAYLOAD_PARTS_MAX 999
 #define PAYLOAD_PART	  (UINT64_C(0xfff00000)) /* of payloads that one member cannot hold */

@@ -9,10 +9,11 @@
 #include "core/build/members.h"
 #include "core/build/output.h"
 #include "core/build/variables.h"
-#include "corelib/digest.h"
-#include "corelib/pkcs11.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
+#include "corelib/sign/pkcs11.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #define CHUNK	    (1024u * 1024)
 #define TEXT_MAX    (1024u * 1024)

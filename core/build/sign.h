@@ -9,13 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "corelib/err.h"
-#include "corelib/sig.h"
+#include "corelib/base/err.h"
+#include "corelib/sign/sig.h"
 
 struct sign_options {
 	const char *key_file; /* PEM, or a pkcs11: URI */
 	const char *cert_file;
-	const char *command;	/* instead of key_file: see corelib/sig_command.h */
+	const char *command;	/* instead of key_file: see corelib/sign/sig_command.h */
 	enum sig_scheme scheme; /* SIG_ANY: CMS */
 	bool has_epoch;
 	int64_t epoch; /* SOURCE_DATE_EPOCH */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "corelib/base/arena.h"
+
 #define TEXT_MAX  (1024 * 1024)
 #define ARENA_MAX (64 * 1024 * 1024)
 

@@ -7,9 +7,10 @@
 
 #include "core/build/lint.h"
 #include "core/build/members.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "parser/node.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "parser/text/node.h"
 
 #define ARENA_MAX (64 * 1024 * 1024)
 #define TEXT_MAX  (1024u * 1024)

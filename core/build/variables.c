@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #define TEXT_MAX (1024 * 1024)
 

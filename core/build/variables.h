@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 struct variables {
 	char *lines;

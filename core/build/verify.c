@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "core/build/choices.h"
-#include "corelib/digest.h"
-#include "corelib/stages.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/digest.h"
+#include "corelib/stream/stages.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "parser/bundle.h"
 #include "parser/sealed.h"
 

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "corelib/err.h"
-#include "corelib/sig.h"
+#include "corelib/base/err.h"
+#include "corelib/sign/sig.h"
 #include "parser/manifest.h"
 
 struct verify_options {

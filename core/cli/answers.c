@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/cli/rootdev.h"
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 #include "generated/build.h"
 #include "handlers/handler.h"
 #include "parser/schema.h"

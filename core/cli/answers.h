@@ -2,7 +2,7 @@
 #ifndef CLI_ANSWERS_H
 #define CLI_ANSWERS_H
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 /* all return malloc'ed text, or NULL without memory */
 char *answer_version(const char *program);

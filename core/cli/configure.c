@@ -7,9 +7,10 @@
 #include <unistd.h>
 
 #include "core/remarks.h"
-#include "corelib/log.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/log.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #define CONFIG_MAX (1024u * 1024)
 

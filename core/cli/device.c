@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "core/activate.h"
-#include "core/journal.h"
-#include "core/lock.h"
-#include "core/slots.h"
-#include "corelib/text.h"
+#include "core/state/journal.h"
+#include "core/state/lock.h"
+#include "core/plan/slots.h"
+#include "corelib/base/text.h"
 
 static void look_at_journal(struct device *d, const struct settings *cfg)
 {

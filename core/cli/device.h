@@ -2,7 +2,7 @@
 #ifndef CLI_DEVICE_H
 #define CLI_DEVICE_H
 
-#include "core/status.h"
+#include "core/state/status.h"
 #include "parser/settings.h"
 
 enum device_now { NOW_UNKNOWN, NOW_IDLE, NOW_RUNNING, NOW_INTERRUPTED, NOW_BLOCKED };

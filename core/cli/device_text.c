@@ -8,7 +8,7 @@
 #include "core/cli/device.h"
 #include "core/cli/jsonout.h"
 #include "core/cli/term_text.h"
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 static const char *const now_names[] = {
 	[NOW_UNKNOWN] = "unknown",	   [NOW_IDLE] = "idle",	      [NOW_RUNNING] = "running",

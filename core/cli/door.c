@@ -12,9 +12,9 @@
 #include "core/cli/report.h"
 #include "core/cli/term.h"
 #include "core/cli/watch.h"
-#include "corelib/log.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/log.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 /* a signal handler can be told about the job in no other way */
 static struct job *volatile running;

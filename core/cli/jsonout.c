@@ -11,9 +11,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "corelib/log.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/log.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #define LINE_ROOM 16384u /* the longest event with every byte escaped */
 #define PART	  256u	 /* what a pipe takes as a whole or not at all */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "corelib/base/arena.h"
 #include "parser/schema.h"
 
 struct reader {

@@ -13,8 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "corelib/err.h"
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/err.h"
+#include "corelib/base/text.h"
 
 enum option_kind {
 	OPTION_FLAG,   /* bool: becomes true */

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "corelib/log.h"
-#include "corelib/text.h"
+#include "corelib/base/log.h"
+#include "corelib/base/text.h"
 
 static const char *headline(const struct report *r)
 {

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "core/cli/term.h"
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 struct report {
 	const char *program;  /* "swinstall" */

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #define FILE_MAX (1024u * 1024)
 

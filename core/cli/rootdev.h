@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 int rootdev_find(char *out, size_t n, struct err *e);
 

@@ -14,9 +14,10 @@
 #include "core/build/keygen.h"
 #include "core/cli/report.h"
 #include "core/cli/swbundle_commands.h"
-#include "corelib/log.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/log.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "generated/build.h"
 
 enum { DONE = 0, FAILED = 1, USAGE = 2, REFUSED = 3 };

@@ -3,7 +3,7 @@
 #define CLI_SWBUNDLE_COMMANDS_H
 
 #include "core/cli/swbundle_options.h"
-#include "corelib/sig.h"
+#include "corelib/sign/sig.h"
 
 int swbundle_init(const struct swbundle_cli *c, struct err *e);
 int swbundle_extract(const struct swbundle_cli *c, struct err *e);

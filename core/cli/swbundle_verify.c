@@ -7,9 +7,9 @@
 #include "core/build/tolerated.h"
 #include "core/cli/jsonout.h"
 #include "core/cli/swbundle_commands.h"
-#include "corelib/log.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/log.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "generated/build.h"
 
 #define KEYS_MAX (1024 * 1024)

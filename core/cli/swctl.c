@@ -11,8 +11,8 @@
 #include "core/cli/door.h"
 #include "core/cli/jsonout.h"
 #include "core/cli/swctl_options.h"
-#include "corelib/log.h"
-#include "corelib/sys.h"
+#include "corelib/base/log.h"
+#include "corelib/base/sys.h"
 
 enum { DONE = 0, FAILED = 1, USAGE = 2, REFUSED = 3 };
 

@@ -11,7 +11,7 @@
 #include "core/cli/swbundle_options.h"
 #include "core/cli/swctl_options.h"
 #include "core/cli/swinstall_options.h"
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 #include "handlers/handler.h"
 #include "parser/settings.h"
 

@@ -4,7 +4,7 @@
 
 #include "core/cli/swctl_options.h"
 #include "core/cli/swdoc.h"
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 /* "-i|--image" */
 static void print_spellings(const struct option *o)

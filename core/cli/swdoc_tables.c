@@ -6,8 +6,8 @@
 
 #include "core/cli/swctl_options.h"
 #include "core/cli/swdoc.h"
-#include "corelib/err.h"
-#include "corelib/text.h"
+#include "corelib/base/err.h"
+#include "corelib/base/text.h"
 #include "handlers/handler.h"
 #include "parser/settings.h"
 

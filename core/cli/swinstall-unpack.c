@@ -1,16 +1,16 @@
 /*
  * swinstall-unpack: decompresses bytes that nobody has vouched for yet, and reads archives, in a
- * process that can do nothing else. Started by a job only; corelib/worker.h says how.
+ * process that can do nothing else. Started by a job only; corelib/stream/worker.h says how.
  */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "corelib/archive.h"
-#include "corelib/codec.h"
-#include "corelib/sandbox.h"
-#include "corelib/text.h"
-#include "corelib/worker.h"
+#include "corelib/stream/archive.h"
+#include "corelib/stream/codec.h"
+#include "corelib/process/sandbox.h"
+#include "corelib/base/text.h"
+#include "corelib/stream/worker.h"
 
 /* the decoder's tables, the libraries' own needs, and the rounding of allocators */
 #define MEMORY_BESIDE (24u << 20)

@@ -10,8 +10,8 @@
 #include "core/cli/configure.h"
 #include "core/cli/door.h"
 #include "core/cli/swinstall_options.h"
-#include "corelib/log.h"
-#include "corelib/sys.h"
+#include "corelib/base/log.h"
+#include "corelib/base/sys.h"
 
 static int print(char *text, struct err *e)
 {

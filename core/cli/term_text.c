@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 #define BAR_MIN	     10
 #define BAR_MAX	     30

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 struct term_style {
 	unsigned width; /* columns */

@@ -10,9 +10,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "corelib/thread.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "corelib/base/thread.h"
 
 #define TICK_MS	  250 /* without an event */
 #define PAUSE_MS  50  /* between two looks into the ring: progress comes far more often */

@@ -53,11 +53,11 @@ install_to() {
 	umask 077
 	setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent make O="$T/out" tiny_defconfig >"$T/log" 2>&1 || { cat "$T/log"; return 1; }
 	setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent make O="$T/out" \
-		"$T/out/corelib/err.o" "$T/out/parser/cpio.o" "$T/out/handlers/registry.o" >"$T/log" 2>&1 || { cat "$T/log"; return 1; }
+		"$T/out/corelib/base/err.o" "$T/out/parser/cpio.o" "$T/out/handlers/registry.o" >"$T/log" 2>&1 || { cat "$T/log"; return 1; }
 	[ -s "$T/out/handlers/registry.o" ]
 	[ "$(stat -c %u "$T/out/handlers/registry.o")" -eq 65534 ]
 	grep -q 'SWINSTALL_BUILD_STAMP [0-9]' "$T/out/generated/build.h"
-	run strings "$T/out/corelib/err.o"
+	run strings "$T/out/corelib/base/err.o"
 	[[ $output != *'a folder'* ]] # no path of the builder
 	[ -z "$(find "$T/a folder" -user 65534)" ]
 }

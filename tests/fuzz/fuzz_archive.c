@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "corelib/archive.h"
-#include "tests/unit/make_bundle.h"
+#include "corelib/stream/archive.h"
+#include "tests/unit/kit/make_bundle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

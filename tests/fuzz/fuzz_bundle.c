@@ -22,12 +22,12 @@
 
 #include "core/build/keygen.h"
 #include "core/job.h"
-#include "corelib/digest.h"
-#include "corelib/sig.h"
-#include "corelib/text.h"
+#include "corelib/base/digest.h"
+#include "corelib/sign/sig.h"
+#include "corelib/base/text.h"
 #include "parser/manifest.h"
 #include "tests/fuzz/fuzzkit.h"
-#include "tests/unit/make_bundle.h"
+#include "tests/unit/kit/make_bundle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "parser/bundle.h"
-#include "tests/unit/make_bundle.h"
+#include "tests/unit/kit/make_bundle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/bootenv.h"
+#include "corelib/bootenv/bootenv.h"
 #include "tests/fuzz/fuzzkit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

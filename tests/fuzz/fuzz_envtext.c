@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/bootenv.h"
+#include "corelib/bootenv/bootenv.h"
 #include "handlers/handler.h"
 #include "tests/fuzz/fuzzkit.h"
-#include "tests/unit/make_bundle.h"
+#include "tests/unit/kit/make_bundle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

@@ -17,8 +17,9 @@
 #include <unistd.h>
 
 #include "core/job.h"
-#include "core/journal.h"
-#include "corelib/digest.h"
+#include "core/state/journal.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
 #include "tests/fuzz/fuzzkit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/records.h"
-#include "tests/unit/make_bundle.h"
+#include "corelib/stream/records.h"
+#include "tests/unit/kit/make_bundle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

@@ -16,10 +16,10 @@
 #include <string.h>
 
 #include "core/cli/jsonout.h"
-#include "corelib/forked.h"
-#include "corelib/lines.h"
-#include "corelib/text.h"
-#include "corelib/words.h"
+#include "corelib/process/forked.h"
+#include "corelib/base/lines.h"
+#include "corelib/base/text.h"
+#include "corelib/base/words.h"
 #include "handlers/lua_told.h"
 #include "tests/fuzz/fuzzkit.h"
 

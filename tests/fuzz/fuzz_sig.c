@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "core/build/keygen.h"
-#include "corelib/sig.h"
-#include "corelib/text.h"
+#include "corelib/sign/sig.h"
+#include "corelib/base/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

@@ -9,10 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "corelib/digest.h"
-#include "corelib/log.h"
-#include "corelib/text.h"
-#include "tests/unit/envkit.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/log.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/envkit.h"
 
 #define NOBODY 65534
 

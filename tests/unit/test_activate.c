@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "core/activate.h"
-#include "corelib/text.h"
-#include "tests/unit/envkit.h"
-#include "tests/unit/fake_blkdev.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/envkit.h"
+#include "tests/unit/kit/fake_blkdev.h"
 
 struct bench {
 	char dir[64], env_path[96], versions[96];

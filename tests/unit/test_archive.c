@@ -16,16 +16,16 @@
 #include <cmocka.h>
 
 #include "core/pipeline.h"
-#include "corelib/archive.h"
-#include "corelib/digest.h"
-#include "corelib/process.h"
-#include "corelib/stage_process.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/archives.h"
-#include "tests/unit/chunks.h"
-#include "tests/unit/fail_malloc.h"
-#include "tests/unit/hang.h"
+#include "corelib/stream/archive.h"
+#include "corelib/base/digest.h"
+#include "corelib/process/process.h"
+#include "corelib/stream/stage_process.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/archives.h"
+#include "tests/unit/kit/chunks.h"
+#include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/hang.h"
 
 /* ---- archives -----------------------------------------------------------------------------------
  */

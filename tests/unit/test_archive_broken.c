@@ -10,10 +10,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "corelib/archive.h"
-#include "corelib/text.h"
-#include "tests/unit/archives.h"
-#include "tests/unit/chunks.h"
+#include "corelib/stream/archive.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/archives.h"
+#include "tests/unit/kit/chunks.h"
 
 /* those of which the format says what they mean, and it is harmless */
 static bool may_be_taken(enum errcode code)

@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/awaited.h"
-#include "corelib/sys.h"
-#include "envkit.h"
+#include "core/state/awaited.h"
+#include "corelib/base/sys.h"
+#include "kit/envkit.h"
 
 static char dir[64], root[80];
 

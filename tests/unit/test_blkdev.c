@@ -17,14 +17,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "corelib/blkdev.h"
-#include "corelib/digest.h"
-#include "corelib/force_ro.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/fail_malloc.h"
-#include "tests/unit/fake_blkdev.h"
-#include "tests/unit/fake_stream.h"
+#include "corelib/device/blkdev.h"
+#include "corelib/base/digest.h"
+#include "corelib/device/force_ro.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/fake_blkdev.h"
+#include "tests/unit/kit/fake_stream.h"
 
 #define KiB 1024u
 #define MiB (1024u * 1024)

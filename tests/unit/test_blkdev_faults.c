@@ -20,10 +20,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "corelib/blkdev.h"
-#include "corelib/sys.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/loopdev.h"
+#include "corelib/device/blkdev.h"
+#include "corelib/base/sys.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/loopdev.h"
 
 #define MiB  (1024u * 1024)
 #define SIZE (48u * MiB)

@@ -15,12 +15,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "corelib/blkdev.h"
-#include "corelib/digest.h"
-#include "corelib/force_ro.h"
-#include "corelib/text.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/loopdev.h"
+#include "corelib/device/blkdev.h"
+#include "corelib/base/digest.h"
+#include "corelib/device/force_ro.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/loopdev.h"
 
 #define MiB  (1024u * 1024)
 #define SIZE (6 * MiB)

@@ -20,9 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "corelib/bootenv.h"
-#include "envkit.h"
-#include "tests/unit/fail_malloc.h"
+#include "corelib/bootenv/bootenv.h"
+#include "kit/envkit.h"
+#include "tests/unit/kit/fail_malloc.h"
 
 /* ---- the medium: calls that change it are counted, and the power is cut at one of them ---- */
 

@@ -14,9 +14,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "corelib/bootenv.h"
-#include "envkit.h"
-#include "tests/unit/fail_malloc.h"
+#include "corelib/bootenv/bootenv.h"
+#include "kit/envkit.h"
+#include "tests/unit/kit/fail_malloc.h"
 
 static bool on_fat;
 static char trace[64]; /* w: write, f: flush of a file, d: of a folder, r: rename */

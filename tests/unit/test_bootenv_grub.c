@@ -15,8 +15,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "corelib/bootenv.h"
-#include "envkit.h"
+#include "corelib/bootenv/bootenv.h"
+#include "kit/envkit.h"
 
 #define HEADER "# GRUB Environment Block\n"
 #define SECTOR 512

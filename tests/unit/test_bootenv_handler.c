@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 #include "handlers/handler.h"
-#include "tests/unit/fail_malloc.h"
-#include "tests/unit/fake_host.h"
-#include "tests/unit/fake_stream.h"
+#include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/fake_host.h"
+#include "tests/unit/kit/fake_stream.h"
 
 extern const struct handler handler_bootenv;
 

@@ -17,10 +17,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "corelib/bootenv.h"
-#include "corelib/sys.h"
-#include "envkit.h"
-#include "tests/unit/hang.h"
+#include "corelib/bootenv/bootenv.h"
+#include "corelib/base/sys.h"
+#include "kit/envkit.h"
+#include "tests/unit/kit/hang.h"
 
 #define SIZE 0x1000
 #define LOCK "/var/lock/fw_printenv.lock"

@@ -20,9 +20,9 @@
 #include "core/build/inspect.h"
 #include "core/build/keygen.h"
 #include "core/build/verify.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/fail_malloc.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/fail_malloc.h"
 
 #define MIB (1024u * 1024)
 

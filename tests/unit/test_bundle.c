@@ -6,9 +6,9 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "corelib/text.h"
-#include "tests/unit/bundle_run.h"
-#include "tests/unit/fail_malloc.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/bundle_run.h"
+#include "tests/unit/kit/fail_malloc.h"
 static void bundle_gives_description_signature_and_payloads(void **state)
 {
 	struct br_want w = br_want_names("b", "a");

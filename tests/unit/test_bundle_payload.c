@@ -10,8 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "corelib/text.h"
-#include "tests/unit/bundle_run.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/bundle_run.h"
 
 static void parts_are_one_payload_of_their_total_size(void **state)
 {

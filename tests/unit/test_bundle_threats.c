@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "corelib/text.h"
-#include "tests/unit/bundle_run.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/bundle_run.h"
 
 /* T19: a read that fails at any byte ends the install with that error; a source that lies about its
  * end, and reads that come in pieces, too */

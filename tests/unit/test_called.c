@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "corelib/sys.h"
-#include "tests/unit/luajob.h"
+#include "corelib/base/sys.h"
+#include "tests/unit/kit/luajob.h"
 
 #define CALL "swupdate.call_handler('raw', i)"
 #define COPY "local f = swupdate.tmpdirscripts() .. 'copy' i:copy2file(f) i.filename = f "

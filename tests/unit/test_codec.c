@@ -9,9 +9,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "corelib/codec.h"
-#include "tests/unit/chunks.h"
-#include "tests/unit/fail_malloc.h"
+#include "corelib/stream/codec.h"
+#include "tests/unit/kit/chunks.h"
+#include "tests/unit/kit/fail_malloc.h"
 
 #define MEM_MAX	 (8u << 20)
 #define SKIP_LEN 13

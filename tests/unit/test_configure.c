@@ -15,9 +15,9 @@
 #include "core/cli/configure.h"
 #include "core/cli/rootdev.h"
 #include "core/cli/swinstall_options.h"
-#include "corelib/log.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/log.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 /* a root of our own, in the working folder's place for temporary things */
 static char root[256];

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 #include "parser/bundle.h"
 
 /* field 6 is the size, 11 the length of the name, 12 the checksum */

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "core/build/cpio_write.h"
-#include "corelib/digest.h"
-#include "corelib/text.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/text.h"
 #include "parser/bundle.h"
 
 struct archive {

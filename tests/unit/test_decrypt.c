@@ -9,10 +9,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "corelib/stages.h"
-#include "corelib/text.h"
-#include "tests/unit/chunks.h"
-#include "tests/unit/fail_malloc.h"
+#include "corelib/stream/stages.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/chunks.h"
+#include "tests/unit/kit/fail_malloc.h"
 
 static const char hex_key[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 static const char hex_iv[] = "fedcba98765432100123456789abcdef";

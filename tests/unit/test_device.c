@@ -11,7 +11,7 @@
 
 #include "core/cli/device.h"
 #include "core/cli/swctl_options.h"
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 
 static void says(const struct device *d, const char *part)
 {

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/digest.h"
-#include "corelib/text.h"
-#include "tests/unit/fake_stream.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/fake_stream.h"
 
 static void sha256_known_value_in_any_cutting(void **state)
 {

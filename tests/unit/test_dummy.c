@@ -8,7 +8,7 @@
 #include <errno.h>
 
 #include "handlers/handler.h"
-#include "tests/unit/fake_stream.h"
+#include "tests/unit/kit/fake_stream.h"
 
 extern const struct handler handler_dummy;
 

@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "core/build/encrypt.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/fail_malloc.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/fail_malloc.h"
 
 #define BIG (600u * 1024 + 7) /* some chunks and a tail */
 

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "corelib/err.h"
+#include "corelib/base/err.h"
 
 static struct err e;
 

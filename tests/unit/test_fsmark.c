@@ -15,10 +15,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "corelib/fsmark.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/envkit.h"
+#include "corelib/device/fsmark.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/envkit.h"
 
 static struct fsmark mark_of(const char *path)
 {

@@ -1,5 +1,6 @@
 /* The guard: what a library may see at all (T33 to T39). */
-#include "parse_help.h"
+#include "corelib/base/arena.h"
+#include "kit/parse_help.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fail_malloc.h"
-#include "parser/guard.h"
+#include "kit/fail_malloc.h"
+#include "parser/text/guard.h"
 
 struct bad {
 	const char *text;

@@ -1,11 +1,11 @@
 /* Hardware compatibility: text and patterns, and what a pattern may cost (T44). */
-#include "parse_help.h"
+#include "kit/parse_help.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "fail_malloc.h"
+#include "kit/fail_malloc.h"
 #include "parser/version.h"
 
 static void fits(const char *pattern, const char *revision, int want)

@@ -1,17 +1,17 @@
 /* Lua code of the description: what it may change, and that nothing it does gets past the rules. */
-#include "parse_help.h"
+#include "kit/parse_help.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/hooks.h"
-#include "corelib/luavm.h"
-#include "tests/unit/fail_malloc.h"
-#include "tests/unit/fake_host.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/jobkit.h"
-#include "tests/unit/luajob.h"
+#include "corelib/lua/luavm.h"
+#include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/fake_host.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/jobkit.h"
+#include "tests/unit/kit/luajob.h"
 
 #define HASH  "sha256 = \"" H64 "\"; "
 #define ENTRY "images = ({ filename = \"a\"; device = \"/dev/x\"; " HASH "hook = \"f\"; });\n"

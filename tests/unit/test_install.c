@@ -12,12 +12,12 @@
 #include <unistd.h>
 
 #include "core/install.h"
-#include "core/plan_private.h"
+#include "core/plan/plan_private.h"
 #include "core/spool.h"
-#include "corelib/digest.h"
-#include "corelib/sys.h"
-#include "tests/unit/envkit.h"
-#include "tests/unit/make_bundle.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/sys.h"
+#include "tests/unit/kit/envkit.h"
+#include "tests/unit/kit/make_bundle.h"
 
 enum { BLOCK = 65536, BIG = 3 * BLOCK + 100, MOST = 6 };
 

@@ -11,12 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/journal.h"
-#include "core/status.h"
-#include "corelib/text.h"
-#include "tests/unit/envkit.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/jobkit.h"
+#include "core/state/journal.h"
+#include "core/state/status.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/envkit.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/jobkit.h"
 
 enum { IMAGE = 300 * 1024 + 17 };
 static uint8_t image[IMAGE];

@@ -15,10 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "corelib/text.h"
-#include "tests/unit/envkit.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/jobkit.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/envkit.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/jobkit.h"
 
 enum { IMAGE = 203 };
 static uint8_t image[IMAGE];

@@ -19,8 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/jobkit.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/jobkit.h"
 
 enum { IMAGE = 100 * 1024 + 5 };
 static uint8_t image[IMAGE];

@@ -17,12 +17,12 @@
 #include <zlib.h>
 
 #include "core/spool.h"
-#include "corelib/digest.h"
-#include "corelib/sys.h"
-#include "tests/unit/envkit.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/hang.h"
-#include "tests/unit/jobkit.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/sys.h"
+#include "tests/unit/kit/envkit.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/hang.h"
+#include "tests/unit/kit/jobkit.h"
 
 enum { BLOCK = 65536, IMAGE = 2 * BLOCK + 333, BLOCKS = 3 };
 static uint8_t image[IMAGE], list[BLOCKS * 32], sealed[IMAGE + 16];

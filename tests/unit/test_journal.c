@@ -15,11 +15,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/journal.h"
-#include "corelib/digest.h"
-#include "corelib/text.h"
-#include "envkit.h"
-#include "tests/unit/fail_malloc.h"
+#include "core/state/journal.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/text.h"
+#include "kit/envkit.h"
+#include "tests/unit/kit/fail_malloc.h"
 
 /* ---- the N-th call that changes the medium fails ---- */
 

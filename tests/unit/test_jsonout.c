@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "core/cli/jsonout.h"
-#include "corelib/log.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/log.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 struct pair {
 	int p[2];

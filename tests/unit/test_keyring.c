@@ -11,9 +11,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "corelib/sig.h"
-#include "corelib/text.h"
-#include "tests/unit/sig_fixtures.h"
+#include "corelib/sign/sig.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/sig_fixtures.h"
 
 static struct sig_fixtures fx;
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "corelib/lines.h"
+#include "corelib/base/lines.h"
 
 struct heard {
 	char text[8192];

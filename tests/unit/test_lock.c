@@ -15,10 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/lock.h"
-#include "corelib/sys.h"
-#include "envkit.h"
-#include "tests/unit/hang.h"
+#include "core/state/lock.h"
+#include "corelib/base/sys.h"
+#include "kit/envkit.h"
+#include "tests/unit/kit/hang.h"
 
 static char dir[64], run[64];
 static struct settings cfg;

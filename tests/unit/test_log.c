@@ -15,9 +15,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "corelib/log.h"
-#include "corelib/sys.h"
-#include "tests/unit/hang.h"
+#include "corelib/base/log.h"
+#include "corelib/base/sys.h"
+#include "tests/unit/kit/hang.h"
 
 static int fds[2];
 static char got[1 << 17];

@@ -13,12 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "corelib/lines.h"
-#include "corelib/sys.h"
+#include "corelib/base/lines.h"
+#include "corelib/base/sys.h"
 #include "handlers/handler.h"
-#include "tests/unit/fake_host.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/hang.h"
+#include "tests/unit/kit/fake_host.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/hang.h"
 
 struct bench {
 	struct fake_host host;

@@ -9,9 +9,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 #include "handlers/lua_told.h"
-#include "tests/unit/fake_host.h"
+#include "tests/unit/kit/fake_host.h"
 
 static struct fake_host host;
 static struct err e;

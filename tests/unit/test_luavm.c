@@ -16,11 +16,11 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "corelib/luavm.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/fail_malloc.h"
-#include "tests/unit/hang.h"
+#include "corelib/lua/luavm.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/hang.h"
 
 static int run(const struct luavm_options *o, const char *text, struct err *e)
 {

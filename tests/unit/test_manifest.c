@@ -1,5 +1,5 @@
 /* What a description says becomes typed values, or an error that names path and line. */
-#include "parse_help.h"
+#include "kit/parse_help.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* Code of the bundle makes a new entry of an old one: every rule of the parser holds for it too. */
-#include "parse_help.h"
+#include "kit/parse_help.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/unit/fail_malloc.h"
+#include "tests/unit/kit/fail_malloc.h"
 
 #define HASH "sha256 = \"" H64 "\";"
 #define TWO                                                                                        \

@@ -1,5 +1,6 @@
 /* Where an element is found, and where links lead; the rows were seen with SWUpdate 2022.12. */
-#include "parse_help.h"
+#include "corelib/base/arena.h"
+#include "kit/parse_help.h"
 
 #include <errno.h>
 #include <stdio.h>

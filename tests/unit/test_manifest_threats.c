@@ -1,12 +1,12 @@
 /* Descriptions made to harm: hashes (T4), types (T35), sizes, damage, memory that ends. */
-#include "parse_help.h"
+#include "kit/parse_help.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fail_malloc.h"
+#include "kit/fail_malloc.h"
 
 static void t4_entry_without_a_usable_hash_is_refused(void **state)
 {

@@ -13,12 +13,14 @@
 
 #include <openssl/crypto.h>
 
-#include "corelib/digest.h"
-#include "corelib/stages.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/fail_malloc.h"
-#include "tests/unit/fake_stream.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
+#include "corelib/stream/stages.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/fake_stream.h"
 
 #define BLOCK (64u * 1024)
 #define SIZE  (3 * BLOCK)

@@ -16,12 +16,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "corelib/mounts.h"
-#include "corelib/staged.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/envkit.h"
-#include "tests/unit/loopdev.h"
+#include "corelib/device/mounts.h"
+#include "corelib/files/staged.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/envkit.h"
+#include "tests/unit/kit/loopdev.h"
 
 #define TXN "00112233445566ff"
 

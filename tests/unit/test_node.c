@@ -1,5 +1,6 @@
 /* One tree for both syntaxes. */
-#include "parse_help.h"
+#include "corelib/base/arena.h"
+#include "kit/parse_help.h"
 
 #include <errno.h>
 #include <stdio.h>

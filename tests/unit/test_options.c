@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/cli/swinstall_options.h"
+#include "corelib/base/arena.h"
 #include "parser/settings.h"
 
 /* a command line of words between blanks, read whole */

@@ -1,6 +1,6 @@
 /* The matcher of board patterns: a table, glibc's own beside it, and what a pattern may cost (T44).
  */
-#include "parse_help.h"
+#include "kit/parse_help.h"
 
 #include <errno.h>
 #include <regex.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "corelib/text.h"
+#include "corelib/base/text.h"
 #include "parser/pattern.h"
 
 /* ---- a table ---- */

@@ -11,8 +11,8 @@
 #include "core/build/cpio_write.h"
 #include "core/build/output.h"
 #include "core/build/payload.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 static const char first[] = "abcdefgh";
 

@@ -12,10 +12,11 @@
 #include <unistd.h>
 
 #include "core/pipeline.h"
-#include "corelib/digest.h"
-#include "corelib/text.h"
-#include "tests/unit/fake_blkdev.h"
-#include "tests/unit/fake_stream.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/fake_blkdev.h"
+#include "tests/unit/kit/fake_stream.h"
 
 enum { SIZE = 1100 * 1000 };
 

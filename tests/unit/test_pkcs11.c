@@ -8,9 +8,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "corelib/pkcs11.h"
-#include "corelib/sig.h"
-#include "corelib/text.h"
+#include "corelib/sign/pkcs11.h"
+#include "corelib/sign/sig.h"
+#include "corelib/base/text.h"
 
 static void only_the_scheme_makes_a_uri(void **state)
 {

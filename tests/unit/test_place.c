@@ -18,11 +18,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "core/slots.h"
-#include "corelib/sys.h"
-#include "envkit.h"
-#include "tests/unit/fail_malloc.h"
-#include "tests/unit/loopdev.h"
+#include "core/plan/slots.h"
+#include "corelib/base/sys.h"
+#include "kit/envkit.h"
+#include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/loopdev.h"
 
 #define MIB (1024 * 1024)
 

@@ -14,9 +14,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "core/slots.h"
-#include "envkit.h"
-#include "tests/unit/loopdev.h"
+#include "core/plan/slots.h"
+#include "kit/envkit.h"
+#include "tests/unit/kit/loopdev.h"
 
 #define NOBODY 65534
 

@@ -16,14 +16,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/plan.h"
-#include "corelib/digest.h"
-#include "corelib/staged.h"
-#include "corelib/text.h"
-#include "tests/unit/envkit.h"
-#include "tests/unit/fake_host.h"
-#include "tests/unit/loopdev.h"
-#include "tests/unit/make_bundle.h"
+#include "core/plan/plan.h"
+#include "corelib/base/digest.h"
+#include "corelib/files/staged.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/envkit.h"
+#include "tests/unit/kit/fake_host.h"
+#include "tests/unit/kit/loopdev.h"
+#include "tests/unit/kit/make_bundle.h"
 
 enum { SLOT = 256 * 1024, IMAGE = 100 * 1024 };
 

@@ -15,15 +15,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/installed.h"
-#include "core/keys.h"
+#include "core/plan/installed.h"
+#include "core/plan/keys.h"
 #include "core/policy.h"
-#include "core/status.h"
+#include "core/state/status.h"
 #include "core/trust.h"
 #include "generated/build.h"
 #include "parser/keyfile.h"
-#include "tests/unit/envkit.h"
-#include "tests/unit/make_bundle.h"
+#include "tests/unit/kit/envkit.h"
+#include "tests/unit/kit/make_bundle.h"
 
 struct bench {
 	struct settings cfg;

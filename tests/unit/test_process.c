@@ -19,11 +19,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "corelib/process.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/hang.h"
-#include "tests/unit/tool.h"
+#include "corelib/process/process.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/hang.h"
+#include "tests/unit/kit/tool.h"
 
 struct heard {
 	struct blob text[8]; /* by descriptor, lines with their end */

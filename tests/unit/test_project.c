@@ -21,9 +21,9 @@
 #include "core/build/lint.h"
 #include "core/build/sign.h"
 #include "core/build/tolerated.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/fail_malloc.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/fail_malloc.h"
 
 static char dir[64], bundle[128], key[128], project[128];
 static struct keyring *ring;

@@ -15,12 +15,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "handlers/handler.h"
-#include "tests/unit/fake_blkdev.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/loopdev.h"
+#include "tests/unit/kit/fake_blkdev.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/loopdev.h"
 
 #define MiB (1024u * 1024)
 

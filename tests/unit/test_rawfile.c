@@ -14,11 +14,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "corelib/staged.h"
-#include "corelib/text.h"
+#include "corelib/files/staged.h"
+#include "corelib/base/text.h"
 #include "handlers/handler.h"
-#include "tests/unit/fake_host.h"
-#include "tests/unit/fake_stream.h"
+#include "tests/unit/kit/fake_host.h"
+#include "tests/unit/kit/fake_stream.h"
 
 #define TXN "00112233445566ff"
 

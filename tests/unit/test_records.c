@@ -9,10 +9,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "corelib/records_private.h"
-#include "tests/unit/chunks.h"
-#include "tests/unit/fail_malloc.h"
-#include "tests/unit/record_make.h"
+#include "corelib/stream/records_private.h"
+#include "tests/unit/kit/chunks.h"
+#include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/record_make.h"
 
 /* ---- reading all of it --------------------------------------------------------------------------
  */

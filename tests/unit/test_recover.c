@@ -14,13 +14,13 @@
 #include <unistd.h>
 
 #include "core/activate.h"
-#include "core/journal_place.h"
-#include "core/recover.h"
-#include "core/status.h"
-#include "corelib/staged.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/envkit.h"
+#include "core/state/journal_place.h"
+#include "core/state/recover.h"
+#include "core/state/status.h"
+#include "corelib/files/staged.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/envkit.h"
 
 struct bench {
 	char dir[64], env_path[96], versions[96], file[2][96], state[96];

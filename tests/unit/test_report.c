@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "core/cli/report.h"
-#include "corelib/log.h"
+#include "corelib/base/log.h"
 
 static char text[16384];
 

@@ -19,9 +19,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "corelib/sandbox.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/process/sandbox.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1

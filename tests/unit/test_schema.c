@@ -1,11 +1,12 @@
 /* One row, one type: what fits is stored, everything else is an error with path and line (T35). */
-#include "parse_help.h"
+#include "corelib/base/arena.h"
+#include "kit/parse_help.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "fail_malloc.h"
+#include "kit/fail_malloc.h"
 #include "parser/manifest.h"
 
 struct out {

@@ -14,12 +14,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "corelib/childenv.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
+#include "corelib/process/childenv.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
 #include "handlers/script.h"
-#include "tests/unit/fake_host.h"
-#include "tests/unit/fake_stream.h"
+#include "tests/unit/kit/fake_host.h"
+#include "tests/unit/kit/fake_stream.h"
 
 struct bench {
 	struct fake_host host;

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "corelib/digest.h"
-#include "corelib/text.h"
+#include "corelib/base/digest.h"
+#include "corelib/base/text.h"
 #include "parser/manifest.h"
 #include "parser/sealed.h"
 

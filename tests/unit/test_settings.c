@@ -1,12 +1,12 @@
 /* The configuration: an existing file works unchanged, mistakes name their line. */
-#include "parse_help.h"
+#include "kit/parse_help.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "corelib/blkdev.h"
-#include "corelib/text.h"
-#include "fail_malloc.h"
+#include "corelib/device/blkdev.h"
+#include "corelib/base/text.h"
+#include "kit/fail_malloc.h"
 
 struct parsed {
 	struct settings *s;

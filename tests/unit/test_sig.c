@@ -9,9 +9,9 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "corelib/sig.h"
-#include "corelib/text.h"
-#include "tests/unit/sig_fixtures.h"
+#include "corelib/sign/sig.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/sig_fixtures.h"
 
 #define DAY 86400
 

@@ -12,9 +12,9 @@
 
 #include <openssl/crypto.h>
 
-#include "corelib/sig.h"
-#include "corelib/text.h"
-#include "tests/unit/sig_fixtures.h"
+#include "corelib/sign/sig.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/sig_fixtures.h"
 
 static struct sig_fixtures fx;
 

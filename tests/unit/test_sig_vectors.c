@@ -8,8 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "corelib/sig.h"
-#include "corelib/text.h"
+#include "corelib/sign/sig.h"
+#include "corelib/base/text.h"
 
 struct vectors {
 	const char *file;

@@ -14,11 +14,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "core/slots.h"
-#include "corelib/sys.h"
-#include "envkit.h"
-#include "parser/node.h"
-#include "tests/unit/fail_malloc.h"
+#include "core/plan/slots.h"
+#include "corelib/base/sys.h"
+#include "kit/envkit.h"
+#include "parser/text/node.h"
+#include "tests/unit/kit/fail_malloc.h"
 
 /* ---- two slots ---- */
 

@@ -11,10 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "corelib/stages.h"
-#include "corelib/sys.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/hang.h"
+#include "corelib/stream/stages.h"
+#include "corelib/base/sys.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/hang.h"
 
 #define BLOCK 4096u
 #define SIZE  (10 * BLOCK + 123)

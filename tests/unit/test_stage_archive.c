@@ -23,11 +23,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "corelib/tree.h"
-#include "tests/unit/archives.h"
-#include "tests/unit/chunks.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "corelib/files/tree.h"
+#include "tests/unit/kit/archives.h"
+#include "tests/unit/kit/chunks.h"
 
 #define MEM_MAX	    (1u << 20) /* the small rings: more blocks */
 #define FOLDER	    "tree"     /* beneath a folder of our own */

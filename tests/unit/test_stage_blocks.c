@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/digest.h"
-#include "corelib/stages.h"
-#include "corelib/sys.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/hang.h"
+#include "corelib/base/digest.h"
+#include "corelib/stream/stages.h"
+#include "corelib/base/sys.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/hang.h"
 
 #define BLOCK  (64u * 1024)
 #define BLOCKS 9u

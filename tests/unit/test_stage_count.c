@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "corelib/stages.h"
-#include "tests/unit/fake_stream.h"
+#include "corelib/stream/stages.h"
+#include "tests/unit/kit/fake_stream.h"
 
 #define SIZE (3u << 20)
 static uint8_t *data;

@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "corelib/stages.h"
-#include "tests/unit/fake_stream.h"
+#include "corelib/stream/stages.h"
+#include "tests/unit/kit/fake_stream.h"
 
 #define SIZE 5000u
 static uint8_t data[SIZE], got[SIZE + 100];

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "corelib/stages.h"
-#include "tests/unit/fake_stream.h"
+#include "corelib/stream/stages.h"
+#include "tests/unit/kit/fake_stream.h"
 
 #define BLOCK (256u * 1024)
 #define SIZE  (3 * BLOCK + 777)

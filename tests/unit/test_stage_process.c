@@ -21,15 +21,15 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "corelib/process.h"
-#include "corelib/sandbox.h"
-#include "corelib/stage_process.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "corelib/worker.h"
-#include "tests/unit/chunks.h"
-#include "tests/unit/fail_malloc.h"
-#include "tests/unit/hang.h"
+#include "corelib/process/process.h"
+#include "corelib/process/sandbox.h"
+#include "corelib/stream/stage_process.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "corelib/stream/worker.h"
+#include "tests/unit/kit/chunks.h"
+#include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/hang.h"
 
 #define MEM_MAX (8u << 20)
 

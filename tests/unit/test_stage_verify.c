@@ -8,9 +8,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "corelib/digest.h"
-#include "corelib/stages.h"
-#include "tests/unit/fake_stream.h"
+#include "corelib/base/crc32c.h"
+#include "corelib/base/digest.h"
+#include "corelib/stream/stages.h"
+#include "tests/unit/kit/fake_stream.h"
 
 #define SIZE 3000u
 static uint8_t data[SIZE], bad[SIZE], got[SIZE + 100], want[SHA256_LEN];

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "corelib/stream.h"
-#include "corelib/sys.h"
-#include "tests/unit/fake_stream.h"
+#include "corelib/stream/stream.h"
+#include "corelib/base/sys.h"
+#include "tests/unit/kit/fake_stream.h"
 
 #define SIZE 100000u
 static uint8_t data[SIZE], got[SIZE + 10];

@@ -14,11 +14,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "corelib/stream.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/hang.h"
+#include "corelib/stream/stream.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/hang.h"
 
 #define SIZE 300000u
 static uint8_t data[SIZE], got[SIZE + 100];

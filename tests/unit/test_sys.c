@@ -20,10 +20,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/fake_stream.h"
-#include "tests/unit/hang.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/fake_stream.h"
+#include "tests/unit/kit/hang.h"
 
 #define SIZE 50000u
 static uint8_t data[SIZE], got[SIZE];

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "core/cli/term.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "tests/unit/hang.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "tests/unit/kit/hang.h"
 
 static const struct term_style plain = {.width = 80}, narrow = {.width = 20};
 

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/text.h"
+#include "corelib/base/arena.h"
+#include "corelib/base/text.h"
 
 static void text_copy_never_cuts(void **state)
 {

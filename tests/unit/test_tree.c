@@ -19,10 +19,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "corelib/sys.h"
-#include "corelib/tree.h"
-#include "tests/unit/fail_malloc.h"
-#include "tests/unit/record_make.h"
+#include "corelib/base/sys.h"
+#include "corelib/files/tree.h"
+#include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/record_make.h"
 
 /* ---- calls that fail: the at-th from now ---- */
 

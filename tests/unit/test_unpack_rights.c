@@ -23,13 +23,13 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "corelib/archive.h"
-#include "corelib/sandbox.h"
-#include "corelib/stage_process.h"
-#include "corelib/sys.h"
-#include "corelib/text.h"
-#include "corelib/worker.h"
-#include "tests/unit/archives.h"
+#include "corelib/stream/archive.h"
+#include "corelib/process/sandbox.h"
+#include "corelib/stream/stage_process.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "corelib/stream/worker.h"
+#include "tests/unit/kit/archives.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1

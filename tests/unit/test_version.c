@@ -1,12 +1,12 @@
 /* Versions are ordered as COMPAT 12 says; within a class the order is total (T42). */
-#include "parse_help.h"
+#include "kit/parse_help.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fail_malloc.h"
+#include "kit/fail_malloc.h"
 #include "parser/version.h"
 
 static int sign(int d)

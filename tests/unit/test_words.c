@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "corelib/text.h"
-#include "corelib/words.h"
+#include "corelib/base/text.h"
+#include "corelib/base/words.h"
 
 /* words joined by '|'; NULL = refused */
 static const struct {

@@ -1,0 +1,120 @@
+#include "core/plan/keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "parser/keyfile.h"
+
+enum { KEY_FILE_MAX = 4096 };
+
+/* only root, or we, may read it */
+static int check_owner(int fd, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, E_KEY_AES, errno, "looking at the key file %s", path);
+	if (!S_ISREG(st.st_mode) || (st.st_uid != 0 && st.st_uid != geteuid()) ||
+	    (st.st_mode & 077))
+		return err_set(e, E_KEY_AES, EPERM,
+			       "%s must be a file that only its owner, root, "
+			       "can read (chmod 600)",
+			       path);
+	return 0;
+}
+
+static int read_key(struct aes_key *k, const char *path, struct err *e)
+{
+	char text[KEY_FILE_MAX];
+	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+	ssize_t n;
+	int rc;
+
+	if (fd < 0)
+		return err_sys(e, E_KEY_AES, -fd, "opening the key file %s", path);
+	rc = check_owner(fd, path, e);
+	if (rc < 0)
+		return rc;
+	n = sys_read(fd, text, sizeof(text));
+	if (n < 0)
+		return err_sys(e, E_KEY_AES, (int)-n, "reading the key file %s", path);
+	rc = keyfile_parse(k, text, (size_t)n, e);
+	secure_zero(text, sizeof(text));
+	return err_at(e, rc, "%s", path);
+}
+
+/* "aes-cbc" takes whatever the key's length says; "aes-cbc-256" takes only that */
+static int check_bits(const struct aes_key *k, const struct cipher_row *row, struct err *e)
+{
+	if (k->bits == 0)
+		return err_set(e, E_KEY_AES, ENOKEY,
+			       "the payload is encrypted and no key is known: "
+			       "set aes-key-file or use -K");
+	if (row->bits && row->bits != k->bits)
+		return err_set(e, E_KEY_AES, EINVAL,
+			       "the payload is encrypted with %s; the key has %u "
+			       "bits",
+			       row->name, k->bits);
+	return 0;
+}
+
+static int fill(struct aes_key *k, const struct settings *cfg, const struct entry *t, struct err *e)
+{
+	const struct cipher_row *row = entry_cipher(t);
+	int rc;
+
+	if (!row)
+		return err_set(e, E_INTERNAL, EINVAL, "no cipher for an encrypted payload");
+	k->cipher = row->cipher;
+	if (cfg->aes_key_file) {
+		rc = read_key(k, cfg->aes_key_file, e);
+		if (rc < 0)
+			return rc;
+	}
+	if (t->has_aes_key) {
+		memcpy(k->key, t->aes_key, t->aes_key_len);
+		k->bits = t->aes_key_len * 8;
+	}
+	if (t->has_ivt)
+		memcpy(k->iv, t->ivt, sizeof(k->iv));
+	rc = check_bits(k, row, e);
+	if (rc < 0)
+		return rc;
+	if (!t->has_ivt && !cfg->aes_key_file)
+		return err_set(e, E_KEY_AES, ENOKEY,
+			       "the payload is encrypted with a key of its own "
+			       "but has no ivt");
+	return 0;
+}
+
+int keys_find(struct aes_key **out, const struct settings *cfg, const struct entry *t,
+	      struct err *e)
+{
+	struct aes_key *k = calloc(1, sizeof(*k));
+	int rc;
+
+	*out = NULL;
+	if (!k)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for a key");
+	rc = fill(k, cfg, t, e);
+	if (rc < 0) {
+		keys_free(k);
+		return rc;
+	}
+	*out = k;
+	return 0;
+}
+
+void keys_free(struct aes_key *k)
+{
+	if (!k)
+		return;
+	secure_zero(k, sizeof(*k));
+	free(k);
+}

@@ -1,0 +1,14 @@
+/* The keys that open encrypted payloads: root's file, or the signed entry's own. Wiped when freed.
+ */
+#ifndef CORE_KEYS_H
+#define CORE_KEYS_H
+
+#include "corelib/stream/stages.h"
+#include "parser/manifest.h"
+#include "parser/settings.h"
+
+/* the key of an encrypted entry; E_KEY_AES. keys_free wipes it. */
+int keys_find(struct aes_key **k, const struct settings *cfg, const struct entry *t, struct err *e);
+void keys_free(struct aes_key *k);
+
+#endif

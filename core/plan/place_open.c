@@ -1,0 +1,257 @@
+/*
+ * Opening what an entry names (T40): once, by a path that only root decides, and only what can be a
+ * target.
+ *
+ * Links are normal (/dev/disk/by-partlabel), but whoever owns one chooses where it leads: it is
+ * followed only when it is root's (or ours) and lies where nobody else can put another in its
+ * place.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "core/plan/slots.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+
+#define LINKS_MAX 40
+#define MTD_MAJOR 90
+
+struct walk {
+	char done[PATH_MAX]; /* without links and without a slash at the end */
+	char rest[PATH_MAX];
+	unsigned links;
+};
+
+static bool is_trusted(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
+static int refuse(struct err *e, const char *path, const char *why)
+{
+	char shown[256];
+
+	text_printable(path, strlen(path), shown, sizeof(shown));
+	return err_set(e, E_TARGET, EPERM, "'%s' %s", shown, why);
+}
+
+static int follow(struct walk *w, const char *link, const struct stat *st, struct err *e)
+{
+	char target[PATH_MAX], rest[PATH_MAX];
+
+	if (!is_trusted(st->st_uid))
+		return refuse(e, link, "is a link that does not belong to root");
+	if (!sys_path_is_safe(*w->done ? w->done : "/"))
+		return refuse(e, link, "is a link in a place where others can change it");
+	ssize_t n = readlink(link, target, sizeof(target) - 1);
+	if (n <= 0)
+		return err_sys(e, E_TARGET, errno, "reading a link");
+	target[n] = '\0';
+	if (++w->links > LINKS_MAX || text_print(rest, sizeof(rest), "%s/%s", target, w->rest) < 0)
+		return refuse(e, link, "is one link too many");
+	if (*target == '/')
+		w->done[0] = '\0';
+	memcpy(w->rest, rest, strlen(rest) + 1);
+	return 0;
+}
+
+static int step(struct walk *w, const char *part, struct err *e)
+{
+	char here[PATH_MAX];
+	struct stat st;
+
+	if (strcmp(part, ".") == 0)
+		return 0;
+	if (strcmp(part, "..") == 0) {
+		char *slash = strrchr(w->done, '/');
+		if (slash)
+			*slash = '\0';
+		return 0;
+	}
+	if (text_print(here, sizeof(here), "%s/%s", w->done, part) < 0)
+		return refuse(e, part, "makes the path too long");
+	if (lstat(here, &st) < 0)
+		return err_sys(e, E_TARGET, errno, "looking for '%s'", here);
+	if (S_ISLNK(st.st_mode))
+		return follow(w, here, &st, e);
+	memcpy(w->done, here, strlen(here) + 1);
+	return 0;
+}
+
+/* w->done becomes the path without links */
+static int resolve(struct walk *w, struct err *e)
+{
+	for (;;) {
+		char part[NAME_MAX + 1], *p = w->rest + strspn(w->rest, "/");
+		size_t len = strcspn(p, "/");
+
+		if (!len)
+			return 0;
+		if (len >= sizeof(part))
+			return refuse(e, w->rest, "has too long a name");
+		memcpy(part, p, len);
+		part[len] = '\0';
+		memmove(w->rest, p + len, strlen(p + len) + 1);
+		int rc = step(w, part, e);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+/* MTD has a fixed number; that of UBI is given when it starts: sysfs knows whose it is */
+static bool is_flash(dev_t dev)
+{
+	char plain[64], path[512], target[256];
+
+	if (major(dev) == MTD_MAJOR)
+		return true;
+	if (text_print(plain, sizeof(plain), "/sys/dev/char/%u:%u/subsystem", major(dev),
+		       minor(dev)) < 0 ||
+	    sys_path(plain, path, sizeof(path)) < 0)
+		return false;
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+	if (n <= 0)
+		return false;
+	target[n] = '\0';
+	const char *name = strrchr(target, '/');
+	return strcmp(name ? name + 1 : target, "ubi") == 0;
+}
+
+static int check_kind(const struct stat *st, const char *path, struct err *e)
+{
+	if (S_ISCHR(st->st_mode) ? !is_flash(st->st_rdev)
+				 : !S_ISBLK(st->st_mode) && !S_ISREG(st->st_mode))
+		return refuse(e, path, "is neither a block device, a flash device nor a file");
+	if (!is_trusted(st->st_uid))
+		return refuse(e, path, "belongs neither to root nor to this user");
+	if (st->st_mode & S_IWOTH)
+		return refuse(e, path, "may be written by everybody");
+	return 0;
+}
+
+/* component by component: a link put in meanwhile is not followed */
+static int open_beneath(const char *path, int flags)
+{
+	AUTO_CLOSE int dir = sys_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+
+	for (const char *p = path + 1; dir >= 0; p += strcspn(p, "/") + 1) {
+		char part[NAME_MAX + 1];
+		size_t len = strcspn(p, "/");
+
+		if (len >= sizeof(part))
+			return -ENAMETOOLONG;
+		memcpy(part, p, len);
+		part[len] = '\0';
+		if (!p[len])
+			return sys_openat(dir, part, flags | O_NOFOLLOW | O_CLOEXEC, 0);
+		int next = sys_openat(dir, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+		sys_close(&dir);
+		dir = next;
+	}
+	return dir;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_rdev == b->st_rdev &&
+	       (a->st_mode & S_IFMT) == (b->st_mode & S_IFMT);
+}
+
+/* looked at before it is opened: to open a tape or a tty is already an act */
+static int open_checked(const struct slots *s, const char *path, int *fd, struct err *e)
+{
+	const int how = s->look_only ? O_RDONLY : O_RDWR;
+	AUTO_CLOSE int look = open_beneath(path, O_PATH), real = -1;
+	struct stat st, again;
+
+	if (look < 0 || fstat(look, &st) < 0)
+		return err_sys(e, E_TARGET, look < 0 ? -look : errno, "opening '%s'", path);
+	int rc = check_kind(&st, path, e);
+	if (rc < 0)
+		return rc;
+	real = open_beneath(path, how | O_NONBLOCK | O_NOCTTY);
+	if (real < 0)
+		return err_sys(e, E_TARGET, -real, "opening '%s' for %s", path,
+			       s->look_only ? "reading" : "writing");
+	if (fstat(real, &again) < 0 || !same_file(&st, &again))
+		return refuse(e, path, "was exchanged while it was opened");
+	*fd = real;
+	real = -1;
+	return 0;
+}
+
+/* ---- the list of what may be written ---- */
+
+static bool is_same_place(const char *path, int fd)
+{
+	char real[PATH_MAX];
+	struct stat a, b;
+
+	return sys_path(path, real, sizeof(real)) == 0 && stat(real, &a) == 0 &&
+	       fstat(fd, &b) == 0 &&
+	       (S_ISREG(b.st_mode)
+			? same_file(&a, &b)
+			: (a.st_mode & S_IFMT) == (b.st_mode & S_IFMT) && a.st_rdev == b.st_rdev);
+}
+
+/* slots need not be listed again */
+static bool is_allowed(const struct settings *cfg, int fd)
+{
+	if (!cfg->targets.count)
+		return true;
+	for (size_t i = 0; i < cfg->targets.count; i++)
+		if (is_same_place(cfg->targets.at[i], fd))
+			return true;
+	for (size_t i = 0; i < cfg->slot_count; i++)
+		for (size_t k = 0; k < cfg->slots[i].place_count; k++)
+			if (is_same_place(cfg->slots[i].places[k].path, fd))
+				return true;
+	return false;
+}
+
+static bool climbs(const char *path)
+{
+	for (const char *p = path; (p = strstr(p, "..")); p += 2)
+		if ((p == path || p[-1] == '/') && (p[2] == '/' || !p[2]))
+			return true;
+	return false;
+}
+
+static int open_target(const struct slots *s, const char *path, int *fd, struct err *e)
+{
+	struct walk w = {.links = 0};
+
+	if (*path != '/' || climbs(path))
+		return refuse(e, path, "is not an absolute path without '..'");
+	if (sys_path(path, w.rest, sizeof(w.rest)) < 0)
+		return refuse(e, path, "is too long a path");
+	int rc = resolve(&w, e);
+	if (rc == 0 && !*w.done)
+		rc = refuse(e, path, "is a folder");
+	if (rc == 0)
+		rc = open_checked(s, w.done, fd, e);
+	if (rc < 0)
+		return rc;
+	if (is_allowed(s->cfg, *fd))
+		return 0;
+	sys_close(fd);
+	return refuse(e, path, "is not in the list targets of the configuration");
+}
+
+int slots_open_target(const struct slots *s, const char *path, int *fd, struct err *e)
+{
+	char shown[192];
+
+	*fd = -1;
+	int rc = open_target(s, path, fd, e);
+	if (rc < 0) {
+		text_printable(path, strlen(path), shown, sizeof(shown));
+		err_at(e, rc, "%s", shown);
+	}
+	return rc;
+}

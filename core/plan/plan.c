@@ -1,0 +1,147 @@
+#include "core/plan/plan_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/plan/installed.h"
+#include "core/plan/keys.h"
+#include "corelib/files/staged.h"
+
+const char *route_name(enum route r)
+{
+	static const char *const names[] = {
+		[ROUTE_FLOW] = "written while it is read",
+		[ROUTE_BLOCKS] = "written block by block as its list proves them",
+		[ROUTE_TWICE] = "proven first, then written",
+		[ROUTE_SPOOL] = "stored and proven first, then written",
+		[ROUTE_NONE] = "without a payload",
+	};
+
+	return names[r];
+}
+
+int plan_at(const struct plan *p, const struct plan_step *ps, int rc, struct err *e)
+{
+	const struct entry *t = ps->step.entry;
+
+	if (ps->step.handler)
+		err_at(e, rc, "handler %s", ps->step.handler->name);
+	return err_at(e, rc, "%s[%u] of release %s", section_name(t->section), t->index,
+		      p->manifest->version ? p->manifest->version : "");
+}
+
+/* ---- variables ---- */
+
+static int gather_variables(struct plan *p, struct err *e)
+{
+	const struct manifest *m = p->manifest;
+
+	for (size_t i = 0; i < m->bootenv_count; i++) {
+		const struct boot_var *v = &m->bootenv[i];
+		int rc;
+
+		if (envset_find(&p->variables, v->name))
+			continue; /* the first of a name wins */
+		rc = envset_put(&p->variables, v->name, v->value, e);
+		if (rc < 0)
+			return err_at(e, rc, "bootenv, line %u", v->line);
+	}
+	return 0;
+}
+
+static int bind_step(struct plan *p, struct plan_step *ps, const struct version_list *have,
+		     const struct plan_input *in, struct err *e)
+{
+	int rc;
+
+	if (installed_skips(have, ps->step.entry)) {
+		ps->skipped = true;
+		ps->route = ROUTE_NONE;
+		return 0;
+	}
+	rc = plan_entry_bind(p, ps, in, e);
+	if (ps->step.file && !ps->step.file->straight)
+		p->wants_undo = true;
+	return plan_at(p, ps, rc, e);
+}
+
+static int bind_all(struct plan *p, const struct plan_input *in, struct err *e)
+{
+	struct version_list have = {0};
+	int rc = installed_load(&have, in->cfg, e);
+
+	if (rc == 0)
+		rc = slots_look(in->slots, e);
+	for (size_t i = 0; rc == 0 && i < p->count; i++) {
+		struct plan_step *ps = &p->steps[i];
+
+		ps->step.entry = &in->manifest->entries[i];
+		ps->step.host = in->host;
+		ps->room = UINT64_MAX;
+		rc = bind_step(p, ps, &have, in, e);
+	}
+	slots_look_end(in->slots);
+	version_list_clear(&have);
+	return rc;
+}
+
+static int build(struct plan *p, const struct plan_input *in, struct err *e)
+{
+	int rc = bind_all(p, in, e);
+
+	if (rc == 0)
+		rc = plan_share(p, e);
+	if (rc == 0)
+		rc = plan_place_overlaps(p, e);
+	if (rc == 0)
+		rc = gather_variables(p, e);
+	return rc;
+}
+
+int plan_build(struct plan **out, const struct plan_input *in, struct err *e)
+{
+	struct plan *p = calloc(1, sizeof(*p));
+	int rc;
+
+	if (p)
+		p->steps = calloc(in->manifest->entry_count + PLAN_CALLED, sizeof(*p->steps));
+	if (!p || !p->steps) {
+		free(p);
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for the plan");
+	}
+	p->spool.fd = -1;
+	p->manifest = in->manifest;
+	p->count = in->manifest->entry_count;
+	p->seekable = bundle_can_seek(in->bundle);
+	rc = build(p, in, e);
+	if (rc < 0) {
+		plan_free(p);
+		return rc;
+	}
+	*out = p;
+	return 0;
+}
+
+static void close_step(const struct plan *p, struct plan_step *ps)
+{
+	if (ps->step.dev && !plan_shares_device(p, ps))
+		blkdev_close(ps->step.dev);
+	if (ps->step.file)
+		staged_close(ps->step.file);
+	keys_free(ps->key);
+	free(ps->list);
+}
+
+void plan_free(struct plan *p)
+{
+	if (!p)
+		return;
+	for (size_t i = p->count; i-- > 0;) /* who shares goes before who opened */
+		close_step(p, &p->steps[i]);
+	mounts_free(p->mounts); /* after all descriptors on them */
+	plan_share_free(p);
+	envset_clear(&p->variables);
+	free(p->steps);
+	free(p);
+}

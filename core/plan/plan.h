@@ -1,0 +1,110 @@
+/*
+ * The ordered steps of one update. Everything that can be refused is refused here, before any
+ * write: handlers and sections, properties, places and their size, boot variables, space.
+ */
+#ifndef CORE_PLAN_H
+#define CORE_PLAN_H
+
+#include "core/state/journal.h"
+#include "core/plan/slots.h"
+#include "core/spool.h"
+#include "corelib/device/mounts.h"
+#include "corelib/stream/stages.h"
+#include "handlers/handler.h"
+#include "parser/bundle.h"
+
+/* how the bytes of a step travel (DESIGN 5.3) */
+enum route {
+	ROUTE_FLOW,   /* one pass, proven at the end; the place goes live by activation only */
+	ROUTE_BLOCKS, /* one pass, each block proven by the signed list */
+	ROUTE_TWICE,  /* hash first, then read the same descriptor again, block by block compared */
+	ROUTE_SPOOL,  /* from a pipe into an unnamed file, then as TWICE */
+	ROUTE_NONE,   /* no payload */
+};
+const char *route_name(enum route r);
+
+/* one payload and the steps that name it: they are the same bytes */
+struct intake {
+	const char *name;
+	const struct payload *payload; /* NULL on a pipe until it arrives */
+	struct plan_step **users;      /* in the order of the steps, skipped ones left out */
+	size_t count;
+	struct notes *notes; /* of the first pass */
+	uint64_t size;
+	bool spooled; /* it is in the plan's spool, at: */
+	uint64_t spool_at;
+};
+
+struct plan_step {
+	struct step step;
+	struct intake *intake; /* NULL without payload */
+	const char *device;    /* what step.dev was opened by: steps of one path share it */
+	enum route route;
+	uint64_t room;		    /* bytes that may reach the handler; UINT64_MAX = not bounded */
+	struct block_hashes blocks; /* digests NULL: no list, or not yet arrived */
+	uint8_t *list;		    /* their memory */
+	struct aes_key *key;	    /* NULL: not encrypted */
+	struct mount *mount;	    /* NULL: its file lies on the live system */
+	bool skipped;		    /* install-if-*: nothing to do */
+	bool called;		    /* Lua code asked for it while the update ran: core/called.h */
+	bool started, done;
+	bool ready; /* an action whose payload is stored whole: it may run */
+};
+
+enum { PLAN_CALLED = 64 }; /* the most steps that Lua code may ask for */
+
+struct plan {
+	const struct manifest *manifest;
+	struct plan_step *steps; /* with room for those that Lua code asks for */
+	size_t count;
+	struct intake *intakes; /* sorted by name */
+	size_t intake_count;
+	struct plan_step **users; /* memory of all intakes' users */
+	struct spool spool;	  /* payloads of a pipe that wait */
+	struct mounts *mounts;	  /* NULL: no step needs one */
+	struct envset variables;  /* of the bundle: part of commit 2 */
+	struct err failed;	  /* of a step that Lua code asked for: what it began is half */
+	bool seekable;
+	bool ended; /* no step is added any more */
+	bool code;  /* Lua code of the description runs beside the steps: it may leave mounts */
+	bool wants_undo; /* some step stages files: needs a writable state directory */
+	bool takes_slot; /* writes into the target slot: its variables join commit 2 */
+};
+
+struct plan_input {
+	const struct settings *cfg;
+	const struct manifest *manifest;
+	struct bundle *bundle;
+	struct slots *slots;
+	struct bootenv *env;
+	struct host *host;
+	struct handler_rows own;		   /* the job's registry */
+	void (*note)(void *arg, const char *text); /* warnings; may be NULL */
+	void *arg;
+};
+int plan_build(struct plan **p, const struct plan_input *in, struct err *e);
+void plan_free(struct plan *p); /* closes places; does not discard */
+
+/* an earlier step of the plan has the same device */
+bool plan_shares_device(const struct plan *p, const struct plan_step *ps);
+/* the payload's size is known now: E_MEMBER_SIZE, E_TARGET_SMALL, then the handler's own check */
+int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e);
+/* the signed list of block hashes has arrived in 's': compared, kept, ready for a payload of 'size'
+ */
+int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t list_size, struct err *e);
+struct intake *plan_intake(const struct plan *p, const char *name); /* lent or NULL */
+
+/*
+ * Files on a device that is mounted for them. The plan judges the device and mounts nothing, so
+ * that a check writes nothing. early() mounts before the first byte is written, but for a device
+ * that an earlier step of the plan writes: that one is mounted by open(), when its step begins.
+ */
+int plan_mount_early(struct plan *p, struct err *e);
+int plan_mount_open(struct plan *p, struct plan_step *ps, struct err *e);
+/* the folder that mounts are made in: run-dir, else state-dir */
+int plan_mounts_new(struct mounts **m, const struct settings *cfg, struct err *e);
+
+/* where it happened, for every error of a step */
+int plan_at(const struct plan *p, const struct plan_step *ps, int rc, struct err *e);
+
+#endif

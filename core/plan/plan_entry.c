@@ -1,0 +1,360 @@
+/* One entry of the description becomes a step: handler, properties, place, range, route. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/plan/keys.h"
+#include "core/plan/plan_private.h"
+#include "corelib/base/digest.h"
+#include "corelib/files/staged.h"
+#include "corelib/base/text.h"
+
+/* a list of this size serves a payload of 512 GiB in blocks of 1 MiB, 128 GiB in the default ones
+ */
+enum { HASH_LIST_MAX = 16 * 1024 * 1024 };
+
+static bool transformed(const struct entry *t)
+{
+	return t->compressed != CODEC_NONE || t->encrypted;
+}
+
+/* ---- handler and properties ---- */
+
+static int no_handler(const char *type, struct err *e)
+{
+	const struct handler_type *known = handler_type_find(type);
+	const char *names[128], *near;
+	size_t n = 0;
+
+	if (known)
+		return err_set(e, E_HANDLER, ENOENT,
+			       "type '%s' (%s) is not built into this program", known->name,
+			       known->summary);
+	for (; n < ARRAY_SIZE(names) && handler_at(n); n++)
+		names[n] = handler_at(n)->name;
+	near = text_nearest(type, names, n);
+	return err_set(e, E_HANDLER, ENOENT, "type '%s' is not known here%s%s%s", type,
+		       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+const struct handler *plan_find_handler(const struct plan_input *in, const char *type, void **arg)
+{
+	const struct handler *h = handler_find(type);
+
+	for (size_t i = 0; !h && i < in->own.count; i++)
+		if (strcmp(in->own.at[i].handler.name, type) == 0) {
+			h = &in->own.at[i].handler;
+			if (arg)
+				*arg = in->own.at[i].arg;
+		}
+	return h;
+}
+
+static int find_handler(struct plan_step *ps, const struct plan_input *in, struct err *e)
+{
+	const struct entry *t = ps->step.entry;
+	const struct handler *h = t->type ? plan_find_handler(in, t->type, &ps->step.arg) : NULL;
+
+	if (!h)
+		return no_handler(t->type ? t->type : "", e);
+	if (!(h->sections & t->section))
+		return err_set(e, E_HANDLER, EINVAL, "type '%s' does not belong into the list '%s'",
+			       h->name, section_name(t->section));
+	if (h->kind == HANDLER_SOURCE)
+		return err_set(e, E_HANDLER, EINVAL, "type '%s' cannot be a target", h->name);
+	ps->step.handler = h;
+	return 0;
+}
+
+static bool is_generic(const char *name)
+{
+	return strcmp(name, "decompressed-size") == 0 || strcmp(name, "decrypted-size") == 0;
+}
+
+static const struct attr *find_row(const struct handler *h, const char *name)
+{
+	for (size_t i = 0; i < h->prop_count; i++)
+		if (strcmp(h->props[i].name, name) == 0)
+			return &h->props[i];
+	return NULL;
+}
+
+static int unknown_property(const struct handler *h, const char *name, struct err *e)
+{
+	const char *names[64];
+	const char *near;
+	size_t n = 0;
+
+	for (; n < h->prop_count && n < ARRAY_SIZE(names); n++)
+		names[n] = h->props[n].name;
+	near = text_nearest(name, names, n);
+	return err_set(e, E_PROPERTY, EINVAL, "handler %s has no property '%s'%s%s%s", h->name,
+		       name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static bool value_fits(const struct attr *a, const char *v)
+{
+	uint64_t number;
+
+	switch (a->type) {
+	case ATTR_BOOL:
+	case ATTR_SWITCH:
+		return strcmp(v, "true") == 0 || strcmp(v, "false") == 0;
+	case ATTR_INT:
+	case ATTR_SIZE:
+		return text_size(v, &number) == 0 && number >= a->min &&
+		       (a->max == 0 || number <= a->max);
+	case ATTR_ENUM:
+	case ATTR_BOOL_OR_ENUM:
+		for (const char *const *w = a->values; w && *w; w++)
+			if (strcmp(*w, v) == 0)
+				return true;
+		return false;
+	default:
+		return a->max == 0 || strlen(v) <= a->max;
+	}
+}
+
+/* a called step has those of the handler that calls, too */
+static bool may_be_unknown(const struct plan_step *ps, const char *name)
+{
+	return ps->step.handler->foreign || ps->called || is_generic(name);
+}
+
+static int check_property(const struct plan_step *ps, const struct property *p, struct err *e)
+{
+	const struct handler *h = ps->step.handler;
+	const struct attr *row = find_row(h, p->name);
+
+	if (!row)
+		return may_be_unknown(ps, p->name) ? 0 : unknown_property(h, p->name, e);
+	for (size_t i = 0; i < p->count; i++)
+		if (!value_fits(row, p->values[i]))
+			return err_set(e, E_PROPERTY, EINVAL,
+				       "property '%s' of handler %s is %s; "
+				       "it cannot be '%s'",
+				       p->name, h->name, attr_type_name(row), p->values[i]);
+	return 0;
+}
+
+static int check_properties(const struct plan_step *ps, struct err *e)
+{
+	const struct entry *t = ps->step.entry;
+
+	for (size_t i = 0; i < t->prop_count; i++) {
+		int rc = check_property(ps, &t->props[i], e);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---- payload ---- */
+
+static int check_payload(const struct plan_step *ps, struct err *e)
+{
+	const struct entry *t = ps->step.entry;
+	const struct handler *h = ps->step.handler;
+
+	if (h->no_data && t->filename) { /* T4 */
+		err_fix(e, "remove filename, or choose another type, and build the bundle again");
+		return err_set(e, E_DESC_VALUE, EINVAL,
+			       "handler %s takes no payload, and the entry "
+			       "names the file '%s'",
+			       h->name, t->filename);
+	}
+	if (!h->no_data && !h->data_optional && !t->filename)
+		return err_set(e, E_DESC_MISSING, EINVAL,
+			       "handler %s needs a payload, and the entry "
+			       "has no filename",
+			       h->name);
+	if (t->installed_directly && h->wants & WANT_SEEK)
+		return err_set(e, E_DESC_VALUE, EINVAL,
+			       "handler %s reads its payload more than once; "
+			       "installed-directly is not possible",
+			       h->name);
+	return 0;
+}
+
+/* what will arrive at the handler, as far as it can be known before the bytes come */
+static void know_size(struct step *st, uint64_t packed)
+{
+	const struct entry *t = st->entry;
+
+	if (t->has_decompressed_size) {
+		st->has_size = true;
+		st->size = t->decompressed_size;
+	} else if (!transformed(t) && !(st->handler->wants & WANT_RECORDS)) {
+		st->has_size = true;
+		st->size = packed;
+	}
+}
+
+static int fits_device(struct plan_step *ps, struct err *e)
+{
+	const struct step *st = &ps->step;
+
+	if (!st->dev)
+		return 0;
+	return blkdev_range(st->dev, st->entry->offset, st->has_size ? st->size : 0, e);
+}
+
+static int blocks_fit(struct plan_step *ps, uint64_t size, struct err *e)
+{
+	const struct hash_list *l = &ps->step.entry->hashes;
+	uint64_t blocks;
+
+	if (!ps->list)
+		return 0;
+	blocks = size / l->block + (size % l->block != 0);
+	if (blocks != ps->blocks.count)
+		return err_set(e, E_HASH_LIST, EBADMSG,
+			       "'%s' has %llu digests; a payload of %llu bytes "
+			       "has %llu blocks of %llu",
+			       l->name, (unsigned long long)ps->blocks.count,
+			       (unsigned long long)size, (unsigned long long)blocks,
+			       (unsigned long long)l->block);
+	ps->blocks.size = size;
+	ps->blocks.digests = ps->list;
+	return 0;
+}
+
+int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e)
+{
+	struct step *st = &ps->step;
+	int rc;
+
+	if (st->entry->has_size && st->entry->size != size)
+		return err_set(e, E_MEMBER_SIZE, EBADMSG,
+			       "'%s' has %llu bytes in the bundle; the "
+			       "description says %llu",
+			       st->entry->filename, (unsigned long long)size,
+			       (unsigned long long)st->entry->size);
+	know_size(st, size);
+	if (st->has_size && st->size < ps->room)
+		ps->room = st->size;
+	rc = blocks_fit(ps, size, e);
+	if (rc == 0)
+		rc = fits_device(ps, e);
+	if (rc == 0 && st->handler->check)
+		rc = st->handler->check(st, e);
+	return rc;
+}
+
+/* ---- block hashes ---- */
+
+int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t size, struct err *e)
+{
+	const struct hash_list *l = &ps->step.entry->hashes;
+	uint8_t sum[SHA256_LEN];
+	int rc;
+
+	if (size == 0 || size % SHA256_LEN || size > HASH_LIST_MAX)
+		return err_set(e, E_HASH_LIST, EBADMSG,
+			       "'%s' has %llu bytes; a list is digests of 32 "
+			       "bytes, 16 MiB at most",
+			       l->name, (unsigned long long)size);
+	ps->list = malloc(size);
+	if (!ps->list)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for '%s'", l->name);
+	rc = stream_read_all(s, ps->list, size, e);
+	if (rc == 0)
+		rc = stream_drain(s, e);
+	if (rc == 0)
+		rc = sha256_once(ps->list, size, sum, e);
+	if (rc < 0)
+		return rc;
+	if (memcmp(sum, l->sha256, sizeof(sum)) != 0)
+		return err_set(e, E_HASH_LIST, EBADMSG, "'%s' is not the list that was signed",
+			       l->name);
+	ps->blocks.count = size / SHA256_LEN;
+	ps->blocks.block = (uint32_t)l->block;
+	return 0;
+}
+
+static int read_hash_list(struct plan_step *ps, const struct plan_input *in, struct err *e)
+{
+	const struct hash_list *l = &ps->step.entry->hashes;
+	const struct payload *p = bundle_find(in->bundle, l->name);
+	AUTO_STREAM struct stream *s = NULL;
+	int rc;
+
+	if (!p)
+		return err_set(e, E_MEMBER_MISSING, ENOENT,
+			       "the hash list '%s' is not in the bundle", l->name);
+	rc = bundle_payload(in->bundle, p, &s, e);
+	return rc < 0 ? rc : plan_hash_list(ps, s, p->size, e);
+}
+
+/* ---- route ---- */
+
+static enum route choose_route(const struct plan_step *ps, bool seekable)
+{
+	const struct step *st = &ps->step;
+	const struct entry *t = st->entry;
+	enum route stored = seekable ? ROUTE_TWICE : ROUTE_SPOOL;
+
+	if (st->handler->no_data || !t->filename)
+		return ROUTE_NONE;
+	if (st->handler->wants & WANT_SEEK)
+		return stored;
+	/* a file is staged: what flows into it is not live, but only block by block proven bytes
+	 * may (L1) */
+	if (t->hashes.name && (st->file || (st->dev && !st->live)))
+		return ROUTE_BLOCKS;
+	if (t->installed_directly && st->dev && !st->live)
+		return ROUTE_FLOW;
+	return stored;
+}
+
+static int bind_payload(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+			struct err *e)
+{
+	const struct entry *t = ps->step.entry;
+	const struct payload *load;
+	int rc;
+
+	if (!t->filename || !p->seekable || ps->called) {
+		if (t->has_size)
+			know_size(&ps->step, t->size);
+		rc = fits_device(ps, e);
+		if (rc == 0 && ps->step.handler->check)
+			rc = ps->step.handler->check(&ps->step, e);
+		return rc;
+	}
+	load = bundle_find(in->bundle, t->filename);
+	if (!load)
+		return err_set(e, E_MEMBER_MISSING, ENOENT, "'%s' is not in the bundle",
+			       t->filename);
+	if (t->hashes.name) {
+		rc = read_hash_list(ps, in, e);
+		if (rc < 0)
+			return rc;
+	}
+	return plan_entry_size(ps, load->size, e);
+}
+
+int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		    struct err *e)
+{
+	const struct entry *t = ps->step.entry;
+	int rc = find_handler(ps, in, e);
+
+	if (rc == 0)
+		rc = check_properties(ps, e);
+	if (rc == 0)
+		rc = check_payload(ps, e);
+	if (rc == 0 && t->encrypted)
+		rc = keys_find(&ps->key, in->cfg, t, e);
+	if (rc == 0)
+		rc = plan_place_open(p, ps, in, e);
+	if (rc == 0)
+		rc = bind_payload(p, ps, in, e);
+	if (rc == 0)
+		rc = plan_place_judge(p, ps, in, e);
+	if (rc == 0)
+		ps->route = choose_route(ps, p->seekable);
+	return rc;
+}

@@ -1,0 +1,247 @@
+#include "core/plan/slots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/plan/inuse.h"
+#include "core/plan/place.h"
+#include "corelib/device/extent.h"
+#include "corelib/base/sys.h"
+#include "corelib/base/text.h"
+#include "parser/text/node.h"
+
+#define ROOTFS "rootfs"
+
+/* ---- which one runs ---- */
+
+static const char *place_of(const struct slot_setting *slot, const char *role)
+{
+	for (size_t i = 0; i < slot->place_count; i++)
+		if (strcmp(slot->places[i].role, role) == 0)
+			return slot->places[i].path;
+	return NULL;
+}
+
+/* the root device may lie on a loop device over the slot's file */
+static bool root_is_in(const struct inuse *u, const struct extent *place)
+{
+	for (size_t i = 0; i < u->root_count; i++) {
+		struct extent root;
+
+		if (extent_of_device(u->roots[i], 0, 0, &root) == 0 &&
+		    extent_overlaps(&root, place))
+			return true;
+	}
+	return false;
+}
+
+static const struct slot_setting *by_root(const struct settings *cfg, const struct inuse *u)
+{
+	for (size_t i = 0; i < cfg->slot_count; i++) {
+		const char *path = place_of(&cfg->slots[i], ROOTFS);
+		struct extent x;
+
+		if (path && place_extent(path, &x) == 0 && root_is_in(u, &x))
+			return &cfg->slots[i];
+	}
+	return NULL;
+}
+
+static bool has_word(const char *line, const char *word, size_t len)
+{
+	for (const char *at = line; (at = strstr(at, word)); at++) {
+		bool starts = at == line || strchr(" \t\n", at[-1]);
+
+		if (starts && strchr(" \t\n", at[len]))
+			return true;
+	}
+	return false;
+}
+
+/* all words of the setting are words of the kernel's command line */
+static bool has_words(const char *line, const char *words)
+{
+	bool any = false;
+
+	for (const char *at = words + strspn(words, " \t"); *at; at += strspn(at, " \t")) {
+		char word[256];
+		size_t len = strcspn(at, " \t");
+
+		if (len >= sizeof(word))
+			return false;
+		memcpy(word, at, len);
+		word[len] = '\0';
+		if (!has_word(line, word, len))
+			return false;
+		any = true;
+		at += len;
+	}
+	return any;
+}
+
+static int by_cmdline(const struct settings *cfg, const struct slot_setting **found, struct err *e)
+{
+	AUTO_FREE char *line = NULL;
+	char path[512];
+
+	if (sys_path("/proc/cmdline", path, sizeof(path)) < 0 ||
+	    sys_read_file(AT_FDCWD, path, 65536, &line, NULL) < 0)
+		return 0; /* then nothing is known from it */
+	for (size_t i = 0; i < cfg->slot_count; i++) {
+		const struct slot_setting *s = &cfg->slots[i];
+
+		if (!s->cmdline || !has_words(line, s->cmdline))
+			continue;
+		if (*found)
+			return err_set(e, E_SLOT, EINVAL,
+				       "the kernel command line has the words of "
+				       "the slots '%s' and '%s'",
+				       (*found)->name, s->name);
+		*found = s;
+	}
+	return 0;
+}
+
+/* ---- which one boots next ---- */
+
+static bool env_chooses(const struct slot_setting *slot, const struct envset *all)
+{
+	bool any = false;
+
+	node_for_each(n, slot->env) {
+		const struct envvar *v = envset_find(all, n->name);
+
+		if (!v || strcmp(v->value, n->string) != 0)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+static int find_next(struct slots *s, struct bootenv *env, struct err *e)
+{
+	struct envset all = {0};
+	int rc = bootenv_load(env, &all, e);
+
+	if (rc < 0)
+		return rc;
+	if (s->running && env_chooses(s->running, &all))
+		s->next = s->running;
+	for (size_t i = 0; !s->next && i < s->cfg->slot_count; i++)
+		if (env_chooses(&s->cfg->slots[i], &all))
+			s->next = &s->cfg->slots[i];
+	envset_clear(&all);
+	return 0;
+}
+
+static bool all_plain_files(const struct settings *cfg)
+{
+	for (size_t i = 0; i < cfg->slot_count; i++)
+		for (size_t k = 0; k < cfg->slots[i].place_count; k++)
+			if (!place_is_plain(cfg->slots[i].places[k].path))
+				return false;
+	return true;
+}
+
+static void find_target(struct slots *s, bool plain)
+{
+	if (!s->running && !plain)
+		return;
+	for (size_t i = 0; !s->target && i < s->cfg->slot_count; i++)
+		if (&s->cfg->slots[i] != s->running)
+			s->target = &s->cfg->slots[i];
+}
+
+int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *env, struct err *e)
+{
+	struct inuse u;
+
+	*s = (struct slots){.cfg = cfg};
+	if (!cfg->slot_count || !cfg->slots)
+		return 0;
+	int rc = inuse_read(&u, e);
+	if (rc == 0) {
+		s->running = by_root(cfg, &u);
+		inuse_clear(&u);
+	}
+	if (rc == 0 && !s->running)
+		rc = by_cmdline(cfg, &s->running, e);
+	if (rc == 0)
+		rc = find_next(s, env, e);
+	if (rc < 0)
+		return err_while(e, rc, "finding out which slot runs");
+	bool plain = all_plain_files(cfg);
+	if (!s->running && plain)
+		s->running = s->next;
+	find_target(s, plain);
+	return 0;
+}
+
+bool slots_pending(const struct slots *s)
+{
+	return s->running && s->next && s->running != s->next;
+}
+
+/* ---- what is asked of a slot ---- */
+
+static int no_target(const struct slots *s, struct err *e)
+{
+	if (!s->cfg->slot_count)
+		return err_set(e, E_SLOT, ENOENT, "the configuration has no list slots");
+	if (!s->running)
+		return err_set(e, E_SLOT, ENOENT,
+			       "which slot runs is not known: neither the root "
+			       "device nor the kernel command line belongs to one");
+	return err_set(e, E_SLOT, ENOENT, "there is no slot besides the running '%s'",
+		       s->running->name);
+}
+
+int slots_place(const struct slots *s, const char *role, const char **path, struct err *e)
+{
+	char roles[256] = "", shown[64];
+
+	if (!s->target)
+		return no_target(s, e);
+	*path = place_of(s->target, role);
+	if (*path)
+		return 0;
+	for (size_t i = 0; i < s->target->place_count; i++) {
+		size_t len = strlen(roles);
+
+		snprintf(roles + len, sizeof(roles) - len, "%s%s", i ? ", " : "",
+			 s->target->places[i].role);
+	}
+	text_printable(role, strlen(role), shown, sizeof(shown));
+	return err_set(e, E_SLOT, ENOENT, "slot '%s' has no place '%s', only: %s", s->target->name,
+		       shown, roles);
+}
+
+int slots_selection(const struct slots *s, const char **set_mode, struct err *e)
+{
+	if (!s->target)
+		return no_target(s, e);
+	*set_mode = s->target->select;
+	if (*set_mode)
+		return 0;
+	err_fix(e,
+		"add select = \"SET,MODE\" to each slot of the configuration, or use -e SET,MODE");
+	return err_set(e, E_SLOT, ENOENT, "the slot '%s' has no select, which 'auto' asks for",
+		       s->target->name);
+}
+
+int slots_env(const struct slot_setting *slot, struct envset *out, struct err *e)
+{
+	if (!slot)
+		return 0;
+	node_for_each(n, slot->env) {
+		int rc = envset_put(out, n->name, n->string, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}

@@ -1,0 +1,55 @@
+/*
+ * Which slot runs, which one boots next, which one is the target; and whether a place is live.
+ *
+ * running = root device, else kernel command line. next = boot environment; it stands for running
+ * only where all slots are plain files. A target is never the running slot.
+ */
+#ifndef CORE_SLOTS_H
+#define CORE_SLOTS_H
+
+#include "corelib/bootenv/bootenv.h"
+#include "corelib/base/err.h"
+#include "parser/settings.h"
+
+struct inuse;
+
+struct slots {
+	const struct settings *cfg;
+	const struct slot_setting *running, *next, *target; /* lent; NULL = none */
+	bool look_only;	    /* a check or a dry run: targets are opened for reading, after
+			       slots_observe() */
+	struct inuse *seen; /* NULL: each verdict looks anew; see slots_look() */
+};
+
+int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *env, struct err *e);
+/* the path of a role ("rootfs") in the target slot; E_SLOT with the known roles otherwise */
+int slots_place(const struct slots *s, const char *role, const char **path, struct err *e);
+/* select = "auto": the SET,MODE that installs into the target slot */
+int slots_selection(const struct slots *s, const char **set_mode, struct err *e);
+/* variables that choose a slot */
+int slots_env(const struct slot_setting *slot, struct envset *out, struct err *e);
+/* an earlier install waits for its reboot: another slot than the running one boots next */
+bool slots_pending(const struct slots *s);
+
+enum liveness { PLACE_IDLE, PLACE_LIVE };
+/*
+ * Judge an opened place and the range to be written: idle, live (allowed, proven first and staged),
+ * or refused with E_TARGET_ACTIVE, E_TARGET_PROTECTED, E_TARGET. 'path' is for messages only.
+ */
+struct place_range {
+	int fd;
+	const char *path;
+	uint64_t off, len; /* len 0 = to the end */
+};
+int slots_judge(const struct slots *s, struct bootenv *env, const struct place_range *r,
+		enum liveness *live, struct err *e);
+
+/* many verdicts in a row: what the system uses is looked up once for all of them, until the end.
+ * What other programs hold is still asked of the kernel each time. */
+int slots_look(struct slots *s, struct err *e);
+void slots_look_end(struct slots *s);
+
+/* open what an entry names, once: links only where root owns them, the right kind of file (T40) */
+int slots_open_target(const struct slots *s, const char *path, int *fd, struct err *e);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * One installation at a time: a lock on a file of the state directory (T65).
+ *
+ * Taken by every job and by recovery, before anything else is looked at. It waits up to
+ * lock-timeout (60 s unless configured) while the holder's process id is told, then E_BUSY names
+ * it. The kernel frees it with the process. Where the state directory cannot be written the run
+ * directory takes its place.
+ */
+#ifndef CORE_LOCK_H
+#define CORE_LOCK_H
+
+#include "corelib/base/err.h"
+#include "parser/settings.h"
+
+struct lock_watch {
+	const volatile bool *cancel;		      /* may be NULL */
+	void (*waits)(void *arg, const char *holder); /* once, when it has to wait; may be NULL */
+	void *arg;
+};
+
+struct lock;
+int lock_take(struct lock **l, const struct settings *cfg, const struct lock_watch *w,
+	      struct err *e);
+struct lock *lock_release(struct lock *l); /* returns NULL; NULL is allowed */
+
+#endif
