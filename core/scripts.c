@@ -54,7 +54,7 @@ static void unmount_all(const char *folder)
 	for (size_t i = u.mounts.count; i-- > 0;) {
 		const char *point = u.mounts.at[i].point;
 
-		if (point && strncmp(point, folder, n) == 0 && point[n] == '/') {
+		if (strncmp(point, folder, n) == 0 && point[n] == '/') {
 			flush_mount(point, &ignored);
 			sys_umount(point, MNT_DETACH | UMOUNT_NOFOLLOW);
 		}

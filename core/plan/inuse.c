@@ -33,20 +33,6 @@ static int open_sysfs(const char *below, dev_t dev, DIR **dir)
 	return *dir || errno == ENOENT ? 0 : -errno;
 }
 
-static int parse_dev(const char *text, dev_t *dev)
-{
-	char *colon, *end;
-	unsigned long ma = strtoul(text, &colon, 10), mi;
-
-	if (colon == text || *colon != ':')
-		return -EPROTO;
-	mi = strtoul(colon + 1, &end, 10);
-	if (end == colon + 1)
-		return -EPROTO;
-	*dev = makedev((unsigned)ma, (unsigned)mi);
-	return 0;
-}
-
 /* the device of a folder below that of 'dev': "slaves/dm-0", "sda1" */
 static int dev_below(dev_t dev, const char *folder, const char *name, dev_t *below)
 {
@@ -55,7 +41,7 @@ static int dev_below(dev_t dev, const char *folder, const char *name, dev_t *bel
 
 	if (rc == 0)
 		rc = extent_sysfs_line(dev, file, line, sizeof(line));
-	return rc < 0 ? rc : parse_dev(line, below);
+	return rc < 0 ? rc : mountinfo_dev(line, below);
 }
 
 int inuse_name(dev_t dev, char *name, size_t n)
@@ -96,59 +82,6 @@ int inuse_each_partition(dev_t disk, int (*f)(dev_t part, void *arg), void *arg)
 
 /* ---- lists of the kernel ---- */
 
-static bool is_octal(const char *s, size_t n)
-{
-	return strspn(s, "01234567") >= n;
-}
-
-/* "\040" is a blank */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	while (*s) {
-		if (*s == '\\' && is_octal(s + 1, 3)) {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
-	}
-	*to = '\0';
-}
-
-/* id parent MAJ:MIN root POINT options [tags] - type SOURCE super-options */
-static bool parse_mount(char *line, struct inuse_item *m)
-{
-	char *word[5], *tail = strstr(line, " - "), *source;
-
-	if (!tail)
-		return false;
-	for (size_t i = 0; i < 5; i++) {
-		word[i] = strsep(&line, " ");
-		if (!word[i])
-			return false;
-	}
-	tail += 3;
-	strsep(&tail, " ");
-	source = tail ? strsep(&tail, " ") : NULL;
-	if (!source || parse_dev(word[2], &m->dev) < 0)
-		return false;
-	unescape(word[4]);
-	unescape(source);
-	m->point = word[4];
-	m->source = source;
-	return true;
-}
-
-static bool parse_swap(char *line, struct inuse_item *m)
-{
-	line[strcspn(line, " \t")] = '\0';
-	unescape(line);
-	m->source = line;
-	return *line == '/';
-}
-
 static int read_text(const char *name, char **text)
 {
 	char path[512];
@@ -162,21 +95,26 @@ static int read_text(const char *name, char **text)
 	return *text ? 0 : -ENOMEM;
 }
 
-static int read_list(const char *name, bool (*parse)(char *, struct inuse_item *),
-		     struct inuse_list *l, struct err *e)
+static int read_swaps(struct inuse_swaps *l)
 {
 	size_t lines = 1;
-	int rc = read_text(name, &l->text);
+	int rc = read_text("/proc/swaps", &l->text);
 
 	if (rc < 0)
-		return err_sys(e, E_SYS, -rc, "reading %s", name);
+		return rc;
 	for (const char *p = l->text; *p; p++)
 		lines += *p == '\n';
 	l->at = calloc(lines, sizeof(*l->at));
 	if (!l->at)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for %s", name);
-	for (char *rest = l->text; rest;)
-		l->count += parse(strsep(&rest, "\n"), &l->at[l->count]);
+		return -ENOMEM;
+	for (char *rest = l->text; rest;) {
+		char *line = strsep(&rest, "\n");
+
+		line[strcspn(line, " \t")] = '\0';
+		mountinfo_unescape(line);
+		if (*line == '/') /* not the headline */
+			l->at[l->count++] = line;
+	}
 	return 0;
 }
 
@@ -191,14 +129,14 @@ static bool stat_name(const char *name, struct stat *st)
 	return *name == '/' && sys_path(name, path, sizeof(path)) == 0 && stat(path, st) == 0;
 }
 
-static dev_t source_dev(const struct inuse_item *m)
+static dev_t source_dev(const struct mountinfo *m)
 {
 	struct stat st;
 
 	return stat_name(m->source, &st) && S_ISBLK(st.st_mode) ? st.st_rdev : 0;
 }
 
-static void say_mounted(const struct inuse_item *m, char *why, size_t n)
+static void say_mounted(const struct mountinfo *m, char *why, size_t n)
 {
 	char shown[128];
 
@@ -210,7 +148,7 @@ static void say_mounted(const struct inuse_item *m, char *why, size_t n)
 static bool is_mounted(const struct inuse *u, dev_t dev, char *why, size_t n)
 {
 	for (size_t i = 0; i < u->mounts.count; i++) {
-		const struct inuse_item *m = &u->mounts.at[i];
+		const struct mountinfo *m = &u->mounts.at[i];
 
 		if (m->dev != dev && source_dev(m) != dev)
 			continue;
@@ -224,7 +162,7 @@ static bool is_mounted(const struct inuse *u, dev_t dev, char *why, size_t n)
 static bool is_mounted_file(const struct inuse *u, const struct stat *want, char *why, size_t n)
 {
 	for (size_t i = 0; i < u->mounts.count; i++) {
-		const struct inuse_item *m = &u->mounts.at[i];
+		const struct mountinfo *m = &u->mounts.at[i];
 		struct stat st;
 
 		if (!stat_name(m->source, &st) || !S_ISREG(st.st_mode) ||
@@ -241,7 +179,7 @@ static bool is_swap(const struct inuse *u, const struct stat *want)
 	for (size_t i = 0; i < u->swaps.count; i++) {
 		struct stat st;
 
-		if (!stat_name(u->swaps.at[i].source, &st))
+		if (!stat_name(u->swaps.at[i], &st))
 			continue;
 		if (S_ISBLK(want->st_mode) ? S_ISBLK(st.st_mode) && st.st_rdev == want->st_rdev
 					   : st.st_dev == want->st_dev && st.st_ino == want->st_ino)
@@ -261,7 +199,7 @@ static void add_root(struct inuse *u, dev_t dev)
 /* the last one covers those before */
 static void find_root(struct inuse *u)
 {
-	const struct inuse_item *root = NULL;
+	const struct mountinfo *root = NULL;
 
 	for (size_t i = 0; i < u->mounts.count; i++)
 		if (strcmp(u->mounts.at[i].point, "/") == 0)
@@ -310,7 +248,7 @@ static int loop_dev(const char *name, dev_t *dev)
 	if (fd < 0)
 		return fd;
 	rc = (int)sys_read(fd, text, sizeof(text) - 1);
-	return rc < 0 ? rc : parse_dev(text, dev);
+	return rc < 0 ? rc : mountinfo_dev(text, dev);
 }
 
 static int add_loop(struct inuse *u, const char *name)
@@ -346,12 +284,13 @@ static int read_loops(struct inuse *u)
 int inuse_read(struct inuse *u, struct err *e)
 {
 	*u = (struct inuse){0};
-	int rc = read_list("/proc/self/mountinfo", parse_mount, &u->mounts, e);
+	int rc = mountinfo_read(&u->mounts);
 	if (rc == 0)
-		rc = read_list("/proc/swaps", parse_swap, &u->swaps, e);
+		rc = read_swaps(&u->swaps);
 	if (rc < 0) {
 		inuse_clear(u);
-		return rc;
+		return err_sys(e, rc == -ENOMEM ? E_MEMORY : E_SYS, -rc,
+			       "reading the lists of mounts and swap space");
 	}
 	find_root(u);
 	for (size_t i = 0; rc == 0 && i < u->root_count;
@@ -369,8 +308,7 @@ int inuse_read(struct inuse *u, struct err *e)
 
 void inuse_clear(struct inuse *u)
 {
-	free(u->mounts.text);
-	free(u->mounts.at);
+	mountinfo_clear(&u->mounts);
 	free(u->swaps.text);
 	free(u->swaps.at);
 	free(u->loops);

@@ -13,17 +13,14 @@
 
 #include "corelib/base/err.h"
 #include "corelib/device/extent.h"
+#include "corelib/device/mountinfo.h"
 
 #define INUSE_ROOTS 32
 
-/* a line of mountinfo or swaps; point is NULL for swap */
-struct inuse_item {
-	dev_t dev;
-	const char *point, *source;
-};
-struct inuse_list {
+/* names of swap devices and files */
+struct inuse_swaps {
 	char *text;
-	struct inuse_item *at;
+	const char **at;
 	size_t count;
 };
 
@@ -35,7 +32,8 @@ struct inuse_loop {
 };
 
 struct inuse {
-	struct inuse_list mounts, swaps;
+	struct mountinfo_list mounts;
+	struct inuse_swaps swaps;
 	dev_t roots[INUSE_ROOTS]; /* the root device and what it is made of */
 	size_t root_count;
 	struct inuse_loop *loops;

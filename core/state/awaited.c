@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/plan/inuse.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
+#include "corelib/device/mountinfo.h"
 
 static bool is_expected(const struct mntent *m)
 {
@@ -40,10 +40,10 @@ static void find_point(FILE *list, const char *path, char out[PATH_MAX])
 	}
 }
 
-static bool is_mounted(const struct inuse *u, const char *point)
+static bool is_mounted(const struct mountinfo_list *mounts, const char *point)
 {
-	for (size_t i = 0; i < u->mounts.count; i++)
-		if (strcmp(u->mounts.at[i].point, point) == 0)
+	for (size_t i = 0; i < mounts->count; i++)
+		if (strcmp(mounts->at[i].point, point) == 0)
 			return true;
 	return false;
 }
@@ -62,7 +62,7 @@ static int refuse(const char *path, const char *point, struct err *e)
 int awaited_check(const char *path, struct err *e)
 {
 	char table[PATH_MAX], real[PATH_MAX], point[PATH_MAX];
-	struct inuse u = {.root_count = 0};
+	struct mountinfo_list mounts;
 	FILE *list =
 		sys_path("/etc/fstab", table, sizeof(table)) < 0 ? NULL : setmntent(table, "re");
 	int rc;
@@ -73,9 +73,11 @@ int awaited_check(const char *path, struct err *e)
 	endmntent(list);
 	if (!*point)
 		return 0;
-	rc = inuse_read(&u, e);
-	if (rc == 0 && !is_mounted(&u, point))
+	rc = mountinfo_read(&mounts);
+	if (rc < 0)
+		return err_sys(e, E_SYS, -rc, "reading the list of mounts");
+	if (!is_mounted(&mounts, point))
 		rc = refuse(path, point, e);
-	inuse_clear(&u);
+	mountinfo_clear(&mounts);
 	return rc;
 }

@@ -12,8 +12,9 @@
 
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
+#include "corelib/device/mountinfo.h"
 
-#define LIST_MAX (8 * 1024 * 1024)
+#define FDINFO_MAX (64u * 1024)
 
 /* Linux 6.9 and later; the headers of older ones do not know it */
 #ifndef FS_IOC_GETFSUUID
@@ -51,23 +52,17 @@ static void take_id(int fd, struct fsmark *m)
 
 /* ---- the mount point ---- */
 
-static int read_proc(const char *name, char **text)
-{
-	char path[512];
-	int rc = sys_path(name, path, sizeof(path));
-
-	return rc < 0 ? rc : sys_read_file(AT_FDCWD, path, LIST_MAX, text, NULL);
-}
-
 static int mount_id(int fd, int *id)
 {
 	AUTO_FREE char *text = NULL;
-	char name[40];
+	char name[40], path[512];
 	const char *at;
 	int rc;
 
 	text_print(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
-	rc = read_proc(name, &text);
+	rc = sys_path(name, path, sizeof(path));
+	if (rc == 0)
+		rc = sys_read_file(AT_FDCWD, path, FDINFO_MAX, &text, NULL);
 	at = rc < 0 ? NULL : strstr(text, "mnt_id:");
 	/* NOLINTNEXTLINE(cert-err34-c): a number of the kernel fits */
 	if (at && sscanf(at, "mnt_id: %d", id) == 1)
@@ -75,35 +70,24 @@ static int mount_id(int fd, int *id)
 	return rc < 0 ? rc : -ENOENT;
 }
 
-/* "ID PARENT MAJ:MIN ROOT POINT OPTIONS [TAGS] - TYPE SOURCE ..." */
-static int take_point(char *line, struct fsmark *m)
-{
-	char *tail = strstr(line, " - "), *point = NULL;
-
-	for (unsigned i = 0; i < 5 && line; i++)
-		point = strsep(&line, " ");
-	if (!tail || !point || !line)
-		return -EPROTO;
-	tail += strlen(" - ");
-	tail[strcspn(tail, " ")] = '\0';
-	if (text_copy(m->type, sizeof(m->type), tail) == 0)
-		text_copy(m->point, sizeof(m->point), point); /* too long: "", and the id is left */
-	return 0;
-}
-
 /* what is mounted above our root directory is not in the list: it is left to the id then */
 static int find_point(int id, struct fsmark *m)
 {
-	AUTO_FREE char *text = NULL;
-	int rc = read_proc("/proc/self/mountinfo", &text), at;
+	struct mountinfo_list l;
+	int rc = mountinfo_read(&l);
 
-	for (char *rest = text; rc == 0 && rest;) {
-		char *line = strsep(&rest, "\n");
-
-		/* NOLINTNEXTLINE(cert-err34-c): a number of the kernel fits */
-		if (sscanf(line, "%d ", &at) == 1 && at == id)
-			return take_point(line, m);
+	if (rc < 0)
+		return rc;
+	rc = l.unread ? -EPROTO : 0;
+	for (size_t i = 0; i < l.count; i++) {
+		if (l.at[i].id != id)
+			continue;
+		/* one that is too long is left out, and the id is left */
+		if (text_copy(m->type, sizeof(m->type), l.at[i].type) == 0)
+			text_copy(m->point, sizeof(m->point), l.at[i].point_text);
+		rc = 0;
 	}
+	mountinfo_clear(&l);
 	return rc;
 }
 
