@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/build/choices.h"
+#include "corelib/base/json.h"
 #include "corelib/base/digest.h"
 #include "corelib/sign/sig.h"
 #include "corelib/base/sys.h"
@@ -226,48 +227,23 @@ static void print_text(const struct inspect *x)
 
 /* ---- as JSON ---------------------------------------------------------------------------- */
 
-static void json_text(FILE *f, const char *s)
-{
-	fputc('"', f);
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c == '"' || c == '\\')
-			fputc('\\', f);
-		if (c < 0x20 || c == 0x7f)
-			fprintf(f, "\\u%04x", c);
-		else
-			fputc(c, f);
-	}
-	fputc('"', f);
-}
-
-/* "key":"value", with a comma before it unless it is the first of its object */
-static void json_pair(const struct inspect *x, const char *key, const char *value)
-{
-	if (!value)
-		return;
-	fprintf(x->out, ",\"%s\":", key);
-	json_text(x->out, value);
-}
-
 static void json_entry(const struct inspect *x, const struct entry *t)
 {
 	char hex[2 * SHA256_LEN + 1];
 
 	fprintf(x->out, "{\"section\":\"%s\"", section_name(t->section));
-	json_pair(x, "filename", t->filename);
-	json_pair(x, "type", t->type);
-	json_pair(x, "name", t->name);
-	json_pair(x, "version", t->version);
-	json_pair(x, "slot", t->slot);
-	json_pair(x, "volume", t->volume);
-	json_pair(x, "device", t->device);
-	json_pair(x, "path", t->path);
-	json_pair(x, "hash-list", t->hashes.name);
+	json_member(x->out, "filename", t->filename);
+	json_member(x->out, "type", t->type);
+	json_member(x->out, "name", t->name);
+	json_member(x->out, "version", t->version);
+	json_member(x->out, "slot", t->slot);
+	json_member(x->out, "volume", t->volume);
+	json_member(x->out, "device", t->device);
+	json_member(x->out, "path", t->path);
+	json_member(x->out, "hash-list", t->hashes.name);
 	if (t->has_sha256) {
 		text_hex(t->sha256, SHA256_LEN, hex);
-		json_pair(x, "sha256", hex);
+		json_member(x->out, "sha256", hex);
 	}
 	fprintf(x->out, ",\"size\":%" PRIu64 "}", size_of(x, t));
 }
@@ -277,8 +253,11 @@ static void json_vars(const struct inspect *x, const char *list, const struct bo
 	fprintf(x->out, ",\"%s\":[", list);
 	for (size_t i = 0; i < n; i++) {
 		fprintf(x->out, "%s{\"name\":", i ? "," : "");
-		json_text(x->out, v[i].name);
-		json_pair(x, "value", v[i].value);
+		json_print(x->out, v[i].name);
+		if (v[i].value) { /* an empty one is said: it unsets the variable */
+			fprintf(x->out, ",\"value\":");
+			json_print(x->out, v[i].value);
+		}
 		fputc('}', x->out);
 	}
 	fputc(']', x->out);
@@ -290,15 +269,15 @@ static void json_choice(const struct inspect *x, size_t i)
 	const struct selection *s = &x->choices.at[i];
 
 	fprintf(x->out, "{\"version\":");
-	json_text(x->out, m->version);
-	json_pair(x, "board", s->board);
-	json_pair(x, "set", s->set);
-	json_pair(x, "mode", s->mode);
-	json_pair(x, "description", m->description);
+	json_print(x->out, m->version);
+	json_member(x->out, "board", s->board);
+	json_member(x->out, "set", s->set);
+	json_member(x->out, "mode", s->mode);
+	json_member(x->out, "description", m->description);
 	fprintf(x->out, ",\"hardware\":[");
 	for (size_t k = 0; k < m->hardware.count; k++) {
 		fputs(k ? "," : "", x->out);
-		json_text(x->out, m->hardware.at[k]);
+		json_print(x->out, m->hardware.at[k]);
 	}
 	fprintf(x->out, "],\"entries\":[");
 	for (size_t k = 0; k < m->entry_count; k++) {
@@ -314,9 +293,9 @@ static void json_choice(const struct inspect *x, size_t i)
 static void print_json(const struct inspect *x)
 {
 	fprintf(x->out, "{\"v\":1,\"bundle\":");
-	json_text(x->out, x->path);
-	json_pair(x, "signature", x->signature);
-	json_pair(x, "signer", x->signer[0] ? x->signer : NULL);
+	json_print(x->out, x->path);
+	json_member(x->out, "signature", x->signature);
+	json_member(x->out, "signer", x->signer[0] ? x->signer : NULL);
 	fprintf(x->out, ",\"selections\":[");
 	for (size_t i = 0; i < x->choices.count; i++) {
 		fputs(i ? "," : "", x->out);
@@ -325,7 +304,7 @@ static void print_json(const struct inspect *x)
 	fprintf(x->out, "],\"members\":[");
 	for (size_t i = 0; i < x->member_count; i++) {
 		fprintf(x->out, "%s{\"name\":", i ? "," : "");
-		json_text(x->out, x->members[i].name);
+		json_print(x->out, x->members[i].name);
 		fprintf(x->out, ",\"size\":%" PRIu64 "}", x->members[i].size);
 	}
 	fprintf(x->out, "]}\n");
@@ -336,7 +315,6 @@ static void print_json(const struct inspect *x)
 static int print(struct inspect *x, bool json, char **text, struct err *e)
 {
 	size_t n;
-	int bad;
 
 	x->out = open_memstream(text, &n);
 	if (!x->out)
@@ -345,11 +323,8 @@ static int print(struct inspect *x, bool json, char **text, struct err *e)
 		print_json(x);
 	else
 		print_text(x);
-	bad = ferror(x->out);
-	if (fclose(x->out) == 0 && !bad)
+	if (text_close(x->out, text))
 		return 0;
-	free(*text);
-	*text = NULL;
 	return err_set(e, E_MEMORY, ENOMEM, "no memory for the report");
 }
 

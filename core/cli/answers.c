@@ -62,7 +62,6 @@ char *answer_handlers(void)
 	char *text = NULL;
 	size_t n = 0;
 	FILE *f = open_memstream(&text, &n);
-	bool bad;
 
 	if (!f)
 		return NULL;
@@ -71,10 +70,5 @@ char *answer_handlers(void)
 			fputc('\n', f);
 		put_handler(f, handler_at(i));
 	}
-	bad = ferror(f);
-	if (fclose(f) != 0 || bad) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return text_close(f, &text);
 }

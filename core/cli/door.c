@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "core/cli/configure.h"
-#include "core/cli/jsonout.h"
+#include "core/jsonout.h"
 #include "core/cli/report.h"
 #include "core/cli/term.h"
-#include "core/cli/watch.h"
+#include "core/watch.h"
 #include "corelib/base/log.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"

@@ -68,15 +68,9 @@ char *options_help(const struct option_table *t)
 	char *text = NULL;
 	size_t n = 0;
 	FILE *f = open_memstream(&text, &n);
-	bool bad;
 
 	if (!f)
 		return NULL;
 	put_all(f, t);
-	bad = ferror(f);
-	if (fclose(f) != 0 || bad) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return text_close(f, &text);
 }

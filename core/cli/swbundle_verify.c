@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/build/tolerated.h"
-#include "core/cli/jsonout.h"
+#include "corelib/base/json.h"
 #include "core/cli/swbundle_commands.h"
 #include "corelib/base/log.h"
 #include "corelib/base/sys.h"

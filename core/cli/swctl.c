@@ -7,9 +7,10 @@
 
 #include "core/cli/answers.h"
 #include "core/cli/configure.h"
-#include "core/cli/device.h"
+#include "core/cli/device_text.h"
+#include "core/state/device.h"
 #include "core/cli/door.h"
-#include "core/cli/jsonout.h"
+#include "corelib/base/json.h"
 #include "core/cli/swctl_options.h"
 #include "corelib/base/log.h"
 #include "corelib/base/sys.h"

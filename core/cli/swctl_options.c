@@ -102,17 +102,11 @@ char *swctl_help(void)
 	char *text = NULL;
 	size_t n = 0;
 	FILE *f = options ? open_memstream(&text, &n) : NULL;
-	bool bad;
 
 	if (!f)
 		return NULL;
 	fprintf(f, "%s\nVerbs\n", options);
 	for (const struct swctl_verb *v = swctl_verbs; v->name; v++)
 		fprintf(f, "  %-10s %s%s\n", v->name, v->help, v->symbol ? " (not built in)" : "");
-	bad = ferror(f);
-	if (fclose(f) != 0 || bad) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return text_close(f, &text);
 }

@@ -50,7 +50,7 @@ int status_write(const char *state_dir, const struct status *s)
 	put(f, "bundle", s->bundle);
 	fprintf(f, "time=%" PRId64 "\n", s->time);
 	put_err(f, &s->err);
-	if (fclose(f) != 0)
+	if (!text_close(f, &text))
 		return -ENOMEM;
 	return sys_replace_file(path, text, n, 0644);
 }

@@ -2,7 +2,6 @@
 #include "corelib/base/text.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -197,6 +196,17 @@ const char *text_nearest(const char *word, const char *const *candidates, size_t
 		near = d;
 	}
 	return best;
+}
+
+char *text_close(FILE *f, char **text)
+{
+	bool bad = ferror(f);
+
+	if (fclose(f) != 0 || bad) {
+		free(*text);
+		*text = NULL;
+	}
+	return *text;
 }
 
 void secure_zero(void *p, size_t n)

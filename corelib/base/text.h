@@ -1,7 +1,7 @@
 /*
  * Text and bytes in fixed memory: bounded copies, hexadecimal, printable forms, cleanup helpers.
  *
- * Nothing here allocates but text_dup; nothing cuts silently: a copy that does not fit says so.
+ * Nothing here allocates; nothing cuts silently: a copy that does not fit says so.
  */
 #ifndef CORELIB_TEXT_H
 #define CORELIB_TEXT_H
@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -46,6 +47,9 @@ int text_size(const char *s, uint64_t *v);
 
 /* the candidate nearest to word for "did you mean", or NULL when none is near */
 const char *text_nearest(const char *word, const char *const *candidates, size_t n);
+
+/* closes what open_memstream() opened: the text, or NULL (and it is freed) where memory ran out */
+char *text_close(FILE *f, char **text);
 
 void secure_zero(void *p, size_t n);
 

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/cli/jsonout.h"
+#include "corelib/base/json.h"
 #include "corelib/process/forked.h"
 #include "corelib/base/lines.h"
 #include "corelib/base/text.h"

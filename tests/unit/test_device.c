@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/cli/device.h"
+#include "core/cli/device_text.h"
+#include "core/state/device.h"
 #include "core/cli/swctl_options.h"
 #include "corelib/base/text.h"
 

@@ -12,7 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/cli/jsonout.h"
+#include "core/jsonout.h"
+#include "corelib/base/json.h"
 #include "corelib/base/log.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
@@ -117,6 +118,25 @@ static void json_text_escapes_what_breaks_a_line(void **state)
 		json_text(rows[i].in, out, sizeof(out));
 		assert_string_equal(out, rows[i].out);
 	}
+}
+
+/* what is written to a file is what a fixed memory takes, but never cut */
+static void json_print_writes_the_same_and_whole(void **state)
+{
+	static const char hostile[] = "a\"\\\n\x01\x7f\xff\xc2\x85\xc3\xa4";
+	char fixed[128], *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+
+	(void)state;
+	assert_non_null(f);
+	json_print(f, hostile);
+	json_member(f, "none", "");
+	json_member(f, "none", NULL);
+	assert_non_null(text_close(f, &text));
+	json_text(hostile, fixed, sizeof(fixed));
+	assert_string_equal(text, fixed);
+	free(text);
 }
 
 static void json_text_is_never_cut_inside_an_escape(void **state)
@@ -376,6 +396,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(json_text_escapes_what_breaks_a_line),
+		cmocka_unit_test(json_print_writes_the_same_and_whole),
 		cmocka_unit_test(json_text_is_never_cut_inside_an_escape),
 		cmocka_unit_test(events_have_their_members),
 		cmocka_unit_test(states_and_log_lines_are_told_by_name),

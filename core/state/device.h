@@ -1,6 +1,6 @@
-/* What a device knows about itself without a daemon: `swctl status`, as text or as JSON. */
-#ifndef CLI_DEVICE_H
-#define CLI_DEVICE_H
+/* What a device knows about itself without a daemon: what `swctl status` tells. */
+#ifndef CORE_DEVICE_H
+#define CORE_DEVICE_H
 
 #include "core/state/status.h"
 #include "parser/settings.h"
@@ -21,8 +21,7 @@ struct device {
 
 /* only a status file that cannot be read is an error; all else that is not known is said so */
 int device_look(struct device *d, const struct settings *cfg, struct err *e);
-/* malloc'ed, NULL without memory */
-char *device_text(const struct device *d);
+/* as one JSON object; malloc'ed, NULL without memory */
 char *device_json(const struct device *d);
 
 #endif

@@ -5,8 +5,8 @@
  * come through too, by a pipe that the log writes to, so that they appear above the bar and in
  * order.
  */
-#ifndef CLI_WATCH_H
-#define CLI_WATCH_H
+#ifndef CORE_WATCH_H
+#define CORE_WATCH_H
 
 #include <stdint.h>
 

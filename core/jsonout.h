@@ -6,8 +6,8 @@
  * progress is left out first, and what does not fit any more is counted and told. Nothing here
  * waits but jsonout_end().
  */
-#ifndef CLI_JSONOUT_H
-#define CLI_JSONOUT_H
+#ifndef CORE_JSONOUT_H
+#define CORE_JSONOUT_H
 
 #include "core/progress.h"
 
@@ -44,8 +44,5 @@ struct jsonout_verdict {
 void jsonout_result(struct jsonout *j, const struct jsonout_verdict *v);
 /* give the reader a last chance */
 void jsonout_end(struct jsonout *j);
-
-/* a JSON string of foreign text, quotes and all; never cut inside an escape */
-void json_text(const char *s, char *out, size_t n);
 
 #endif

@@ -1,5 +1,5 @@
 /* Looking at a device: the status file, the lock, the journal, the slots. */
-#include "core/cli/device.h"
+#include "core/state/device.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* The watching thread. */
-#include "core/cli/watch.h"
+#include "core/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
