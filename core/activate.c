@@ -79,8 +79,8 @@ static int final_set(const struct activation *a, struct envset *s, struct err *e
 
 	if (rc == 0)
 		rc = put_all(s, a->extra, e);
-	if (rc == 0 && a->plan->takes_slot && a->slots->target)
-		rc = slots_env(a->slots->target, s, e);
+	if (rc == 0)
+		rc = slots_env(a->plan->taken, s, e);
 	if (rc == 0 && keeps_state(a))
 		rc = envset_put(s, a->cfg->state_variable, USTATE_INSTALLED, e);
 	if (rc == 0 && bootenv_is_switch(a->env))
@@ -116,7 +116,7 @@ int activate_check(const struct activation *a, struct err *e)
 		rc = envset_put(&s, RECOVERY_STATUS, "in_progress", e); /* the longest it gets */
 	if (rc == 0 && bootenv_is_switch(a->env))
 		rc = bootenv_check(a->env, &s, e);
-	else if (rc == 0 && (a->plan->variables.count || a->plan->takes_slot))
+	else if (rc == 0 && (a->plan->variables.count || a->plan->taken))
 		tell(a,
 		     "bootloader is 'none': boot variables and the choice of the slot are not stored");
 	envset_clear(&s);
@@ -147,7 +147,7 @@ static int take_back(const struct activation *a, struct err *e)
 	struct err cause = {0};
 	int rc;
 
-	if (!a->plan->takes_slot || !s->running || !s->next || s->running == s->next)
+	if (!a->plan->taken || !s->running || !s->next || s->running == s->next)
 		return 0;
 	rc = slots_env(s->running, &back, &cause);
 	if (rc == 0)

@@ -165,11 +165,11 @@ static int check_kind(const struct plan_step *ps, const struct load *l, struct e
 	return why ? err_set(e, E_HANDLER, EINVAL, "type '%s' %s", h->name, why) : 0;
 }
 
-static int check_slot(struct plan *p, bool taken, struct err *e)
+static int check_slot(struct plan *p, const struct slot_setting *taken, struct err *e)
 {
-	if (taken || !p->takes_slot)
+	if (p->taken == taken)
 		return 0;
-	p->takes_slot = false;
+	p->taken = taken;
 	err_fix(e, "name the slot in the entry that calls (slot = \"…\"), so that it is known "
 		   "before anything is written");
 	return err_set(e, E_SLOT, EPERM,
@@ -179,7 +179,7 @@ static int check_slot(struct plan *p, bool taken, struct err *e)
 static int bind(const struct called *c, struct plan_step *ps, const struct load *l, struct err *e)
 {
 	struct plan *p = c->plan;
-	bool taken = p->takes_slot;
+	const struct slot_setting *taken = p->taken;
 	int rc = plan_entry_bind(p, ps, c->in, e);
 
 	if (rc == 0)

@@ -68,7 +68,8 @@ struct plan {
 	bool ended; /* no step is added any more */
 	bool code;  /* Lua code of the description runs beside the steps: it may leave mounts */
 	bool wants_undo; /* some step stages files: needs a writable state directory */
-	bool takes_slot; /* writes into the target slot: its variables join commit 2 */
+	const struct slot_setting *taken; /* the slot that steps write: the switch goes to it. NULL:
+					     none */
 };
 
 struct plan_input {

@@ -55,10 +55,10 @@ static int add_mount(struct plan *p, struct plan_step *ps, const struct plan_inp
 	const char *path;
 	int fd, rc = plan_device_open(t, in, &path, &fd, e);
 
-	if (rc == 0) {
-		plan_takes_slot(p, t, in, &(struct place_range){.fd = fd, .path = path});
+	if (rc == 0)
 		rc = judge(ps, in, fd, path, e);
-	}
+	if (rc == 0)
+		rc = plan_take_slot(p, t, in, &(struct place_range){.fd = fd, .path = path}, e);
 	if (rc == 0)
 		rc = keep_names(&ps->step.file->place, path, t->filesystem, e);
 	if (rc == 0 && !p->mounts)

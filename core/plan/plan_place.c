@@ -31,23 +31,54 @@ static int device_path(const struct entry *t, const struct plan_input *in, const
 }
 
 /* a bundle may name a disk and an offset, or a loop device, instead of the slot: its bytes count */
-static bool in_slot(const struct slot_setting *s, const struct place_range *r)
+static bool is_in_slot(const struct slot_setting *s, const struct extent *x)
 {
-	struct extent x, mine;
+	struct extent mine;
 
-	if (!s || extent_of(r->fd, r->off, r->len, &x) < 0)
-		return false;
 	for (size_t i = 0; i < s->place_count; i++)
-		if (place_extent(s->places[i].path, &mine) == 0 && extent_overlaps(&mine, &x))
+		if (place_extent(s->places[i].path, &mine) == 0 && extent_overlaps(&mine, x))
 			return true;
 	return false;
 }
 
-void plan_takes_slot(struct plan *p, const struct entry *t, const struct plan_input *in,
-		     const struct place_range *r)
+/* one slot runs, one boots next: what lies in a third one would never be booted as a whole. Where
+ * no slot runs a rescue system may fill all of them; then the one that 'slot' stands for is booted
+ */
+static int take(struct plan *p, const struct slot_setting *slot, const struct entry *t,
+		const struct slots *s, struct err *e)
 {
-	if (t->slot || in_slot(in->slots->target, r) || in_slot(in->slots->next, r))
-		p->takes_slot = true;
+	if (!p->taken || p->taken == slot) {
+		p->taken = slot;
+		return 0;
+	}
+	if (!s->running) {
+		p->taken = slot == s->target ? slot : p->taken;
+		return 0;
+	}
+	err_fix(e, "write one slot, best by the attribute slot, which names the free one; where an "
+		   "image only might reach into the next slot, say its decompressed-size");
+	return err_set(e, E_SLOT, EINVAL,
+		       "line %u of the description writes into slot '%s', an entry before it into "
+		       "slot '%s': the switch can go to one of them only",
+		       t->line, slot->name, p->taken->name);
+}
+
+int plan_take_slot(struct plan *p, const struct entry *t, const struct plan_input *in,
+		   const struct place_range *r, struct err *e)
+{
+	const struct slots *s = in->slots;
+	struct extent x;
+	bool known = extent_of(r->fd, r->off, r->len, &x) == 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < s->cfg->slot_count; i++) {
+		const struct slot_setting *slot = &s->cfg->slots[i];
+
+		if (slot != s->running &&
+		    ((t->slot && slot == s->target) || (known && is_in_slot(slot, &x))))
+			rc = take(p, slot, t, s, e);
+	}
+	return rc;
 }
 
 int plan_device_open(const struct entry *t, const struct plan_input *in, const char **path, int *fd,
@@ -129,7 +160,8 @@ static int judge_device(struct plan *p, struct plan_step *ps, const struct plan_
 	if (rc == 0)
 		rc = check_writable(st, e);
 	st->live = live == PLACE_LIVE;
-	plan_takes_slot(p, st->entry, in, &r);
+	if (rc == 0)
+		rc = plan_take_slot(p, st->entry, in, &r, e);
 	if (rc < 0 && !st->has_size && st->entry->compressed)
 		err_fix(e, "if the image is small enough not to reach there, say so with the "
 			   "property decompressed-size");
@@ -257,7 +289,7 @@ static int look_at_slot(struct plan *p, struct plan_step *ps, const struct plan_
 	if (rc == 0)
 		rc = slots_judge(in->slots, in->env, &r, &live, e);
 	if (rc == 0)
-		plan_takes_slot(p, ps->step.entry, in, &r);
+		rc = plan_take_slot(p, ps->step.entry, in, &r, e);
 	sys_close(&r.fd);
 	ps->step.slot_device = r.path;
 	return rc;

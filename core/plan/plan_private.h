@@ -19,9 +19,10 @@ int plan_place_judge(struct plan *p, struct plan_step *ps, const struct plan_inp
 /* what the entry names by device or slot, lent and open, not yet judged */
 int plan_device_open(const struct entry *t, const struct plan_input *in, const char **path, int *fd,
 		     struct err *e);
-/* remember it when these bytes are of the slot that is chosen, or of the one that boots next */
-void plan_takes_slot(struct plan *p, const struct entry *t, const struct plan_input *in,
-		     const struct place_range *r);
+/* remember which slot these bytes are of: the switch goes there. E_SLOT for a second slot, unless
+ * no slot runs: then all may be written */
+int plan_take_slot(struct plan *p, const struct entry *t, const struct plan_input *in,
+		   const struct place_range *r, struct err *e);
 /* no two steps write the same bytes: E_RANGE. A step of unknown length gets the room up to the next
  * one. */
 int plan_place_overlaps(struct plan *p, struct err *e);

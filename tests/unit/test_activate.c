@@ -179,8 +179,7 @@ static int setup(void **state)
 	b->slots = (struct slots){.cfg = &b->cfg, .running = &b->a, .next = &b->a, .target = &b->b};
 	b->m.version = "2.0";
 	make_steps(b);
-	b->plan =
-		(struct plan){.manifest = &b->m, .steps = b->steps, .count = 3, .takes_slot = true};
+	b->plan = (struct plan){.manifest = &b->m, .steps = b->steps, .count = 3, .taken = &b->b};
 	assert_int_equal(envset_put(&b->plan.variables, "app", "2.0", &b->e), 0);
 	b->act = (struct activation){.cfg = &b->cfg,
 				     .plan = &b->plan,
@@ -441,7 +440,7 @@ static void a_plan_that_leaves_the_slots_alone_leaves_the_pending_switch_alone(v
 	assert_int_equal(bootenv_commit(b->act.env, &s, &b->e), 0);
 	envset_clear(&s);
 	b->slots.next = &b->b;
-	b->plan.takes_slot = false;
+	b->plan.taken = NULL;
 	run_begin(b);
 	assert_int_equal(activate_commit(&b->act, &b->e), 0);
 	assert_string_equal(var(b, "boot_slot"), "b");

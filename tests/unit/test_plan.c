@@ -33,8 +33,8 @@ struct bench {
 	struct make_bundle mb;
 	struct settings cfg;
 	struct slots slots;
-	struct slot_setting slot_settings[2];
-	struct slot_place places[3];
+	struct slot_setting slot_settings[3];
+	struct slot_place places[4];
 	struct bootenv *env;
 	struct fake_host host;
 	struct manifest *m;
@@ -188,7 +188,10 @@ static void refused(struct bench *b, const char *lists, enum errcode code, const
 	assert_null(b->p);
 }
 
-#define IMG(more)   "images = ( { filename = \"image\"; sha256 = \"%H\"; " more " } );"
+#define IMG(more) "images = ( { filename = \"image\"; sha256 = \"%H\"; " more " } );"
+#define TWO(a, c)                                                                                  \
+	"images = ( { filename = \"image\"; sha256 = \"%H\"; " a " }, { filename = \"image\"; "    \
+	"sha256 = \"%H\"; " c " } );"
 #define FILE_(more) "files = ( { filename = \"image\"; sha256 = \"%H\"; " more " } );"
 
 static void an_image_from_a_file_is_read_twice(void **state)
@@ -251,9 +254,9 @@ static void a_slot_stands_for_its_device(void **state)
 
 	assert_int_equal(plan_with(b, IMG("slot = \"data\";"), 0), 0);
 	assert_non_null(strstr(b->p->steps[0].step.dev->name, "other"));
-	assert_true(b->p->takes_slot);
+	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
 	assert_int_equal(plan_with(b, IMG("device = \"%O\";"), 0), 0);
-	assert_true(b->p->takes_slot);
+	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
 	refused(b, IMG("slot = \"kernel\";"), E_SLOT, "kernel");
 }
 
@@ -274,13 +277,35 @@ static void the_bytes_of_a_slot_by_another_name_take_the_slot(void **state)
 		 "\"%s\"; offset = 4096; } );",
 		 loop.path);
 	assert_int_equal(plan_with(b, lists, 0), 0);
-	assert_true(b->p->takes_slot);
+	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
 	b->slots.target = NULL; /* the same when it is the one that boots next */
 	b->slots.next = &b->slot_settings[1];
 	assert_int_equal(plan_with(b, lists, 0), 0);
-	assert_true(b->p->takes_slot);
+	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
 	forget(b);
 	loopdev_detach(&loop);
+}
+
+/* a runs, c waits for its reboot, and the bundle names the device of c: the switch goes to c */
+static void the_slot_that_is_written_is_the_slot_that_is_switched_to(void **state)
+{
+	struct bench *b = *state;
+
+	b->places[3] = (struct slot_place){"rootfs", b->other};
+	b->slot_settings[1].place_count = 1;
+	b->slot_settings[2] =
+		(struct slot_setting){.name = "c", .places = b->places + 3, .place_count = 1};
+	b->cfg.slot_count = 3;
+	b->slots.next = &b->slot_settings[2];
+	assert_int_equal(plan_with(b, IMG("device = \"%O\";"), 0), 0);
+	assert_ptr_equal(b->p->taken, &b->slot_settings[2]);
+	assert_int_equal(plan_with(b, IMG("slot = \"rootfs\";"), 0), 0);
+	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
+	refused(b, TWO("slot = \"rootfs\";", "device = \"%O\";"), E_SLOT, "slot 'b'");
+	/* a rescue system fills all of them */
+	b->slots.running = NULL;
+	assert_int_equal(plan_with(b, TWO("device = \"%O\";", "slot = \"rootfs\";"), 0), 0);
+	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
 }
 
 static void a_file_that_is_no_slot_is_live_and_proven_first(void **state)
@@ -291,7 +316,7 @@ static void a_file_that_is_no_slot_is_live_and_proven_first(void **state)
 	b->slots = (struct slots){.cfg = &b->cfg};
 	assert_int_equal(plan_with(b, IMG("device = \"%S\"; installed-directly = true;"), 0), 0);
 	assert_int_equal(b->p->steps[0].route, ROUTE_TWICE);
-	assert_false(b->p->takes_slot);
+	assert_null(b->p->taken);
 }
 
 static void unknown_types_are_refused_with_a_guess(void **state)
@@ -377,10 +402,6 @@ static void files_outside_of_the_listed_targets_are_refused(void **state)
 	b->cfg.targets = (struct strings){here, 1};
 	assert_int_equal(plan_with(b, FILE_("path = \"%D/other2\";"), 0), 0);
 }
-
-#define TWO(a, c)                                                                                  \
-	"images = ( { filename = \"image\"; sha256 = \"%H\"; " a " }, { filename = \"image\"; "    \
-	"sha256 = \"%H\"; " c " } );"
 
 static void a_file_on_a_device_says_its_file_system_and_is_mounted_from_a_device(void **state)
 {
@@ -644,6 +665,7 @@ int main(void)
 		T(the_planning_of_a_file_writes_nothing),
 		T(a_slot_stands_for_its_device),
 		T(the_bytes_of_a_slot_by_another_name_take_the_slot),
+		T(the_slot_that_is_written_is_the_slot_that_is_switched_to),
 		T(a_file_that_is_no_slot_is_live_and_proven_first),
 		T(unknown_types_are_refused_with_a_guess),
 		T(a_handler_in_the_wrong_list_is_refused),
