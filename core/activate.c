@@ -187,7 +187,7 @@ static void name_files(struct activation *a)
 		struct staged *f = a->plan->steps[i].step.file;
 
 		if (f)
-			text_copy(f->place.txn, sizeof(f->place.txn), a->txn);
+			text_copy(f->address.txn, sizeof(f->address.txn), a->txn);
 	}
 }
 
@@ -461,9 +461,10 @@ static bool anything_left(const struct plan *p)
 		struct staged *left = NULL;
 		struct err ignored = {0};
 
-		if (!f || (f->place.device[0] && f->root_fd < 0)) /* never mounted: never touched */
+		if (!f ||
+		    (f->address.device[0] && f->root_fd < 0)) /* never mounted: never touched */
 			continue;
-		if (staged_find(&left, &f->place, f->root_fd, &ignored) != 0) {
+		if (staged_find(&left, &f->address, f->root_fd, &ignored) != 0) {
 			staged_close(left);
 			return true;
 		}

@@ -191,7 +191,7 @@ static int bind(const struct called *c, struct plan_step *ps, const struct load 
 	if (rc == 0)
 		rc = plan_mount_overlaps(p, e);
 	if (ps->step.file)
-		text_copy(ps->step.file->place.txn, sizeof(ps->step.file->place.txn), c->txn);
+		text_copy(ps->step.file->address.txn, sizeof(ps->step.file->address.txn), c->txn);
 	ps->route = ROUTE_NONE;
 	return rc;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/hooks.h"
-#include "core/state/journal_place.h"
+#include "core/state/journal_address.h"
 #include "core/pipeline.h"
 #include "core/spool.h"
 #include "corelib/files/staged.h"
@@ -43,7 +43,7 @@ static int begin(struct install *in, struct err *e)
 
 static int note_file(const struct install *in, const struct plan_step *ps, struct err *e)
 {
-	char text[PLACE_TEXT];
+	char text[ADDRESS_TEXT];
 
 	if (!ps->step.file || ps->step.file->straight || in->dry)
 		return 0;
@@ -51,9 +51,9 @@ static int note_file(const struct install *in, const struct plan_step *ps, struc
 		return err_set(e, E_STATE_DIR, EROFS, "files need the journal to be undone");
 	if (staged_look_kept(ps->step.file, e) < 0)
 		return -e->sys;
-	if (journal_place_text(&ps->step.file->place, text, sizeof(text)) < 0)
+	if (journal_address_text(&ps->step.file->address, text, sizeof(text)) < 0)
 		return err_set(e, E_FILE, EINVAL, "the path of '%s' cannot be written down",
-			       ps->step.file->place.name);
+			       ps->step.file->address.name);
 	return journal_add(in->journal, JOURNAL_FILE, text, e);
 }
 

@@ -140,7 +140,7 @@ static void archive_discard(struct step *st)
 
 	err_clear(&own);
 	if (staged_revert(st->file, &own) == 0 && staged_drop(st->file, &own) == 0)
-		staged_unmake(&st->file->place, st->file->root_fd, &own);
+		staged_unmake(&st->file->address, st->file->root_fd, &own);
 }
 
 const struct handler handler_archive = {
@@ -149,7 +149,7 @@ const struct handler handler_archive = {
 	.summary = "put the files of an archive into a folder",
 	.kind = HANDLER_TARGET,
 	.sections = SECTION_IMAGES | SECTION_FILES,
-	.place = PLACE_FOLDER,
+	.holds = HOLDS_FOLDER,
 	.wants = WANT_RECORDS,
 	.props = props,
 	.prop_count = ARRAY_SIZE(props),

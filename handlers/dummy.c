@@ -12,6 +12,6 @@ const struct handler handler_dummy = {
 	.summary = "read a payload and throw it away",
 	.kind = HANDLER_TARGET,
 	.sections = SECTION_IMAGES | SECTION_FILES | SECTION_SCRIPTS | SECTION_PARTITIONS,
-	.place = PLACE_NONE,
+	.holds = HOLDS_NOTHING,
 	.install = dummy_install,
 };

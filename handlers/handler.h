@@ -23,11 +23,11 @@
 enum handler_kind { HANDLER_TARGET, HANDLER_SOURCE, HANDLER_ACTION };
 
 /* what the plan opens for a step and holds until activation or discard */
-enum place {
-	PLACE_NONE,   /* nothing on this device */
-	PLACE_DEVICE, /* 'device' or 'slot': st->dev */
-	PLACE_FILE,   /* 'path', maybe on 'device' + 'filesystem': st->file */
-	PLACE_FOLDER, /* the same for a tree; straight where its device goes live by the switch */
+enum holds {
+	HOLDS_NOTHING, /* nothing on this device */
+	HOLDS_DEVICE,  /* 'device' or 'slot': st->dev */
+	HOLDS_FILE,    /* 'path', maybe on 'device' + 'filesystem': st->file */
+	HOLDS_FOLDER,  /* the same for a tree; straight where its device goes live by the switch */
 };
 
 /* RECORDS: the payload is an archive, install() gets what it holds as corelib/stream/records.h has
@@ -43,8 +43,8 @@ struct step {
 	const struct entry *entry;
 	const struct handler *handler;
 	struct host *host;
-	struct blkdev *dev;  /* PLACE_DEVICE */
-	struct staged *file; /* PLACE_FILE, PLACE_FOLDER: corelib/files/staged.h */
+	struct blkdev *dev;  /* HOLDS_DEVICE */
+	struct staged *file; /* HOLDS_FILE, HOLDS_FOLDER: corelib/files/staged.h */
 	bool live; /* the place is in use as it is: bytes must be proven first, then staged */
 	const char *slot_device; /* what 'slot' names, for a handler without a place; else NULL */
 	bool has_size;
@@ -59,7 +59,7 @@ struct handler {
 	const char *summary;
 	enum handler_kind kind;
 	unsigned sections; /* of enum section */
-	enum place place;
+	enum holds holds;
 	unsigned wants;
 	bool no_data;		  /* takes no payload: a file name is refused (T4) */
 	bool data_optional;	  /* may do without a payload */

@@ -240,7 +240,7 @@ static int lua_run(struct step *st, enum phase phase, struct err *e)
 static const struct handler target = {
 	.summary = "registered by Lua code",
 	.kind = HANDLER_TARGET,
-	.place = PLACE_NONE,
+	.holds = HOLDS_NOTHING,
 	.foreign = true,
 	.install = lua_install,
 };
@@ -249,7 +249,7 @@ static const struct handler action = {
 	.summary = "registered by Lua code",
 	.kind = HANDLER_ACTION,
 	.sections = SECTION_SCRIPTS,
-	.place = PLACE_NONE,
+	.holds = HOLDS_NOTHING,
 	.foreign = true,
 	.phases = 1u << PHASE_PREINSTALL | 1u << PHASE_POSTINSTALL,
 	.install = script_install,

@@ -47,7 +47,7 @@ const struct handler handler_raw = {
 	.summary = "write a payload to a block device",
 	.kind = HANDLER_TARGET,
 	.sections = SECTION_IMAGES,
-	.place = PLACE_DEVICE,
+	.holds = HOLDS_DEVICE,
 	.check = raw_check,
 	.install = raw_install,
 };

@@ -88,7 +88,7 @@ static void rawfile_discard(struct step *st)
 
 	err_clear(&own);
 	if (staged_revert(st->file, &own) == 0 && staged_drop(st->file, &own) == 0)
-		staged_unmake(&st->file->place, st->file->root_fd, &own);
+		staged_unmake(&st->file->address, st->file->root_fd, &own);
 }
 
 const struct handler handler_rawfile = {
@@ -96,7 +96,7 @@ const struct handler handler_rawfile = {
 	.summary = "write one file and put it in place in one move",
 	.kind = HANDLER_TARGET,
 	.sections = SECTION_FILES,
-	.place = PLACE_FILE,
+	.holds = HOLDS_FILE,
 	.props = props,
 	.prop_count = ARRAY_SIZE(props),
 	.check = rawfile_check,

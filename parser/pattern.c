@@ -17,13 +17,13 @@ enum op {
 	OP_CHAR, /* arg is a byte */
 	OP_ANY,
 	OP_SET,	  /* arg is one of the sets */
-	OP_AT,	  /* arg is an enum place */
+	OP_AT,	  /* arg is an enum holds */
 	OP_JUMP,  /* to is relative to this one */
 	OP_SPLIT, /* goes on behind it and jumps */
 	OP_MATCH
 };
 
-enum place { BEGIN, END, WORD_BEGIN, WORD_END, WORD_EDGE, NO_WORD_EDGE };
+enum holds { BEGIN, END, WORD_BEGIN, WORD_END, WORD_EDGE, NO_WORD_EDGE };
 
 struct instruction {
 	uint8_t op, arg;
@@ -83,7 +83,7 @@ static int emit(struct program *g, enum op op, unsigned arg)
 	return 0;
 }
 
-static int emit_place(struct program *g, enum place place)
+static int emit_place(struct program *g, enum holds place)
 {
 	int rc = emit(g, OP_AT, place);
 
@@ -334,7 +334,7 @@ static int emit_class(struct program *g, char c)
 
 static int read_escape(struct program *g)
 {
-	static const char places[] = "`'<>bB"; /* as in enum place */
+	static const char places[] = "`'<>bB"; /* as in enum holds */
 	char c = *g->at++;
 	const char *place;
 
@@ -344,7 +344,7 @@ static int read_escape(struct program *g)
 		return refuse(g, "refers back (\\1 to \\9), which is not supported");
 	place = strchr(places, c);
 	if (place)
-		return emit_place(g, (enum place)(place - places));
+		return emit_place(g, (enum holds)(place - places));
 	if (strchr("wWsS", c))
 		return emit_class(g, c);
 	return emit(g, OP_CHAR, (unsigned char)c);
@@ -421,7 +421,7 @@ static void add(struct states *s, unsigned at)
 	s->at[s->n++] = (uint16_t)at;
 }
 
-static bool holds(enum place place, const char *text, size_t at)
+static bool holds(enum holds place, const char *text, size_t at)
 {
 	bool before = at > 0 && is_word((unsigned char)text[at - 1]);
 	bool after = is_word((unsigned char)text[at]);

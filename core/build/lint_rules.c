@@ -96,14 +96,14 @@ static void check_place(struct lint *l, const struct lint_entry *x, const struct
 {
 	const struct entry *t = &x->d.t;
 
-	if (h->place == PLACE_DEVICE && !t->device && !t->slot && !t->volume && !t->mtdname)
+	if (h->holds == HOLDS_DEVICE && !t->device && !t->slot && !t->volume && !t->mtdname)
 		lint_say(l, true, x->node, "has neither slot nor device to write to");
-	if ((h->place == PLACE_FILE || h->place == PLACE_FOLDER) && !t->path && !t->slot)
+	if ((h->holds == HOLDS_FILE || h->holds == HOLDS_FOLDER) && !t->path && !t->slot)
 		lint_say(l, true, x->node, "has no path to write to");
 	if (h->no_data && t->filename)
 		lint_say(l, true, at(x, "filename"), "is not read: the handler %s takes no file",
 			 h->name);
-	if (!h->no_data && h->place != PLACE_NONE && h->kind == HANDLER_TARGET && !t->filename)
+	if (!h->no_data && h->holds != HOLDS_NOTHING && h->kind == HANDLER_TARGET && !t->filename)
 		lint_say(l, true, x->node, "has no filename");
 }
 

@@ -187,14 +187,14 @@ static void print_entry(void)
 static const char *place_text(const struct handler *h)
 {
 	static const char *const names[] = {
-		[PLACE_NONE] = "nothing of its own",
-		[PLACE_DEVICE] = "the device that `device` or `slot` names",
-		[PLACE_FILE] = "the `path`, maybe on the file system of `device` or `slot`",
-		[PLACE_FOLDER] =
+		[HOLDS_NOTHING] = "nothing of its own",
+		[HOLDS_DEVICE] = "the device that `device` or `slot` names",
+		[HOLDS_FILE] = "the `path`, maybe on the file system of `device` or `slot`",
+		[HOLDS_FOLDER] =
 			"what lies in the folder `path`, maybe on the file system of `device` or `slot`",
 	};
 
-	return names[h->place];
+	return names[h->holds];
 }
 
 static void print_phases(const struct handler *h)

@@ -35,11 +35,11 @@ static int judge(struct plan_step *ps, const struct plan_input *in, int fd, cons
 	enum liveness live = PLACE_LIVE;
 	int rc = slots_judge(in->slots, in->env, &r, &live, e);
 
-	ps->step.file->straight = ps->step.handler->place == PLACE_FOLDER && live == PLACE_IDLE;
+	ps->step.file->straight = ps->step.handler->holds == HOLDS_FOLDER && live == PLACE_IDLE;
 	return rc;
 }
 
-static int keep_names(struct staged_place *place, const char *device, const char *type,
+static int keep_names(struct staged_address *place, const char *device, const char *type,
 		      struct err *e)
 {
 	if (text_copy(place->device, sizeof(place->device), device) < 0 ||
@@ -60,7 +60,7 @@ static int add_mount(struct plan *p, struct plan_step *ps, const struct plan_inp
 	if (rc == 0)
 		rc = plan_take_slot(p, t, in, &(struct place_range){.fd = fd, .path = path}, e);
 	if (rc == 0)
-		rc = keep_names(&ps->step.file->place, path, t->filesystem, e);
+		rc = keep_names(&ps->step.file->address, path, t->filesystem, e);
 	if (rc == 0 && !p->mounts)
 		rc = plan_mounts_new(&p->mounts, in->cfg, e);
 	if (rc == 0)

@@ -191,7 +191,7 @@ static int check_mine(struct staged *f, const char *path, const char *folder, co
 
 	if (place_is_beneath(path, mine))
 		return err_set(e, E_TARGET_PROTECTED, EPERM, "'%s' belongs to the installer", path);
-	if (!f->place.name[0] && (all || place_is_beneath(mine, folder)))
+	if (!f->address.name[0] && (all || place_is_beneath(mine, folder)))
 		return close_path(f, folder, mine, e);
 	return 0;
 }
@@ -199,7 +199,7 @@ static int check_mine(struct staged *f, const char *path, const char *folder, co
 /* what the installer itself depends on is never written by a bundle (T17) */
 static int check_protected(struct staged *f, const struct plan_input *in, struct err *e)
 {
-	const struct staged_place *place = &f->place;
+	const struct staged_address *place = &f->address;
 	const char *ours[PLACE_OURS + 1] = {[PLACE_OURS] = in->cfg->bootenv_path};
 	char path[sizeof(place->folder) + sizeof(place->name) + 1], real[PATH_MAX];
 	const char *folder = realpath(place->folder, real) ? real : place->folder;
@@ -225,7 +225,7 @@ static int check_protected(struct staged *f, const struct plan_input *in, struct
 }
 
 /* devices are looked up by slots_open_target() */
-static int check_listed(const struct staged_place *place, const struct settings *c, struct err *e)
+static int check_listed(const struct staged_address *place, const struct settings *c, struct err *e)
 {
 	char mine[PATH_MAX], folder[PATH_MAX];
 
@@ -256,7 +256,7 @@ static int open_staged(struct plan *p, struct plan_step *ps, const struct plan_i
 	if (rc < 0)
 		return rc;
 	ps->step.live = true;
-	rc = check_listed(&ps->step.file->place, in->cfg, e);
+	rc = check_listed(&ps->step.file->address, in->cfg, e);
 	return rc < 0 ? rc : check_protected(ps->step.file, in, e);
 }
 
@@ -264,7 +264,7 @@ static int open_file(struct plan *p, struct plan_step *ps, const struct plan_inp
 		     struct err *e)
 {
 	const struct entry *t = ps->step.entry;
-	bool folder = ps->step.handler->place == PLACE_FOLDER;
+	bool folder = ps->step.handler->holds == HOLDS_FOLDER;
 	char path[PATH_MAX];
 	size_t n = t->path ? strlen(t->path) : 0;
 
@@ -300,11 +300,11 @@ static int look_at_slot(struct plan *p, struct plan_step *ps, const struct plan_
 int plan_place_open(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		    struct err *e)
 {
-	switch (ps->step.handler->place) {
-	case PLACE_DEVICE:
+	switch (ps->step.handler->holds) {
+	case HOLDS_DEVICE:
 		return open_device(p, ps, in, e);
-	case PLACE_FILE:
-	case PLACE_FOLDER:
+	case HOLDS_FILE:
+	case HOLDS_FOLDER:
 		return open_file(p, ps, in, e);
 	default:
 		ps->step.live = true; /* who knows what it does: proven first */
@@ -394,8 +394,8 @@ static int devices_overlap(struct plan *p, struct spot *spots, struct err *e)
 
 static int by_name(const void *x, const void *y)
 {
-	const struct staged_place *a = &(*(struct plan_step *const *)x)->step.file->place;
-	const struct staged_place *b = &(*(struct plan_step *const *)y)->step.file->place;
+	const struct staged_address *a = &(*(struct plan_step *const *)x)->step.file->address;
+	const struct staged_address *b = &(*(struct plan_step *const *)y)->step.file->address;
 	const struct mount *m = (*(struct plan_step *const *)x)->mount;
 	const struct mount *n = (*(struct plan_step *const *)y)->mount;
 	int c = strcmp(a->name, b->name);
@@ -411,7 +411,7 @@ static int files_overlap(struct plan *p, struct plan_step **files, struct err *e
 
 	for (size_t i = 0; i < p->count; i++)
 		/* trees go into a folder one after the other */
-		if (p->steps[i].step.file && p->steps[i].step.file->place.name[0] &&
+		if (p->steps[i].step.file && p->steps[i].step.file->address.name[0] &&
 		    !p->steps[i].skipped)
 			files[n++] = &p->steps[i];
 	qsort(files, n, sizeof(struct plan_step *), by_name);

@@ -15,7 +15,7 @@
 
 enum journal_type {
 	JOURNAL_BEGIN = 1, /* version of the release, plain text */
-	JOURNAL_FILE,	   /* a struct staged_place as text: about to be staged */
+	JOURNAL_FILE,	   /* a struct staged_address as text: about to be staged */
 	JOURNAL_STAGED,	   /* all payloads written and flushed */
 	JOURNAL_COMMITTED, /* commit point where there is no boot switch */
 	JOURNAL_AFTER, /* what is left to do after the commit: "name version" of the versions file

@@ -2,14 +2,14 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/state/journal_place.h"
+#include "core/state/journal_address.h"
 #include "core/plan/plan.h"
 #include "core/state/recover.h"
 #include "corelib/files/staged.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
-static int settle(const struct staged_place *place, int root, bool keep, struct err *e)
+static int settle(const struct staged_address *place, int root, bool keep, struct err *e)
 {
 	struct staged *s = NULL;
 	int rc = staged_find(&s, place, root, e);
@@ -25,7 +25,7 @@ static int settle(const struct staged_place *place, int root, bool keep, struct 
 }
 
 /* the root of its file system; may be mounted elsewhere by now: then it is the same one */
-static int mount_again(const struct recovery *r, const struct staged_place *place,
+static int mount_again(const struct recovery *r, const struct staged_address *place,
 		       struct mounts **all, struct err *e)
 {
 	const struct slots s = {.cfg = r->cfg};
@@ -47,7 +47,7 @@ static int mount_again(const struct recovery *r, const struct staged_place *plac
  * No such file system: an earlier step was writing the device, or somebody made a new one; no file
  * is there that anybody could read. Committed and now the read-only root: only old content stays.
  */
-static bool may_stay(struct recovery *r, const struct staged_place *place, bool keep, int rc)
+static bool may_stay(struct recovery *r, const struct staged_address *place, bool keep, int rc)
 {
 	if (rc == -EINVAL)
 		return true;
@@ -61,7 +61,7 @@ static bool may_stay(struct recovery *r, const struct staged_place *place, bool 
  * Committed, and its file system is not there: only old content stays. Another one is there when
  * the switch was one of slots; none at all may come later in the boot.
  */
-static int settle_live(struct recovery *r, const struct staged_place *place, bool keep,
+static int settle_live(struct recovery *r, const struct staged_address *place, bool keep,
 		       struct err *e)
 {
 	int rc = settle(place, -1, keep, e);
@@ -75,9 +75,9 @@ static int settle_live(struct recovery *r, const struct staged_place *place, boo
 
 int recover_file(struct recovery *r, const struct journal_record *rec, bool keep, struct err *e)
 {
-	struct staged_place place;
+	struct staged_address place;
 	struct mounts *all = NULL;
-	int rc = journal_place_parse(&place, rec->payload);
+	int rc = journal_address_parse(&place, rec->payload);
 
 	if (rc < 0)
 		return err_set(e, E_JOURNAL, EBADMSG, "a record of a staged file cannot be read");

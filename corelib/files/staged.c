@@ -23,23 +23,23 @@ static const char *part_name(const struct staged *s, enum part p, char out[32])
 {
 	static const char *const suffix[] = {"new", "old", "none"};
 
-	text_print(out, 32, "%u.%s", s->place.index, suffix[p]);
+	text_print(out, 32, "%u.%s", s->address.index, suffix[p]);
 	return out;
 }
 
 static void stage_name(const struct staged *s, char out[64])
 {
-	text_print(out, 64, PREFIX "%s", s->place.txn);
+	text_print(out, 64, PREFIX "%s", s->address.txn);
 }
 
 /* the place in every message */
 int staged_at(const struct staged *s, struct err *e, int rc)
 {
-	const char *slash = s->place.folder[1] ? "/" : "";
-	const char *on = s->place.device[0] ? " on " : "";
+	const char *slash = s->address.folder[1] ? "/" : "";
+	const char *on = s->address.device[0] ? " on " : "";
 
-	return err_at(e, rc, "%s%s%s%s%s", s->place.folder, slash, s->place.name, on,
-		      s->place.device);
+	return err_at(e, rc, "%s%s%s%s%s", s->address.folder, slash, s->address.name, on,
+		      s->address.device);
 }
 
 int staged_failed(const struct staged *s, struct err *e, int rc, const char *what)
@@ -75,7 +75,7 @@ static bool has_dots(const char *path)
 	return false;
 }
 
-static int split(struct staged_place *pl, const char *path, struct err *e)
+static int split(struct staged_address *pl, const char *path, struct err *e)
 {
 	const char *slash = strrchr(path, '/');
 	size_t n;
@@ -108,7 +108,7 @@ static int check_txn(const char *txn, struct err *e)
 
 static int open_folder(struct staged *s, struct err *e)
 {
-	int fd = staged_folder_open(&s->place, s->root_fd, e);
+	int fd = staged_folder_open(&s->address, s->root_fd, e);
 
 	if (fd >= 0)
 		s->folder_fd = fd;
@@ -125,7 +125,7 @@ static int check_target(struct staged *s, struct err *e)
 	s->existed = staged_is_tree(s);
 	if (staged_is_tree(s))
 		return 0;
-	rc = there(s->folder_fd, s->place.name, &st);
+	rc = there(s->folder_fd, s->address.name, &st);
 	if (rc < 0)
 		return staged_failed(s, e, rc, "the target cannot be examined");
 	s->existed = rc == 1;
@@ -192,9 +192,9 @@ int staged_name(struct staged **out, const char *path, unsigned index, bool crea
 
 	if (rc < 0)
 		return rc;
-	(*out)->place.index = index;
+	(*out)->address.index = index;
 	(*out)->create = create;
-	rc = err_at(e, split(&(*out)->place, path, e), "%s", path);
+	rc = err_at(e, split(&(*out)->address, path, e), "%s", path);
 	if (rc < 0)
 		*out = staged_close(*out);
 	return rc;
@@ -210,7 +210,7 @@ int staged_open(struct staged **out, const char *path, const char *txn, unsigned
 		rc = staged_name(out, path, index, create, e);
 	if (rc < 0)
 		return rc;
-	text_copy((*out)->place.txn, sizeof((*out)->place.txn), txn);
+	text_copy((*out)->address.txn, sizeof((*out)->address.txn), txn);
 	rc = look(*out, create, e);
 	if (rc < 0)
 		*out = staged_close(*out);
@@ -255,14 +255,14 @@ static int read_state(struct staged *s, bool has[3], struct err *e)
 /* "nothing is there" may mean that its file system is not mounted yet */
 static int check_mounted(const struct staged *s, struct err *e)
 {
-	const struct fsmark *noted = &s->place.fs;
+	const struct fsmark *noted = &s->address.fs;
 	struct fsmark now;
 	bool other;
 	int rc;
 
 	if (s->root_fd >= 0 || !fsmark_is_known(noted))
 		return 0;
-	rc = staged_folder_mark(&s->place, &now);
+	rc = staged_folder_mark(&s->address, &now);
 	if (rc < 0)
 		return staged_failed(s, e, rc, "its file system cannot be examined");
 	if (fsmark_same(noted, &now))
@@ -292,17 +292,17 @@ static int find_again(struct staged *s, struct err *e)
 		rc = read_state(s, has, e);
 	if (rc == 0)
 		s->existed = has[PART_OLD] ||
-			     (!has[PART_NONE] && there(s->folder_fd, s->place.name, &st) == 1);
+			     (!has[PART_NONE] && there(s->folder_fd, s->address.name, &st) == 1);
 	return rc;
 }
 
-int staged_find(struct staged **out, const struct staged_place *p, int root, struct err *e)
+int staged_find(struct staged **out, const struct staged_address *p, int root, struct err *e)
 {
 	int rc = staged_new(out, e);
 
 	if (rc < 0)
 		return rc;
-	(*out)->place = *p;
+	(*out)->address = *p;
 	(*out)->root_fd = root;
 	rc = check_txn(p->txn, e);
 	if (rc == 0)
@@ -321,7 +321,7 @@ int staged_make_folder(struct staged *s, struct err *e)
 
 	if (s->folder_fd >= 0)
 		return 0;
-	rc = s->create ? staged_folder_make(&s->place, s->root_fd, e) : 0;
+	rc = s->create ? staged_folder_make(&s->address, s->root_fd, e) : 0;
 	if (rc < 0)
 		return err_is_set(e) ? staged_at(s, e, rc)
 				     : staged_failed(s, e, rc, "the folder cannot be made");
@@ -353,7 +353,7 @@ int staged_make_stage(struct staged *s, struct err *e)
 static int copy_nature(const struct staged *s, int to)
 {
 	AUTO_CLOSE int from =
-		sys_openat(s->folder_fd, s->place.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+		sys_openat(s->folder_fd, s->address.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 
 	return from < 0 ? from : nature_copy(from, to);
 }
@@ -390,18 +390,18 @@ static int look_fs(struct staged *s, struct err *e)
 
 	if (s->root_fd >= 0)
 		return 0;
-	rc = s->folder_fd >= 0 ? fsmark_of(s->folder_fd, &s->place.fs)
-			       : staged_folder_mark(&s->place, &s->place.fs);
+	rc = s->folder_fd >= 0 ? fsmark_of(s->folder_fd, &s->address.fs)
+			       : staged_folder_mark(&s->address, &s->address.fs);
 	return rc < 0 ? staged_failed(s, e, rc, "its file system cannot be examined") : 0;
 }
 
 int staged_look_kept(struct staged *s, struct err *e)
 {
-	int rc = s->folder_fd >= 0 ? 0 : staged_folder_kept(&s->place, s->root_fd);
+	int rc = s->folder_fd >= 0 ? 0 : staged_folder_kept(&s->address, s->root_fd);
 
 	if (rc < 0)
 		return staged_failed(s, e, rc, "the folder cannot be examined");
-	s->place.kept = (unsigned)rc;
+	s->address.kept = (unsigned)rc;
 	return look_fs(s, e);
 }
 
@@ -448,9 +448,9 @@ static int keep_old(struct staged *s, struct err *e)
 	part_name(s, PART_OLD, name);
 	rc = sys_unlinkat(s->stage_fd, name, 0); /* of a publish that was cut: it may be stale */
 	if (rc == 0 || rc == -ENOENT)
-		rc = sys_linkat(s->folder_fd, s->place.name, s->stage_fd, name, 0);
+		rc = sys_linkat(s->folder_fd, s->address.name, s->stage_fd, name, 0);
 	if (no_links(rc))
-		rc = sys_renameat(s->folder_fd, s->place.name, s->stage_fd, name, 0);
+		rc = sys_renameat(s->folder_fd, s->address.name, s->stage_fd, name, 0);
 	return rc < 0 ? staged_failed(s, e, rc, "the old file cannot be kept aside") : 0;
 }
 
@@ -472,9 +472,9 @@ static int move_new(struct staged *s, unsigned flags, struct err *e)
 	int rc;
 
 	part_name(s, PART_NEW, name);
-	rc = sys_renameat(s->stage_fd, name, s->folder_fd, s->place.name, flags);
+	rc = sys_renameat(s->stage_fd, name, s->folder_fd, s->address.name, flags);
 	if (flags && (rc == -EINVAL || rc == -ENOSYS)) /* a file system of before these flags */
-		rc = sys_renameat(s->stage_fd, name, s->folder_fd, s->place.name, 0);
+		rc = sys_renameat(s->stage_fd, name, s->folder_fd, s->address.name, 0);
 	if (rc == -EEXIST)
 		return staged_at(s, e,
 				 err_set(e, E_FILE, EEXIST, "somebody made this file meanwhile"));
@@ -488,9 +488,9 @@ static int heal(struct staged *s, const bool has[3], struct err *e)
 	struct stat st;
 	int rc;
 
-	if (!has[PART_NEW] || !has[PART_OLD] || there(s->folder_fd, s->place.name, &st) != 0)
+	if (!has[PART_NEW] || !has[PART_OLD] || there(s->folder_fd, s->address.name, &st) != 0)
 		return 0;
-	rc = sys_renameat(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd, s->place.name,
+	rc = sys_renameat(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd, s->address.name,
 			  0);
 	return rc < 0 ? staged_failed(s, e, rc, "the old file cannot be put back")
 		      : sync_folders(s, e);
@@ -561,9 +561,9 @@ int staged_revert(struct staged *s, struct err *e)
 		return heal(s, has, e);
 	if (has[PART_OLD])
 		rc = sys_renameat(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd,
-				  s->place.name, 0);
+				  s->address.name, 0);
 	else
-		rc = sys_unlinkat(s->folder_fd, s->place.name, 0);
+		rc = sys_unlinkat(s->folder_fd, s->address.name, 0);
 	if (rc < 0 && rc != -ENOENT)
 		return staged_failed(s, e, rc, "the old state cannot be brought back");
 	s->published = false;

@@ -31,7 +31,7 @@
 #include "corelib/device/fsmark.h"
 
 /* everything that recovery needs to find it again; printable, no line ends */
-struct staged_place {
+struct staged_address {
 	char folder[1024]; /* of the target, absolute */
 	char name[256];	   /* of the target in it; empty = the folder itself, a tree */
 	char txn[24];	   /* 16 hex digits */
@@ -45,7 +45,7 @@ struct staged_place {
 #define STAGED_CLOSED 12
 
 struct staged {
-	struct staged_place place;
+	struct staged_address address;
 	int folder_fd, stage_fd; /* the target's folder; the '.swinstall-<txn>' folder; -1 = not
 				    made yet */
 	bool existed;		 /* a target was there when we looked */
@@ -72,7 +72,7 @@ int staged_bind(struct staged *s, int root, struct err *e);
  * The same place again after a restart; 1, or 0 when nothing of it is left; root as above or -1.
  * E_NOT_MOUNTED when its file system is not there: -EAGAIN, or -ESTALE when another one is.
  */
-int staged_find(struct staged **s, const struct staged_place *p, int root, struct err *e);
+int staged_find(struct staged **s, const struct staged_address *p, int root, struct err *e);
 struct staged *staged_close(struct staged *s);
 
 /* a new file for the content, open for reading and writing, to be written and flushed by the
@@ -91,6 +91,6 @@ int staged_drop(struct staged *s, struct err *e);    /* remove old content and t
  * down before staged_create() */
 int staged_look_kept(struct staged *s, struct err *e);
 /* after revert and drop: the parts of the folder that were made go away while they are empty */
-int staged_unmake(const struct staged_place *p, int root, struct err *e);
+int staged_unmake(const struct staged_address *p, int root, struct err *e);
 
 #endif

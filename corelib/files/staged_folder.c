@@ -9,7 +9,7 @@
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
-#define PATH_ROOM sizeof(((struct staged_place *)0)->folder)
+#define PATH_ROOM sizeof(((struct staged_address *)0)->folder)
 
 int staged_open_dir(int dir, const char *name)
 {
@@ -63,7 +63,7 @@ static int reach(int root, const char *path)
 }
 
 /* which part is the link, for somebody who has to name the real folder */
-static int is_link(const struct staged_place *p, int root, struct err *e)
+static int is_link(const struct staged_address *p, int root, struct err *e)
 {
 	char path[PATH_ROOM];
 	size_t n = 0;
@@ -82,7 +82,7 @@ static int is_link(const struct staged_place *p, int root, struct err *e)
 		       path);
 }
 
-static int open_live(const struct staged_place *p, struct err *e)
+static int open_live(const struct staged_address *p, struct err *e)
 {
 	struct stat st;
 
@@ -95,7 +95,7 @@ static int open_live(const struct staged_place *p, struct err *e)
 }
 
 /* on the live system links are normal: they were judged by sys_path_is_safe */
-int staged_folder_open(const struct staged_place *p, int root, struct err *e)
+int staged_folder_open(const struct staged_address *p, int root, struct err *e)
 {
 	int fd = root < 0 ? open_live(p, e) : walk(root, p->folder);
 
@@ -152,7 +152,7 @@ static int is_there(int root, const char *path)
 	return fd >= 0 ? 1 : fd == -ENOENT ? 0 : fd;
 }
 
-int staged_folder_make(const struct staged_place *p, int root, struct err *e)
+int staged_folder_make(const struct staged_address *p, int root, struct err *e)
 {
 	char path[PATH_ROOM];
 	size_t n = 0;
@@ -170,7 +170,7 @@ int staged_folder_make(const struct staged_place *p, int root, struct err *e)
 	return rc < 0 ? rc : 0;
 }
 
-int staged_folder_kept(const struct staged_place *p, int root)
+int staged_folder_kept(const struct staged_address *p, int root)
 {
 	char path[PATH_ROOM];
 	size_t n = 0, kept = 1; /* the root is always there */
@@ -186,7 +186,7 @@ int staged_folder_kept(const struct staged_place *p, int root)
 	return rc < 0 ? rc : rc ? 0 : (int)kept;
 }
 
-int staged_folder_mark(const struct staged_place *p, struct fsmark *m)
+int staged_folder_mark(const struct staged_address *p, struct fsmark *m)
 {
 	char path[PATH_ROOM];
 	int kept = staged_folder_kept(p, -1);
@@ -219,7 +219,7 @@ static int unmake_one(int root, char *path)
 	return rc < 0 ? rc : 1;
 }
 
-int staged_unmake(const struct staged_place *p, int root, struct err *e)
+int staged_unmake(const struct staged_address *p, int root, struct err *e)
 {
 	char path[PATH_ROOM];
 	size_t n = strlen(p->folder);

@@ -8,12 +8,12 @@
 /* a folder that is no link */
 int staged_open_dir(int dir, const char *name);
 /* a descriptor; -errno, with *e only where the errno does not say it all */
-int staged_folder_open(const struct staged_place *p, int root, struct err *e);
-int staged_folder_make(const struct staged_place *p, int root, struct err *e);
+int staged_folder_open(const struct staged_address *p, int root, struct err *e);
+int staged_folder_make(const struct staged_address *p, int root, struct err *e);
 /* the bytes of the path that lead to something; 0 = all; -errno */
-int staged_folder_kept(const struct staged_place *p, int root);
+int staged_folder_kept(const struct staged_address *p, int root);
 /* the file system of that part of a folder of the live system */
-int staged_folder_mark(const struct staged_place *p, struct fsmark *m);
+int staged_folder_mark(const struct staged_address *p, struct fsmark *m);
 
 /* ---- shared by files and trees ---- */
 
@@ -26,7 +26,7 @@ int staged_remove_stage(struct staged *s, struct err *e); /* unless it holds som
 
 static inline bool staged_is_tree(const struct staged *s)
 {
-	return !s->place.name[0];
+	return !s->address.name[0];
 }
 
 /* the verbs of trees, in corelib/files/staged_tree.c */

@@ -29,7 +29,7 @@ static const char *side_name(const struct staged *s, enum side side, char out[32
 {
 	static const char *const suffix[] = {"new", "old", "list"};
 
-	text_print(out, 32, "%u.%s", s->place.index, suffix[side]);
+	text_print(out, 32, "%u.%s", s->address.index, suffix[side]);
 	return out;
 }
 

@@ -56,7 +56,7 @@ static void dummy_takes_every_section_that_has_payloads(void **state)
 	(void)state;
 	assert_int_equal(handler_dummy.sections,
 			 SECTION_IMAGES | SECTION_FILES | SECTION_SCRIPTS | SECTION_PARTITIONS);
-	assert_int_equal(handler_dummy.place, PLACE_NONE);
+	assert_int_equal(handler_dummy.holds, HOLDS_NOTHING);
 	assert_null(handler_dummy.commit);
 }
 

@@ -282,7 +282,7 @@ static int stage(struct bench *b, const char *path, bool create, struct staged *
 	int rc = staged_name(s, path, 0, create, &b->e), fd;
 
 	assert_int_equal(rc, 0);
-	strcpy((*s)->place.txn, TXN);
+	strcpy((*s)->address.txn, TXN);
 	rc = staged_bind(*s, root, &b->e);
 	if (rc == 0)
 		rc = staged_look_kept(*s, &b->e);
@@ -331,17 +331,17 @@ static void folders_that_were_made_go_away_with_an_undo_while_they_are_empty(voi
 	char path[128];
 
 	assert_int_equal(stage(b, "/a/b/c/file", true, &s), 0);
-	assert_int_equal(s->place.kept, 1);
+	assert_int_equal(s->address.kept, 1);
 	assert_int_equal(staged_publish(s, &b->e), 0);
 	assert_int_equal(staged_revert(s, &b->e), 0);
 	assert_int_equal(staged_drop(s, &b->e), 0);
 	snprintf(path, sizeof(path), "%s/a/mine", b->dir);
 	assert_int_equal(mkdir(path, 0755), 0);
-	assert_int_equal(staged_unmake(&s->place, s->root_fd, &b->e), 0);
+	assert_int_equal(staged_unmake(&s->address, s->root_fd, &b->e), 0);
 	assert_int_equal(rmdir(path), 0);
 	snprintf(path, sizeof(path), "%s/a/b", b->dir);
 	assert_int_equal(access(path, F_OK), -1);
-	assert_int_equal(staged_unmake(&s->place, s->root_fd, &b->e), 0); /* again, after a cut */
+	assert_int_equal(staged_unmake(&s->address, s->root_fd, &b->e), 0); /* again, after a cut */
 	close(s->root_fd);
 	staged_close(s);
 }

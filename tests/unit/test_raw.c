@@ -147,7 +147,7 @@ static void raw_has_what_bundles_expect(void **state)
 	(void)state;
 	assert_string_equal(handler_raw.name, "raw");
 	assert_int_equal(handler_raw.sections, SECTION_IMAGES);
-	assert_int_equal(handler_raw.place, PLACE_DEVICE);
+	assert_int_equal(handler_raw.holds, HOLDS_DEVICE);
 	assert_false(handler_raw.no_data);
 }
 

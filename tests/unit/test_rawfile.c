@@ -255,7 +255,7 @@ static void rawfile_describes_its_properties(void **state)
 {
 	(void)state;
 	assert_int_equal(handler_rawfile.sections, SECTION_FILES);
-	assert_int_equal(handler_rawfile.place, PLACE_FILE);
+	assert_int_equal(handler_rawfile.holds, HOLDS_FILE);
 	for (size_t i = 0; i < handler_rawfile.prop_count; i++) {
 		assert_non_null(handler_rawfile.props[i].help);
 		assert_non_null(handler_rawfile.props[i].dflt);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "core/activate.h"
-#include "core/state/journal_place.h"
+#include "core/state/journal_address.h"
 #include "core/state/recover.h"
 #include "core/state/status.h"
 #include "corelib/files/staged.h"
@@ -102,12 +102,12 @@ enum came { NOTED, STAGED, PUBLISHED };
 static void stage_file(struct bench *b, unsigned i, bool create, enum came how)
 {
 	struct staged *s = NULL;
-	char text[PLACE_TEXT];
+	char text[ADDRESS_TEXT];
 	int fd;
 
 	assert_int_equal(staged_open(&s, b->file[i], b->txn, i, create, &b->e), 0);
 	assert_int_equal(staged_look_kept(s, &b->e), 0);
-	assert_int_equal(journal_place_text(&s->place, text, sizeof(text)), 0);
+	assert_int_equal(journal_address_text(&s->address, text, sizeof(text)), 0);
 	assert_int_equal(journal_add(b->r.journal, JOURNAL_FILE, text, &b->e), 0);
 	if (how >= STAGED) {
 		fd = staged_create(s, 0600, &b->e);
@@ -282,7 +282,7 @@ static void recovery_that_was_cut_itself_goes_on(void **state)
 {
 	struct bench *b = *state;
 	struct staged *s;
-	struct staged_place place;
+	struct staged_address place;
 	const struct journal_record *rec;
 
 	begin(b);
@@ -290,7 +290,7 @@ static void recovery_that_was_cut_itself_goes_on(void **state)
 	stage(b, 1, PUBLISHED);
 	/* the second file was undone, then the power went */
 	rec = journal_at(b->r.journal, 2);
-	assert_int_equal(journal_place_parse(&place, rec->payload), 0);
+	assert_int_equal(journal_address_parse(&place, rec->payload), 0);
 	text_copy(place.txn, sizeof(place.txn), b->txn);
 	assert_int_equal(staged_find(&s, &place, -1, &b->e), 1);
 	assert_int_equal(staged_revert(s, &b->e), 0);
@@ -366,19 +366,19 @@ static void a_damaged_record_of_a_place_is_not_guessed(void **state)
 
 static void places_survive_being_written_down(void **state)
 {
-	struct staged_place in = {.index = 4000000000u}, out;
+	struct staged_address in = {.index = 4000000000u}, out;
 	char text[1536];
 
 	(void)state;
 	strcpy(in.folder, "/a folder\twith blanks");
 	strcpy(in.name, "name of it");
-	assert_int_equal(journal_place_text(&in, text, sizeof(text)), 0);
-	assert_int_equal(journal_place_parse(&out, text), 0);
+	assert_int_equal(journal_address_text(&in, text, sizeof(text)), 0);
+	assert_int_equal(journal_address_parse(&out, text), 0);
 	assert_string_equal(out.folder, in.folder);
 	assert_string_equal(out.name, in.name);
 	assert_int_equal(out.index, in.index);
 	strcpy(in.name, "line\nend");
-	assert_true(journal_place_text(&in, text, sizeof(text)) < 0);
+	assert_true(journal_address_text(&in, text, sizeof(text)) < 0);
 }
 
 static void places_of_before_mounts_are_read_and_half_ones_are_not(void **state)
@@ -394,32 +394,32 @@ static void places_of_before_mounts_are_read_and_half_ones_are_not(void **state)
 					  "1\nname\n/folder\n7\n/dev/x\next4\nmore",
 					  "1\nname\n/folder\n7\n\n\n/data\next4",
 					  "1\nname\n/folder\n7\n\n\n/data\next4\nid\nmore"};
-	struct staged_place in = {.index = 3, .kept = 2}, out;
-	char text[PLACE_TEXT];
+	struct staged_address in = {.index = 3, .kept = 2}, out;
+	char text[ADDRESS_TEXT];
 
 	(void)state;
-	assert_int_equal(journal_place_parse(&out, "7\nname\n/folder"), 0);
+	assert_int_equal(journal_address_parse(&out, "7\nname\n/folder"), 0);
 	assert_int_equal(out.index, 7);
 	assert_string_equal(out.folder, "/folder");
 	assert_string_equal(out.device, "");
 	assert_int_equal(out.kept, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_int_equal(journal_place_parse(&out, bad[i]), -EINVAL);
+		assert_int_equal(journal_address_parse(&out, bad[i]), -EINVAL);
 	strcpy(in.folder, "/f");
 	strcpy(in.name, "n");
 	strcpy(in.device, "/dev/x");
 	strcpy(in.filesystem, "ext4");
-	assert_int_equal(journal_place_text(&in, text, sizeof(text)), 0);
-	assert_int_equal(journal_place_parse(&out, text), 0);
+	assert_int_equal(journal_address_text(&in, text, sizeof(text)), 0);
+	assert_int_equal(journal_address_parse(&out, text), 0);
 	assert_memory_equal(&in, &out, sizeof(in));
 	strcpy(in.fs.point, "/data");
 	strcpy(in.fs.type, "ext4");
 	strcpy(in.fs.id, "fsid:0011223344556677");
-	assert_int_equal(journal_place_text(&in, text, sizeof(text)), 0);
-	assert_int_equal(journal_place_parse(&out, text), 0);
+	assert_int_equal(journal_address_text(&in, text, sizeof(text)), 0);
+	assert_int_equal(journal_address_parse(&out, text), 0);
 	assert_memory_equal(&in, &out, sizeof(in));
 	in.device[4] = '\n';
-	assert_true(journal_place_text(&in, text, sizeof(text)) < 0);
+	assert_true(journal_address_text(&in, text, sizeof(text)) < 0);
 }
 
 /* 'how': killed before anything was made, with the folders made, or with the file published */
@@ -461,7 +461,7 @@ static void a_device_that_is_gone_keeps_the_journal(void **state)
  */
 static void note_elsewhere(struct bench *b, const char *mark)
 {
-	char text[PLACE_TEXT];
+	char text[ADDRESS_TEXT];
 
 	begin(b);
 	text_print(text, sizeof(text), "0\nfile\n%s/not-mounted/etc\n0\n\n\n%s", b->dir, mark);
@@ -521,11 +521,11 @@ static void t103_another_file_system_at_the_same_place_is_not_the_one_noted(void
 {
 	struct bench *b = *state;
 	struct staged *s = NULL, *again = NULL;
-	struct staged_place place;
+	struct staged_address place;
 
 	begin(b);
 	stage(b, 0, PUBLISHED);
-	assert_int_equal(journal_place_parse(&place, journal_at(b->r.journal, 1)->payload), 0);
+	assert_int_equal(journal_address_parse(&place, journal_at(b->r.journal, 1)->payload), 0);
 	if (!place.fs.id[0]) {
 		print_message("SKIP: the file system of /tmp has no id\n");
 		skip();

@@ -395,8 +395,8 @@ static void t40_staged_refuses_paths_that_are_not_plain(void **state)
 		struct err e = {0};
 
 		assert_int_equal(staged_open(&s, i ? "/" : "/tmp//", TXN, 0, true, &e), 0);
-		assert_string_equal(s->place.folder, i ? "/" : "/tmp");
-		assert_string_equal(s->place.name, "");
+		assert_string_equal(s->address.folder, i ? "/" : "/tmp");
+		assert_string_equal(s->address.name, "");
 		staged_close(s);
 	}
 	memset(longer, 'x', sizeof(longer));
@@ -581,7 +581,7 @@ static void prepare(const struct scene *sc)
 }
 
 /* in the child: the whole way; 1 = the commit point was passed */
-static int whole_way(const struct scene *sc, struct staged_place *place, int committed)
+static int whole_way(const struct scene *sc, struct staged_address *place, int committed)
 {
 	struct err e = {0};
 	struct staged *s;
@@ -589,7 +589,7 @@ static int whole_way(const struct scene *sc, struct staged_place *place, int com
 
 	if (rc < 0)
 		return rc;
-	*place = s->place;
+	*place = s->address;
 	rc = write_new(s, "new", &e);
 	if (rc == 0)
 		rc = staged_sync(s, &e);
@@ -606,7 +606,7 @@ static int whole_way(const struct scene *sc, struct staged_place *place, int com
 	return rc;
 }
 
-static int recover(const struct staged_place *place, bool finish)
+static int recover(const struct staged_address *place, bool finish)
 {
 	struct err e = {0};
 	struct staged *s;
@@ -624,7 +624,7 @@ static int recover(const struct staged_place *place, bool finish)
 /* runs in a child that is cut at its n-th call (0: never); the exit status */
 static int in_child(const struct scene *sc, unsigned n, bool *committed, int (*recovery)(void))
 {
-	struct staged_place place;
+	struct staged_address place;
 	int pipes[2], status;
 	char c;
 	pid_t pid;
@@ -648,9 +648,9 @@ static int in_child(const struct scene *sc, unsigned n, bool *committed, int (*r
 
 static bool recover_finish; /* for the child of the second cut */
 
-static struct staged_place the_place(void)
+static struct staged_address the_place(void)
 {
-	struct staged_place p = {.index = 2};
+	struct staged_address p = {.index = 2};
 
 	snprintf(p.folder, sizeof(p.folder), "%s", dir);
 	snprintf(p.name, sizeof(p.name), "app");
@@ -660,7 +660,7 @@ static struct staged_place the_place(void)
 
 static int recover_here(void)
 {
-	struct staged_place p = the_place();
+	struct staged_address p = the_place();
 
 	return recover(&p, recover_finish);
 }
@@ -755,7 +755,7 @@ static void t108_staged_file_survives_a_failure_of_every_call(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 4 * ARRAY_SIZE(errnos); i++) {
 		struct scene sc = {i & 1, false, i & 2};
-		struct staged_place place = the_place();
+		struct staged_address place = the_place();
 
 		for (unsigned n = 1, more = 1; more; n++) {
 			int fds[2], rc;
@@ -815,7 +815,7 @@ static void staged_without_memory_says_so_and_loses_none(void **state)
 
 static void staged_find_of_nothing_is_nothing(void **state)
 {
-	struct staged_place p = the_place();
+	struct staged_address p = the_place();
 	struct err e = {0};
 	struct staged *s;
 

@@ -311,7 +311,7 @@ static int do_all(const struct row *how, bool commit, struct err *e)
 
 static int recover(bool keep, struct err *e)
 {
-	struct staged_place p = {.txn = TXN, .index = 3};
+	struct staged_address p = {.txn = TXN, .index = 3};
 	struct staged *s = NULL;
 	int rc;
 

@@ -1,6 +1,6 @@
 /* Lines: index, name, folder; then, where they say something, kept, device, file system; then its
  * mark. */
-#include "core/state/journal_place.h"
+#include "core/state/journal_address.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static bool one_line(const char *s)
 }
 
 /* the lines behind the folder came later: where they say nothing, the text is as it was */
-int journal_place_text(const struct staged_place *p, char *out, size_t n)
+int journal_address_text(const struct staged_address *p, char *out, size_t n)
 {
 	if (!one_line(p->folder) || !one_line(p->name) || !one_line(p->device) ||
 	    !one_line(p->filesystem))
@@ -54,7 +54,7 @@ static bool take_number(const char **text, unsigned *v)
 	return true;
 }
 
-int journal_place_parse(struct staged_place *p, const char *text)
+int journal_address_parse(struct staged_address *p, const char *text)
 {
 	memset(p, 0, sizeof(*p));
 	if (!take_number(&text, &p->index) || !take_line(&text, p->name, sizeof(p->name)) ||
