@@ -16,18 +16,9 @@
 #define USTATE_OK	 "0"
 #define USTATE_INSTALLED "1"
 
-static void tell(const struct activation *a, const char *text)
+static void warn_of(const struct activation *a, const char *what, const struct err *e)
 {
-	if (a->note)
-		a->note(a->arg, text);
-}
-
-static void tell_err(const struct activation *a, const char *what, const struct err *e)
-{
-	char text[800];
-
-	text_print(text, sizeof(text), "%s: %s", what, e->why);
-	tell(a, text);
+	reporter_warn(a->session->reporter, "%s: %s", what, e->why);
 }
 
 int activate_env(const struct settings *cfg, struct bootenv **env, struct err *e)
@@ -55,7 +46,7 @@ static bool keeps_state(const struct activation *a)
 {
 	const struct manifest *m = a->plan->manifest;
 
-	if (a->cfg->no_state_marker || !a->cfg->state_variable)
+	if (a->session->cfg->no_state_marker || !a->session->cfg->state_variable)
 		return false;
 	return !m->has_state_marker || m->state_marker;
 }
@@ -66,26 +57,26 @@ static int put_all(struct envset *to, const struct envset *from, struct err *e)
 {
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && from && i < from->count; i++)
+	for (size_t i = 0; rc == 0 && i < from->count; i++)
 		rc = envset_put(to, from->vars[i].name, from->vars[i].value, e);
 	return rc;
 }
 
 /* commit 2: what the bundle says first, so that nothing of it can override what decides the switch
  */
-static int final_set(const struct activation *a, struct envset *s, struct err *e)
+static int final_set(const struct activation *a, const char *txn, struct envset *s, struct err *e)
 {
 	int rc = put_all(s, &a->plan->variables, e);
 
 	if (rc == 0)
-		rc = put_all(s, a->extra, e);
+		rc = put_all(s, &a->session->asked, e);
 	if (rc == 0)
 		rc = slots_env(a->plan->taken, s, e);
 	if (rc == 0 && keeps_state(a))
-		rc = envset_put(s, a->cfg->state_variable, USTATE_INSTALLED, e);
-	if (rc == 0 && bootenv_is_switch(a->env))
-		rc = envset_put(s, TXN_VARIABLE, a->txn, e);
-	if (rc == 0 && activate_marks(a->cfg, a->plan->manifest))
+		rc = envset_put(s, a->session->cfg->state_variable, USTATE_INSTALLED, e);
+	if (rc == 0 && bootenv_is_switch(a->session->env))
+		rc = envset_put(s, TXN_VARIABLE, txn, e);
+	if (rc == 0 && activate_marks(a->session->cfg, a->plan->manifest))
 		rc = envset_put(s, RECOVERY_STATUS, NULL, e);
 	return rc;
 }
@@ -95,11 +86,12 @@ static int mark(const struct activation *a, const char *value, struct err *e)
 	struct envset s = {0};
 	int rc;
 
-	if (!bootenv_is_switch(a->env) || !activate_marks(a->cfg, a->plan->manifest))
+	if (!bootenv_is_switch(a->session->env) ||
+	    !activate_marks(a->session->cfg, a->plan->manifest))
 		return 0;
 	rc = envset_put(&s, RECOVERY_STATUS, value, e);
 	if (rc == 0)
-		rc = bootenv_commit(a->env, &s, e);
+		rc = bootenv_commit(a->session->env, &s, e);
 	envset_clear(&s);
 	return rc;
 }
@@ -107,18 +99,16 @@ static int mark(const struct activation *a, const char *value, struct err *e)
 int activate_check(const struct activation *a, struct err *e)
 {
 	struct envset s = {0};
-	struct activation trial = *a;
-	int rc;
+	int rc = final_set(a, "0123456789abcdef", &s, e);
 
-	text_copy(trial.txn, sizeof(trial.txn), "0123456789abcdef");
-	rc = final_set(&trial, &s, e);
-	if (rc == 0 && activate_marks(a->cfg, a->plan->manifest))
+	if (rc == 0 && activate_marks(a->session->cfg, a->plan->manifest))
 		rc = envset_put(&s, RECOVERY_STATUS, "in_progress", e); /* the longest it gets */
-	if (rc == 0 && bootenv_is_switch(a->env))
-		rc = bootenv_check(a->env, &s, e);
+	if (rc == 0 && bootenv_is_switch(a->session->env))
+		rc = bootenv_check(a->session->env, &s, e);
 	else if (rc == 0 && (a->plan->variables.count || a->plan->taken))
-		tell(a,
-		     "bootloader is 'none': boot variables and the choice of the slot are not stored");
+		reporter_warn(
+			a->session->reporter,
+			"bootloader is 'none': boot variables and the choice of the slot are not stored");
 	envset_clear(&s);
 	return err_while(e, rc, "checking the boot variables of the bundle");
 }
@@ -133,16 +123,16 @@ static int put_not_pending(const struct activation *a, struct envset *s, struct 
 
 	if (!keeps_state(a))
 		return 0;
-	rc = bootenv_get(a->env, a->cfg->state_variable, &value, e);
+	rc = bootenv_get(a->session->env, a->session->cfg->state_variable, &value, e);
 	if (rc <= 0 || strcmp(value, USTATE_INSTALLED) != 0)
 		return rc < 0 ? rc : 0;
-	return envset_put(s, a->cfg->state_variable, USTATE_OK, e);
+	return envset_put(s, a->session->cfg->state_variable, USTATE_OK, e);
 }
 
 /* a second install before the reboot: the slot that is about to be written must not be booted */
 static int take_back(const struct activation *a, struct err *e)
 {
-	const struct slots *s = a->slots;
+	const struct slots *s = &a->session->slots;
 	struct envset back = {0};
 	struct err cause = {0};
 	int rc;
@@ -153,12 +143,13 @@ static int take_back(const struct activation *a, struct err *e)
 	if (rc == 0)
 		rc = put_not_pending(a, &back, &cause);
 	if (rc == 0)
-		rc = bootenv_commit(a->env, &back, &cause);
+		rc = bootenv_commit(a->session->env, &back, &cause);
 	envset_clear(&back);
 	if (rc == 0) {
-		tell(a,
-		     "an earlier update was waiting for its reboot: taken back, the running slot "
-		     "boots until this one is complete");
+		reporter_warn(
+			a->session->reporter,
+			"an earlier update was waiting for its reboot: taken back, the running slot "
+			"boots until this one is complete");
 		return 0;
 	}
 	return err_set(e, E_SLOT_PENDING, -rc,
@@ -172,12 +163,13 @@ static int new_txn(struct activation *a, struct err *e)
 	uint8_t random[8];
 	int rc;
 
-	if (a->journal)
-		return journal_begin(a->journal, a->plan->manifest->version, a->txn, e);
+	if (a->session->journal)
+		return journal_begin(a->session->journal, a->plan->manifest->version,
+				     a->session->txn, e);
 	rc = sys_random(random, sizeof(random));
 	if (rc < 0)
 		return err_sys(e, E_SYS, -rc, "getting random bytes");
-	text_hex(random, sizeof(random), a->txn);
+	text_hex(random, sizeof(random), a->session->txn);
 	return 0;
 }
 
@@ -187,7 +179,7 @@ static void name_files(struct activation *a)
 		struct staged *f = a->plan->steps[i].step.file;
 
 		if (f)
-			text_copy(f->address.txn, sizeof(f->address.txn), a->txn);
+			text_copy(f->address.txn, sizeof(f->address.txn), a->session->txn);
 	}
 }
 
@@ -196,8 +188,8 @@ static int not_begun(struct activation *a, int rc)
 {
 	struct err ignored = {0};
 
-	if (a->journal)
-		journal_finish(a->journal, &ignored);
+	if (a->session->journal)
+		journal_finish(a->session->journal, &ignored);
 	return rc;
 }
 
@@ -271,7 +263,7 @@ static int version_lines(const struct activation *a, char **lines, struct err *e
 	int rc;
 
 	*lines = NULL;
-	if (!a->cfg->gen_swversions)
+	if (!a->session->cfg->gen_swversions)
 		return 0;
 	f = open_memstream(lines, &n);
 	if (!f)
@@ -298,7 +290,7 @@ static int old_values(const struct activation *a, const struct envset *now, stru
 	for (size_t i = 0; rc >= 0 && i < now->count; i++) {
 		AUTO_FREE char *value = NULL;
 
-		rc = bootenv_get(a->env, now->vars[i].name, &value, e);
+		rc = bootenv_get(a->session->env, now->vars[i].name, &value, e);
 		if (rc >= 0)
 			rc = envset_put(old, now->vars[i].name, rc > 0 ? value : NULL, e);
 	}
@@ -314,19 +306,20 @@ static void take_back_switch(struct activation *a, struct envset *old)
 	struct err ignored = {0};
 	int rc = 0;
 
-	if (activate_marks(a->cfg, a->plan->manifest))
+	if (activate_marks(a->session->cfg, a->plan->manifest))
 		rc = envset_put(old, RECOVERY_STATUS, "failed", &ignored);
 	if (rc == 0)
-		rc = bootenv_commit(a->env, old, &ignored);
+		rc = bootenv_commit(a->session->env, old, &ignored);
 	a->unknown = rc < 0;
 }
 
 /* without a boot switch the record is the commit point: unknown when only its flush failed */
 static int commit_journal(struct activation *a, struct err *e)
 {
-	int rc = a->journal ? journal_add(a->journal, JOURNAL_COMMITTED, "", e) : 0;
+	int rc = a->session->journal ? journal_add(a->session->journal, JOURNAL_COMMITTED, "", e)
+				     : 0;
 
-	a->unknown = rc < 0 && journal_is_broken(a->journal);
+	a->unknown = rc < 0 && journal_is_broken(a->session->journal);
 	return rc;
 }
 
@@ -335,13 +328,13 @@ static int switch_over(struct activation *a, struct err *e)
 	struct envset now = {0}, old = {0};
 	int rc;
 
-	if (!bootenv_is_switch(a->env))
+	if (!bootenv_is_switch(a->session->env))
 		return commit_journal(a, e);
-	rc = final_set(a, &now, e);
+	rc = final_set(a, a->session->txn, &now, e);
 	if (rc == 0)
 		rc = old_values(a, &now, &old, e);
 	if (rc == 0) {
-		rc = bootenv_commit(a->env, &now, e);
+		rc = bootenv_commit(a->session->env, &now, e);
 		if (rc < 0)
 			take_back_switch(a, &old);
 	}
@@ -372,7 +365,7 @@ static void tidy(struct activation *a, const char *lines)
 		struct plan_step *ps = &p->steps[i];
 
 		if (ps->step.file && ps->started && drop_old(ps->step.file, &e) < 0) {
-			tell_err(a, "the old version of a file could not be removed", &e);
+			warn_of(a, "the old version of a file could not be removed", &e);
 			complete = false;
 		}
 		ps->started = false;
@@ -380,16 +373,16 @@ static void tidy(struct activation *a, const char *lines)
 	if (lines && *lines) {
 		struct err e = {0};
 
-		if (installed_write(a->cfg->gen_swversions, lines, &e) < 0) {
-			tell_err(a, "the list of installed versions could not be written", &e);
+		if (installed_write(a->session->cfg->gen_swversions, lines, &e) < 0) {
+			warn_of(a, "the list of installed versions could not be written", &e);
 			complete = false;
 		}
 	}
-	if (a->journal && complete) {
+	if (a->session->journal && complete) {
 		struct err e = {0};
 
-		if (journal_finish(a->journal, &e) < 0)
-			tell_err(a, "the journal could not be finished", &e);
+		if (journal_finish(a->session->journal, &e) < 0)
+			warn_of(a, "the journal could not be finished", &e);
 	}
 }
 
@@ -397,13 +390,13 @@ static int prepare(struct activation *a, const char *lines, struct err *e)
 {
 	int rc = flush_all(a, e);
 
-	if (rc == 0 && a->journal)
-		rc = journal_add(a->journal, JOURNAL_STAGED, "", e);
-	if (rc == 0 && a->journal && lines && *lines)
-		rc = journal_add(a->journal, JOURNAL_AFTER, lines, e);
+	if (rc == 0 && a->session->journal)
+		rc = journal_add(a->session->journal, JOURNAL_STAGED, "", e);
+	if (rc == 0 && a->session->journal && lines && *lines)
+		rc = journal_add(a->session->journal, JOURNAL_AFTER, lines, e);
 	if (rc == 0)
 		rc = commit_handlers(a, e);
-	if (rc == 0 && flag_is_set(a->cancel))
+	if (rc == 0 && flag_is_set(a->session->cancel))
 		rc = err_set(e, E_CANCELED, ECANCELED, "cancelled before the switch");
 	return rc;
 }
@@ -449,7 +442,7 @@ static void run_postfailure(const struct activation *a)
 
 		if (ps->ready && ps->step.handler->phases & 1u << PHASE_POSTFAILURE &&
 		    ps->step.handler->run(&ps->step, PHASE_POSTFAILURE, &e) < 0)
-			tell_err(a, "a script failed to tidy up", &e);
+			warn_of(a, "a script failed to tidy up", &e);
 	}
 }
 
@@ -479,7 +472,9 @@ void activate_abort(struct activation *a)
 	if (a->switched)
 		return;
 	if (a->unknown) {
-		tell(a, "the switch may or may not have reached the medium: nothing is undone; "
+		reporter_warn(
+			a->session->reporter,
+			"the switch may or may not have reached the medium: nothing is undone; "
 			"the next start looks and finishes or undoes (swctl recover)");
 		return;
 	}
@@ -489,9 +484,11 @@ void activate_abort(struct activation *a)
 	if (!a->began)
 		return;
 	if (mark(a, "failed", &e) < 0)
-		tell_err(a, "recovery_status=failed could not be written", &e);
+		warn_of(a, "recovery_status=failed could not be written", &e);
 	else if (anything_left(a->plan))
-		tell(a, "a file could not be put back: the next start tries again (swctl recover)");
-	else if (a->journal && journal_finish(a->journal, &e) < 0)
-		tell_err(a, "the journal could not be finished", &e);
+		reporter_warn(
+			a->session->reporter,
+			"a file could not be put back: the next start tries again (swctl recover)");
+	else if (a->session->journal && journal_finish(a->session->journal, &e) < 0)
+		warn_of(a, "the journal could not be finished", &e);
 }

@@ -16,17 +16,9 @@
 #define TXN_VARIABLE	"swinstall_txn"
 
 struct activation {
-	const struct settings *cfg;
+	struct session *session;
 	struct plan *plan;
-	const struct slots *slots;
-	struct bootenv *env;
-	struct journal *journal;    /* NULL: the state directory cannot be written */
-	const struct envset *extra; /* what handlers asked for */
-	const volatile bool *cancel;
-	void (*note)(void *arg, const char *text);
-	void *arg;
 	/* kept here */
-	char txn[17];
 	bool began;
 	bool switched; /* the commit point is behind us */
 	bool unknown;  /* the switch failed and could not be taken back: recovery decides */

@@ -127,7 +127,8 @@ static void describe_stream(struct entry *t, const struct host_call *asked)
 
 static int make_entry(const struct called *c, const struct load *l, struct entry **t, struct err *e)
 {
-	const struct manifest_options o = {.note = c->in->note, .arg = c->in->arg};
+	const struct manifest_options o = {.note = reporter_remark,
+					   .arg = c->in->session->reporter};
 	int rc = manifest_extra(c->in->manifest, section_of(c, l->asked->type), l->asked->text, &o,
 				t, e);
 
@@ -191,7 +192,8 @@ static int bind(const struct called *c, struct plan_step *ps, const struct load 
 	if (rc == 0)
 		rc = plan_mount_overlaps(p, e);
 	if (ps->step.file)
-		text_copy(ps->step.file->address.txn, sizeof(ps->step.file->address.txn), c->txn);
+		text_copy(ps->step.file->address.txn, sizeof(ps->step.file->address.txn),
+			  c->in->session->txn);
 	ps->route = ROUTE_NONE;
 	return rc;
 }
@@ -200,7 +202,7 @@ static int bind(const struct called *c, struct plan_step *ps, const struct load 
 static int prove(const struct called *c, struct plan_step *ps, const struct load *l,
 		 struct notes **n, struct err *e)
 {
-	const struct feed f = {.cfg = c->in->cfg, .threads = 1};
+	const struct feed f = {.session = c->in->session, .threads = 1};
 	struct stream *s = NULL;
 	int rc;
 
@@ -254,7 +256,7 @@ static int add_step(const struct called *c, const struct entry *t, const struct 
 			       (int)PLAN_CALLED);
 	*ps = (struct plan_step){.called = true, .room = UINT64_MAX};
 	ps->step.entry = t;
-	ps->step.host = c->in->host;
+	ps->step.host = c->in->session->host;
 	p->count++;
 	rc = bind(c, ps, l, e);
 	if (rc == 0)
@@ -273,7 +275,7 @@ static int check_time(const struct called *c, struct err *e)
 		      "hook";
 	else if (c->plan->ended)
 		why = "does nothing any more: the update has failed or is being activated";
-	else if (c->install->dry || !c->install->begun)
+	else if (!session_writes(c->in->session) || !c->install->begun)
 		why = "does nothing in a check or a dry run";
 	return why ? err_set(e, E_LUA, EPERM, "call_handler %s", why) : 0;
 }
@@ -287,7 +289,7 @@ int called_run(const struct called *c, const struct host_call *asked, struct err
 	if (rc == 0 && asked->in && asked->in->proof == PROOF_NONE)
 		rc = err_set(e, E_INTERNAL, EPROTO, "the payload was not proven before");
 	if (rc == 0 && asked->file && *asked->file)
-		rc = open_file(&l, c->folder, e);
+		rc = open_file(&l, c->in->session->scripts_folder, e);
 	if (rc == 0)
 		rc = make_entry(c, &l, &t, e);
 	if (rc == 0)

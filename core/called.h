@@ -19,7 +19,6 @@ struct called {
 	const struct plan_input *in;
 	struct plan *plan; /* NULL: not yet made */
 	struct install *install;
-	const char *txn, *folder;
 };
 
 int called_run(const struct called *c, const struct host_call *asked, struct err *e);

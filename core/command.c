@@ -1,29 +1,25 @@
 #include "core/command.h"
 
-#include <stddef.h>
-
 #include "corelib/process/process.h"
 
 static void output(void *arg, const struct process_line *l)
 {
-	const struct command *c = arg;
-
-	c->told(c->arg, l->text);
+	reporter_info(arg, "%s", l->text);
 }
 
-int command_run(const struct command *c, struct err *e)
+int command_run(const struct session *s, const char *name, const char *line, struct err *e)
 {
-	const char *const argv[] = {"/bin/sh", "-c", c->line, NULL};
+	const char *const argv[] = {"/bin/sh", "-c", line, NULL};
 	const struct process p = {
 		.argv = argv,
-		.name = c->name,
+		.name = name,
 		.whole = true,
 		.exec_fd = -1,
 		.stdin_fd = -1,
-		.cancel = c->cancel,
-		.line = c->told ? output : NULL,
-		.arg = (void *)(size_t)c,
+		.cancel = s->cancel,
+		.line = output,
+		.arg = s->reporter,
 	};
 
-	return c->line ? err_at(e, process_run(&p, e), "%s of the configuration", c->name) : 0;
+	return line ? err_at(e, process_run(&p, e), "%s of the configuration", name) : 0;
 }

@@ -7,19 +7,10 @@
 #ifndef CORE_COMMAND_H
 #define CORE_COMMAND_H
 
-#include <stdbool.h>
+#include "core/session.h"
 
-#include "corelib/base/err.h"
-
-struct command {
-	const char *line; /* NULL: nothing runs */
-	const char *name; /* the key that it comes from, for messages */
-	const volatile bool *cancel;
-	void (*told)(void *arg, const char *text); /* a line of its output */
-	void *arg;
-};
-
-/* E_PROCESS, E_DEADLINE, E_CANCELED */
-int command_run(const struct command *c, struct err *e);
+/* 'name' is the key that the line comes from; a NULL line runs nothing. E_PROCESS, E_DEADLINE,
+ * E_CANCELED */
+int command_run(const struct session *s, const char *name, const char *line, struct err *e);
 
 #endif

@@ -29,7 +29,7 @@ struct hooks {
 	struct state device;	  /* what the device's file registered: always full */
 	struct handler_row *rows; /* of both, when the plan is made */
 	size_t count;
-	struct hooks_options o;
+	struct session *session;
 	bool full;
 };
 
@@ -51,8 +51,7 @@ static void print(void *arg, const char *text)
 	char shown[1024];
 
 	text_printable(text, strlen(text), shown, sizeof(shown));
-	if (h->o.say)
-		h->o.say(h->o.arg, LOG_LEVEL_INFO, shown);
+	reporter_output(h->session->reporter, LOG_LEVEL_INFO, shown);
 }
 
 static int open_state(struct hooks *h, struct state *st, bool full, struct err *e)
@@ -60,14 +59,14 @@ static int open_state(struct hooks *h, struct state *st, bool full, struct err *
 	const struct luavm_options vo = {
 		.full = full,
 		.bounded = true,
-		.cancel = h->o.host->cancel,
+		.cancel = h->session->cancel,
 		.print = print,
 		.arg = h,
 	};
 	int rc = luavm_new(&st->vm, &vo, e);
 
 	if (rc == 0)
-		rc = lua_api_open(st->vm, h->o.host, e);
+		rc = lua_api_open(st->vm, h->session->host, e);
 	return rc < 0 ? rc : lua_handlers_open(&st->handlers, st->vm, full, e);
 }
 
@@ -110,19 +109,15 @@ static void search(lua_State *L, void *arg)
 /* root runs it: whoever can change it is root. 0: not to be used */
 static int check_device(struct hooks *h, const char *path, struct err *e)
 {
-	char text[PATH_MAX + 100];
-
 	if (sys_path_is_safe(path))
 		return 1;
 	err_fix(e,
 		"let only root change the file and the folders above it (chown root, chmod go-w)");
-	if (h->o.cfg->lua_handlers)
+	if (h->session->cfg->lua_handlers)
 		return err_set(e, E_LUA, EPERM, "others than root may change %s (lua-handlers)",
 			       path);
 	err_clear(e);
-	text_print(text, sizeof(text), "%s is not used: others than root may change it", path);
-	if (h->o.note)
-		h->o.note(h->o.arg, text);
+	reporter_warn(h->session->reporter, "%s is not used: others than root may change it", path);
 	return 0;
 }
 
@@ -145,9 +140,9 @@ static int open_device(struct hooks *h, struct err *e)
 	char path[PATH_MAX];
 	int rc = open_state(h, &h->device, true, e);
 
-	if (rc == 0 && !h->o.cfg->lua_handlers)
+	if (rc == 0 && !h->session->cfg->lua_handlers)
 		rc = luavm_run(h->device.vm, search, path, e);
-	else if (rc == 0 && text_copy(path, sizeof(path), h->o.cfg->lua_handlers) < 0)
+	else if (rc == 0 && text_copy(path, sizeof(path), h->session->cfg->lua_handlers) < 0)
 		rc = err_set(e, E_LUA, ENAMETOOLONG, "the path of lua-handlers is too long");
 	if (rc == 0 && *path)
 		rc = check_device(h, path, e);
@@ -168,16 +163,15 @@ static int start(struct hooks *h, const struct manifest *m, struct err *e)
 		h->own = h->device; /* the bundle may use what the file of the device has */
 	else
 		rc = open_state(h, &h->own, h->full, e);
-	if (rc == 0 && h->full && !h->o.cfg->has_lua_trust && h->o.note)
-		h->o.note(h->o.arg,
-			  "W_LUA_FULL: Lua code of the bundle may do all that root may, as "
-			  "existing configurations expect; lua-trust = \"confined\" ends that");
+	if (rc == 0 && h->full && !h->session->cfg->has_lua_trust)
+		reporter_warn(h->session->reporter,
+			      "W_LUA_FULL: Lua code of the bundle may do all that root may, as "
+			      "existing configurations expect; lua-trust = \"confined\" ends that");
 	return rc == 0 && text ? luavm_load(h->own.vm, "embedded-script", text, strlen(text), e)
 			       : rc;
 }
 
-int hooks_open(struct hooks **out, const struct manifest *m, const struct hooks_options *o,
-	       struct err *e)
+int hooks_open(struct hooks **out, const struct manifest *m, struct session *s, struct err *e)
 {
 	struct hooks *h;
 	int rc = 0;
@@ -188,8 +182,8 @@ int hooks_open(struct hooks **out, const struct manifest *m, const struct hooks_
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for Lua");
-	h->o = *o;
-	h->full = settings_lua_full(o->cfg);
+	h->session = s;
+	h->full = settings_lua_full(s->cfg);
 	rc = open_device(h, e);
 	if (rc == 0 && wants_code(m))
 		rc = start(h, m, e);

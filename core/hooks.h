@@ -13,26 +13,16 @@
 #ifndef CORE_HOOKS_H
 #define CORE_HOOKS_H
 
-#include "corelib/base/log.h"
+#include "core/session.h"
 #include "handlers/handler.h"
 #include "parser/manifest.h"
-#include "parser/settings.h"
 
 struct hooks;
 struct luavm;
 
-struct hooks_options {
-	const struct settings *cfg;
-	struct host *host; /* lent for the life of the job */
-	void (*say)(void *arg, enum log_level level, const char *text); /* lines of print() */
-	void (*note)(void *arg, const char *text);			/* warnings */
-	void *arg;
-};
-
 /* runs the embedded script; *h is NULL when the description asks for no code. E_LUA, E_DEADLINE,
  * E_CANCELED, E_NOT_BUILT */
-int hooks_open(struct hooks **h, const struct manifest *m, const struct hooks_options *o,
-	       struct err *e);
+int hooks_open(struct hooks **h, const struct manifest *m, struct session *s, struct err *e);
 void hooks_free(struct hooks *h);
 int hooks_apply(struct hooks *h, struct manifest **m, const struct manifest_options *o,
 		struct err *e);

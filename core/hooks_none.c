@@ -3,12 +3,11 @@
 
 #include <errno.h>
 
-int hooks_open(struct hooks **h, const struct manifest *m, const struct hooks_options *o,
-	       struct err *e)
+int hooks_open(struct hooks **h, const struct manifest *m, struct session *s, struct err *e)
 {
 	const char *why = "this build does not run the Lua of descriptions (CONFIG_LUA)";
 
-	(void)o;
+	(void)s;
 	*h = NULL;
 	if (m->embedded_script)
 		return err_set(e, E_NOT_BUILT, ENOTSUP, "embedded-script: %s", why);

@@ -13,16 +13,29 @@
 static struct feed feed_for(const struct install *in)
 {
 	return (struct feed){
-		.cfg = in->cfg, .meter = in->meter, .threads = in->threads, .discard = in->dry};
+		.session = in->session, .meter = &in->session->meter, .threads = in->threads};
 }
 
-static void watch(struct install *in, enum install_event what, const struct plan_step *ps,
-		  uint64_t size)
+static void tell_step(struct install *in, const char *verb, const struct plan_step *ps,
+		      uint64_t size)
 {
-	if (in->meter)
-		atomic_store(&in->meter->bytes, 0);
-	if (in->watch)
-		in->watch(in->arg, what, ps, size);
+	const struct entry *t = ps->step.entry;
+	const struct reported_step s = {
+		.verb = verb,
+		.name = t->filename ? t->filename
+			: t->name   ? t->name
+				    : t->type,
+		.handler = ps->step.handler->name,
+		.size = size,
+	};
+
+	atomic_store(&in->session->meter.bytes, 0);
+	reporter_step(in->session->reporter, &s);
+}
+
+static bool writes(const struct install *in)
+{
+	return session_writes(in->session);
 }
 
 static int begin(struct install *in, struct err *e)
@@ -30,13 +43,10 @@ static int begin(struct install *in, struct err *e)
 	if (in->begun)
 		return 0;
 	in->begun = true;
-	if (in->begin) {
-		int rc = in->begin(in->arg, e);
-
-		if (rc < 0)
-			return rc;
-	}
-	return in->dry ? 0 : plan_mount_early(in->plan, e);
+	if (!writes(in))
+		return 0;
+	int rc = in->begin(in->arg, e);
+	return rc < 0 ? rc : plan_mount_early(in->plan, e);
 }
 
 /* ---- the journal knows of a file before it is touched ---- */
@@ -45,16 +55,16 @@ static int note_file(const struct install *in, const struct plan_step *ps, struc
 {
 	char text[ADDRESS_TEXT];
 
-	if (!ps->step.file || ps->step.file->straight || in->dry)
+	if (!ps->step.file || ps->step.file->straight || !writes(in))
 		return 0;
-	if (!in->journal)
+	if (!in->session->journal)
 		return err_set(e, E_STATE_DIR, EROFS, "files need the journal to be undone");
 	if (staged_look_kept(ps->step.file, e) < 0)
 		return -e->sys;
 	if (journal_address_text(&ps->step.file->address, text, sizeof(text)) < 0)
 		return err_set(e, E_FILE, EINVAL, "the path of '%s' cannot be written down",
 			       ps->step.file->address.name);
-	return journal_add(in->journal, JOURNAL_FILE, text, e);
+	return journal_add(in->session->journal, JOURNAL_FILE, text, e);
 }
 
 /* ---- one step ---- */
@@ -62,7 +72,7 @@ static int note_file(const struct install *in, const struct plan_step *ps, struc
 static int open_source(struct install *in, struct plan_step *ps, struct stream **s, struct err *e)
 {
 	struct intake *from = ps->intake;
-	struct stream_fd_options o = {.cancel = in->meter ? in->meter->cancel : NULL};
+	struct stream_fd_options o = {.cancel = in->session->cancel};
 
 	if (!from)
 		return stream_mem_open(s, "", 0, e);
@@ -79,7 +89,7 @@ static int check_proven(const struct install *in, const struct plan_step *ps, st
 {
 	bool stored = ps->intake && (ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL);
 
-	if (!stored || in->dry || ps->intake->notes)
+	if (!stored || !writes(in) || ps->intake->notes)
 		return 0;
 	return err_set(e, E_INTERNAL, EPROTO, "'%s' was not proven before", ps->intake->name);
 }
@@ -106,7 +116,7 @@ static int hook(const struct install *in, const struct plan_step *ps, const char
 	const struct entry *t = ps->step.entry;
 	const char *name = strcmp(when, "preinstall") == 0 ? t->preinstall : t->postinstall;
 
-	if (!name || in->dry)
+	if (!name || !writes(in))
 		return 0;
 	return err_while(e, hooks_call(in->hooks, name, t, e), "running %s function %s", when,
 			 name);
@@ -114,14 +124,14 @@ static int hook(const struct install *in, const struct plan_step *ps, const char
 
 static int run_step(struct install *in, struct plan_step *ps, struct err *e)
 {
-	int rc = in->dry ? 0 : plan_mount_open(in->plan, ps, e);
+	int rc = !writes(in) ? 0 : plan_mount_open(in->plan, ps, e);
 
-	watch(in, INSTALL_WRITES, ps, ps->intake ? ps->intake->size : 0);
+	tell_step(in, "writing", ps, ps->intake ? ps->intake->size : 0);
 	if (rc == 0)
 		rc = note_file(in, ps, e);
 	if (rc == 0)
 		rc = hook(in, ps, "preinstall", e);
-	ps->started = rc == 0 && !in->dry;
+	ps->started = rc == 0 && writes(in);
 	if (rc == 0)
 		rc = pull(in, ps, e);
 	if (rc == 0)
@@ -157,7 +167,7 @@ static int store_actions(struct install *in, struct err *e)
 	struct plan *p = in->plan;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < p->count && !in->dry; i++) {
+	for (size_t i = 0; rc == 0 && i < p->count && writes(in); i++) {
 		struct plan_step *ps = &p->steps[i];
 
 		if (!ps->skipped && is_action(ps) && !ps->started && has_arrived(in, ps))
@@ -189,12 +199,12 @@ static int run_actions(struct install *in, enum phase phase, struct err *e)
 	struct plan *p = in->plan;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < p->count && !in->dry; i++) {
+	for (size_t i = 0; rc == 0 && i < p->count && writes(in); i++) {
 		struct plan_step *ps = &p->steps[i];
 
 		if (!acts(ps, phase))
 			continue;
-		watch(in, INSTALL_RUNS, ps, 0);
+		tell_step(in, "running", ps, 0);
 		rc = plan_at(p, ps, run_action(in, ps, phase, e), e);
 		ps->done = rc == 0 && phase == PHASE_POSTINSTALL;
 	}
@@ -249,7 +259,7 @@ static int prove(struct install *in, struct intake *t, struct stream *s, int fd,
 	struct feed f = feed_for(in);
 	int rc;
 
-	watch(in, fd < 0 ? INSTALL_CHECKS : INSTALL_STORES, ps, t->size);
+	tell_step(in, fd < 0 ? "checking" : "storing", ps, t->size);
 	rc = pipeline_prove(ps, s, &f, t->notes, fd, e);
 	return plan_at(in->plan, ps, rc, e);
 }
@@ -381,12 +391,12 @@ static int store(struct install *in, struct intake *t, struct err *e)
 	bool first = spool->fd < 0;
 	int rc;
 
-	rc = spool_reserve(spool, in->cfg, t->size, &t->spool_at, e);
+	rc = spool_reserve(spool, in->session->cfg, t->size, &t->spool_at, e);
 	if (rc < 0)
 		return rc;
-	if (first && spool_in_memory(spool->fd) && in->note)
-		in->note(in->arg,
-			 "the spool directory lies in memory: a large payload may use it up");
+	if (first && spool_in_memory(spool->fd))
+		reporter_warn(in->session->reporter,
+			      "the spool directory lies in memory: a large payload may use it up");
 	t->notes = notes_new(t->size, e);
 	if (!t->notes)
 		return -e->sys;
@@ -430,7 +440,7 @@ static int take_payload(struct install *in, struct intake *t, const struct paylo
 		return rc;
 	if (check)
 		return prove_here(in, t, false, e);
-	if (in->dry)
+	if (!writes(in))
 		return run_step(in, t->users[0], e);
 	return may_flow(in, t) ? flow(in, t, e) : store(in, t, e);
 }
@@ -458,7 +468,7 @@ static int take_all(struct install *in, bool check, struct err *e)
 
 int install_check(struct install *in, struct err *e)
 {
-	in->threads = pipeline_threads(in->cfg);
+	in->threads = pipeline_threads(in->session->cfg);
 	return in->plan->seekable ? prove_all(in, true, e) : take_all(in, true, e);
 }
 
@@ -466,9 +476,9 @@ int install_run(struct install *in, struct err *e)
 {
 	int rc;
 
-	in->threads = pipeline_threads(in->cfg);
+	in->threads = pipeline_threads(in->session->cfg);
 	rc = in->plan->seekable ? prove_all(in, false, e) : take_all(in, false, e);
-	if (rc == 0 && in->dry && !in->plan->seekable)
+	if (rc == 0 && !writes(in) && !in->plan->seekable)
 		return 0;
 	return rc < 0 ? rc : run_rest(in, e);
 }
@@ -477,8 +487,8 @@ int install_called(struct install *in, struct plan_step *ps, struct stream *s,
 		   const struct notes *n, struct err *e)
 {
 	/* its bytes were counted on their way to the code that asks */
-	struct meter m = {.cancel = in->meter ? in->meter->cancel : NULL};
-	const struct feed f = {.cfg = in->cfg, .meter = &m, .threads = 1, .notes = n};
+	struct meter m = {.cancel = in->session->cancel};
+	const struct feed f = {.session = in->session, .meter = &m, .threads = 1, .notes = n};
 	int rc = plan_mount_open(in->plan, ps, e);
 
 	if (rc == 0)

@@ -10,24 +10,14 @@
 #define CORE_INSTALL_H
 
 #include "core/plan/plan.h"
-#include "corelib/stream/stages.h"
-
-enum install_event { INSTALL_CHECKS, INSTALL_STORES, INSTALL_WRITES, INSTALL_RUNS };
 
 struct hooks;
 struct install {
-	const struct settings *cfg;
-	struct hooks *hooks; /* preinstall and postinstall of entries; NULL: none */
+	struct session *session; /* a dry run reads everything through its stages, writes nothing */
+	struct hooks *hooks;	 /* preinstall and postinstall of entries; NULL: none */
 	struct plan *plan;
 	struct bundle *bundle;
-	struct journal *journal; /* NULL only where no step stages files */
-	struct meter *meter;
-	bool dry; /* read everything through its stages, write nothing */
-	int (*begin)(void *arg, struct err *e); /* NULL: nothing to begin */
-	/* a step begins to be checked, stored, written; may be NULL */
-	void (*watch)(void *arg, enum install_event what, const struct plan_step *ps,
-		      uint64_t size);
-	void (*note)(void *arg, const char *text);
+	int (*begin)(void *arg, struct err *e); /* of an install that writes */
 	void *arg;
 	/* kept here */
 	unsigned threads;

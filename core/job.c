@@ -18,18 +18,16 @@ enum { EVENTS = 256 };
 int job_new(struct job **out, const struct settings *cfg, struct err *e)
 {
 	struct job *j = calloc(1, sizeof(*j));
+	int rc;
 
-	if (j)
-		j->progress = progress_new(EVENTS);
-	if (!j || !j->progress) {
-		free(j);
+	if (!j)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for a job");
+	rc = reporter_new(&j->reporter, e);
+	if (rc < 0) {
+		free(j);
+		return rc;
 	}
 	j->cfg = cfg;
-	pthread_mutex_init(&j->tell, NULL);
-	j->meter.cancel = &j->cancel;
-	j->meter.moved = tell_moved;
-	j->meter.arg = j;
 	*out = j;
 	return 0;
 }
@@ -38,20 +36,18 @@ void job_free(struct job *j)
 {
 	if (!j)
 		return;
-	progress_free(j->progress);
-	pthread_mutex_destroy(&j->tell);
+	reporter_free(j->reporter);
 	free(j);
 }
 
 void job_subscribe(struct job *j, void (*wake)(void *arg), void *arg)
 {
-	j->wake = wake;
-	j->wake_arg = arg;
+	reporter_subscribe(j->reporter, wake, arg);
 }
 
 struct progress *job_progress(struct job *j)
 {
-	return j->progress;
+	return reporter_events(j->reporter);
 }
 
 void job_cancel(struct job *j)
@@ -72,28 +68,16 @@ const char *job_version(const struct job *j)
 
 /* ---- one update ---- */
 
-static void watch(void *arg, enum install_event what, const struct plan_step *ps, uint64_t size)
-{
-	struct run *r = arg;
-
-	tell_step(r->job, what, ps, size);
-}
-
-static void output(void *arg, const char *text)
-{
-	tell_line(arg, LOG_LEVEL_INFO, "%s", text);
-}
-
 static int run_command(struct run *r, const char *name, size_t at, struct err *e)
 {
 	const struct update_policy *own = r->type, *all = &r->cfg.policy;
-	struct command c = {.name = name, .cancel = &r->job->cancel, .told = output, .arg = r->job};
+	const char *line = NULL;
 
 	if (own)
-		c.line = *(const char *const *)((const char *)own + at);
-	if (!c.line)
-		c.line = *(const char *const *)((const char *)all + at);
-	return command_run(&c, e);
+		line = *(const char *const *)((const char *)own + at);
+	if (!line)
+		line = *(const char *const *)((const char *)all + at);
+	return command_run(&r->session, name, line, e);
 }
 
 static int begin(void *arg, struct err *e)
@@ -101,7 +85,7 @@ static int begin(void *arg, struct err *e)
 	struct run *r = arg;
 	int rc = run_command(r, "preupdatecmd", offsetof(struct update_policy, preupdatecmd), e);
 
-	tell_state(r->job, STATE_INSTALL);
+	reporter_state(r->session.reporter, STATE_INSTALL);
 	return rc < 0 ? rc : activate_begin(&r->act, e);
 }
 
@@ -111,14 +95,7 @@ static void finish(struct run *r)
 	struct err e = {0};
 
 	if (run_command(r, "postupdatecmd", offsetof(struct update_policy, postupdatecmd), &e) < 0)
-		tell_line(r->job, LOG_LEVEL_WARN, "%s: %s", e.where, e.why);
-}
-
-static void note(void *arg, const char *text)
-{
-	struct run *r = arg;
-
-	tell_note(r->job, text);
+		reporter_warn(r->session.reporter, "%s: %s", e.where, e.why);
 }
 
 /* an action is told once for each of its phases, but that after a failure */
@@ -148,39 +125,25 @@ static unsigned count_steps(const struct plan *p, bool check)
 
 static void set_up(struct run *r)
 {
-	struct job *j = r->job;
-
 	r->install = (struct install){
-		.cfg = &r->cfg,
+		.session = &r->session,
 		.hooks = r->hooks,
 		.plan = r->plan,
 		.bundle = r->bundle,
-		.journal = r->journal,
-		.meter = &j->meter,
-		.dry = r->request->mode == JOB_DRY_RUN,
-		.begin = r->request->mode == JOB_INSTALL ? begin : NULL,
-		.watch = watch,
-		.note = note,
+		.begin = begin,
 		.arg = r,
 	};
-	j->steps = count_steps(r->plan, r->request->mode == JOB_CHECK);
-	r->act.cfg = &r->cfg;
+	r->act.session = &r->session;
 	r->act.plan = r->plan;
-	r->act.slots = &r->slots;
-	r->act.env = r->env;
-	r->act.journal = r->journal;
-	r->act.extra = &r->extra;
-	r->act.cancel = &j->cancel;
-	r->act.note = tell_note;
-	r->act.arg = j;
+	reporter_expect(r->session.reporter, count_steps(r->plan, r->session.mode == JOB_CHECK));
 }
 
 /* what only the payloads told may not fit into the boot environment either */
 static int activate(struct run *r, struct err *e)
 {
-	int rc = r->extra.count ? activate_check(&r->act, e) : 0;
+	int rc = r->session.asked.count ? activate_check(&r->act, e) : 0;
 
-	tell_state(r->job, STATE_ACTIVATE);
+	reporter_state(r->session.reporter, STATE_ACTIVATE);
 	return rc < 0 ? rc : activate_commit(&r->act, e);
 }
 
@@ -190,12 +153,12 @@ static void tell_oddities(const struct run *r)
 	uint64_t n = r->bundle ? bundle_skipped(r->bundle) : 0;
 
 	if (n)
-		tell_line(r->job, LOG_LEVEL_INFO,
-			  "%" PRIu64 " files of the bundle are not named by "
-			  "the selected part of its description: passed over",
-			  n);
+		reporter_info(r->session.reporter,
+			      "%" PRIu64 " files of the bundle are not named by "
+			      "the selected part of its description: passed over",
+			      n);
 	if (r->bundle && bundle_has_tail(r->bundle))
-		tell_note(r->job, "bytes follow the end of the bundle: ignored");
+		reporter_warn(r->session.reporter, "bytes follow the end of the bundle: ignored");
 }
 
 static int update(struct run *r, struct err *e)
@@ -205,17 +168,17 @@ static int update(struct run *r, struct err *e)
 	if (rc < 0)
 		return rc;
 	set_up(r);
-	tell_plan(r);
+	trace_plan(r);
 	rc = activate_check(&r->act, e);
-	if (rc == 0 && r->request->mode == JOB_CHECK)
+	if (rc == 0 && r->session.mode == JOB_CHECK)
 		return install_check(&r->install, e);
 	if (rc == 0)
 		rc = install_run(&r->install, e);
-	if (rc == 0 && r->request->mode == JOB_INSTALL)
+	if (rc == 0 && r->session.mode == JOB_INSTALL)
 		rc = activate(r, e);
-	if (rc < 0 && r->request->mode == JOB_INSTALL)
+	if (rc < 0 && r->session.mode == JOB_INSTALL)
 		activate_abort(&r->act);
-	if (rc == 0 && r->request->mode == JOB_INSTALL)
+	if (rc == 0 && r->session.mode == JOB_INSTALL)
 		finish(r);
 	return rc;
 }
@@ -241,7 +204,7 @@ static void write_status(const struct run *r, int rc, const struct err *e)
 {
 	struct status s = {.time = sys_now_real()};
 
-	if (r->request->mode != JOB_INSTALL || !r->lock)
+	if (r->session.mode != JOB_INSTALL || !r->lock)
 		return;
 	text_copy(s.state, sizeof(s.state), rc < 0 ? "failure" : "success");
 	if (r->manifest)
@@ -262,18 +225,18 @@ int job_submit(struct job *j, const struct job_request *request, struct err *e)
 
 	if (!r)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for a job");
-	r->job = j;
+	run_init(r, j, request->mode);
 	r->request = request;
-	j->step = j->steps = 0;
 	j->wants_reboot = false;
-	tell_state(j, STATE_CHECK);
+	reporter_expect(j->reporter, 0);
+	reporter_state(j->reporter, STATE_CHECK);
 	rc = update(r, e);
 	tell_oddities(r);
 	keep_result(r, rc);
 	write_status(r, rc, e);
 	run_close(r);
 	free(r);
-	tell_result(j, rc, e);
+	reporter_result(j->reporter, rc, e);
 	return rc;
 }
 
@@ -281,7 +244,7 @@ int job_submit(struct job *j, const struct job_request *request, struct err *e)
 
 static int recover_files(struct run *r, char *did, size_t n, struct err *e)
 {
-	struct recovery rec = {.cfg = &r->cfg, .env = r->env, .journal = r->journal, .early = true};
+	struct recovery rec = {.session = &r->session};
 	int rc = recover_run(&rec, e);
 
 	if (rc == 0)
@@ -291,7 +254,7 @@ static int recover_files(struct run *r, char *did, size_t n, struct err *e)
 
 static int recover(struct run *r, char *did, size_t n, struct err *e)
 {
-	int rc = journal_open(&r->journal, r->cfg.state_dir, e);
+	int rc = journal_open(&r->session.journal, r->cfg.state_dir, e);
 
 	return rc < 0 ? rc : recover_files(r, did, n, e);
 }
@@ -308,7 +271,7 @@ static int forget(struct run *r, char *did, size_t n, struct err *e)
 		*e = cause;
 		return rc;
 	}
-	r->journal = r->journal ? journal_close(r->journal) : NULL;
+	r->session.journal = r->session.journal ? journal_close(r->session.journal) : NULL;
 	rc = journal_put_aside(r->cfg.state_dir, e);
 	if (rc == 0)
 		rc = recover_files(r, text, sizeof(text), e);
@@ -329,7 +292,7 @@ static int tidy_up(struct run *r, tidying how, char *did, size_t n, struct err *
 	int rc = run_lock(r, e);
 
 	if (rc == 0)
-		rc = activate_env(&r->cfg, &r->env, e);
+		rc = activate_env(&r->cfg, &r->session.env, e);
 	if (rc < 0)
 		return rc;
 	scripts_tidy(&r->cfg);
@@ -346,8 +309,7 @@ static int tidy_alone(const struct settings *cfg, tidying how, char *did, size_t
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for recovery");
 	rc = job_new(&j, cfg, e);
 	if (rc == 0) {
-		r->job = j;
-		r->cfg = *cfg;
+		run_init(r, j, JOB_RECOVER);
 		rc = tidy_up(r, how, did, n, e);
 		run_close(r);
 	}

@@ -21,6 +21,7 @@ enum job_mode {
 	JOB_CHECK,   /* everything before the first write, payload hashes included */
 	JOB_DRY_RUN, /* the same, and every payload is read through its stages into the dummy
 			handler */
+	JOB_RECOVER, /* of job_recover(): nothing is installed */
 };
 
 struct job_request {

@@ -7,7 +7,6 @@
 #include <sys/resource.h>
 
 #include "core/state/awaited.h"
-#include "core/called.h"
 #include "core/policy.h"
 #include "core/remarks.h"
 #include "core/scripts.h"
@@ -47,19 +46,13 @@ static int read_hardware(struct run *r, struct err *e)
 
 /* ---- lock, journal, recovery ---- */
 
-static void waits(void *arg, const char *holder)
-{
-	tell_line(arg, LOG_LEVEL_INFO, "waiting for another installation to end (%s)", holder);
-}
-
 int run_lock(struct run *r, struct err *e)
 {
-	const struct lock_watch w = {.cancel = &r->job->cancel, .waits = waits, .arg = r->job};
 	int rc = r->cfg.state_dir ? awaited_check(r->cfg.state_dir, e) : 0;
 
 	if (rc < 0)
 		return err_while(e, rc, "looking for the state directory");
-	return lock_take(&r->lock, &r->cfg, &w, e);
+	return lock_take(&r->lock, &r->session, e);
 }
 
 /*
@@ -68,11 +61,11 @@ int run_lock(struct run *r, struct err *e)
  */
 static int open_journal(struct run *r, struct err *e)
 {
-	int rc = journal_open(&r->journal, r->cfg.state_dir, &r->journal_err);
+	int rc = journal_open(&r->session.journal, r->cfg.state_dir, &r->journal_err);
 
 	if (rc == 0)
 		return 0;
-	r->journal = NULL;
+	r->session.journal = NULL;
 	if (r->journal_err.code != E_STATE_DIR) {
 		*e = r->journal_err;
 		return rc;
@@ -89,36 +82,34 @@ static int open_journal(struct run *r, struct err *e)
 
 static int open_state(struct run *r, struct err *e)
 {
-	struct recovery rec = {.cfg = &r->cfg};
+	struct recovery rec = {.session = &r->session};
 	int rc = run_lock(r, e);
 
 	if (rc == 0)
-		rc = activate_env(&r->cfg, &r->env, e);
+		rc = activate_env(&r->cfg, &r->session.env, e);
 	if (rc < 0)
 		return rc;
 	scripts_tidy(&r->cfg);
 	rc = open_journal(r, e);
 	if (rc < 0)
 		return rc;
-	rec.env = r->env;
-	rec.journal = r->journal;
 	rc = recover_run(&rec, e);
 	if (rc == 0 && rec.did != RECOVERED_NOTHING)
-		tell_line(r->job, LOG_LEVEL_WARN, "%s", rec.text);
+		reporter_warn(r->session.reporter, "%s", rec.text);
 	return rc;
 }
 
 static void warn_state(struct run *r)
 {
-	const char *w = bootenv_warning(r->env);
+	const char *w = bootenv_warning(r->session.env);
 
 	if (w)
-		tell_note(r->job, w);
-	if (!r->journal)
-		tell_line(r->job, LOG_LEVEL_WARN,
-			  "there is no journal (%s): only updates that need "
-			  "no undo are installed",
-			  r->journal_err.why);
+		reporter_warn(r->session.reporter, "%s", w);
+	if (!r->session.journal)
+		reporter_warn(r->session.reporter,
+			      "there is no journal (%s): only updates that need "
+			      "no undo are installed",
+			      r->journal_err.why);
 }
 
 /* ---- bundle ---- */
@@ -128,7 +119,7 @@ static int open_bundle(struct run *r, struct err *e)
 	const struct stream_fd_options so = {
 		.size = UINT64_MAX,
 		.idle_ms = (unsigned)(r->cfg.idle_timeout * 1000),
-		.cancel = &r->job->cancel,
+		.cancel = r->session.cancel,
 	};
 	const struct bundle_options bo = {
 		.max_members = r->cfg.max_members,
@@ -147,10 +138,10 @@ static int open_bundle(struct run *r, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (r->trust.vouched)
-		tell_line(r->job, LOG_LEVEL_INFO, "signed by %s (%s)", r->trust.info.signer,
-			  sig_scheme_name(r->trust.info.scheme));
+		reporter_info(r->session.reporter, "signed by %s (%s)", r->trust.info.signer,
+			      sig_scheme_name(r->trust.info.scheme));
 	else
-		tell_note(r->job, r->trust.warning);
+		reporter_warn(r->session.reporter, "%s", r->trust.warning);
 	return 0;
 }
 
@@ -160,12 +151,12 @@ static int find_selection(struct run *r, const char **text, struct err *e)
 	*text = r->cfg.select;
 	if (!r->cfg.select || strcmp(r->cfg.select, "auto") != 0)
 		return 0;
-	int rc = slots_observe(&r->slots, &r->cfg, r->env, e);
+	int rc = slots_observe(&r->session.slots, &r->cfg, r->session.env, e);
 	if (rc == 0)
-		rc = slots_selection(&r->slots, text, e);
+		rc = slots_selection(&r->session.slots, text, e);
 	if (rc == 0)
-		tell_line(r->job, LOG_LEVEL_INFO, "slot %s is free: select %s",
-			  r->slots.target->name, *text);
+		reporter_info(r->session.reporter, "slot %s is free: select %s",
+			      r->session.slots.target->name, *text);
 	return rc;
 }
 
@@ -189,127 +180,17 @@ static int split_selection(struct run *r, char *text, size_t n, struct selection
 	return 0;
 }
 
-/* ---- what handlers and Lua code may ask for ---- */
-
-static int set_variable(struct host *h, const char *name, const char *value, struct err *e)
-{
-	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
-
-	return envset_put(&r->extra, name, value, e);
-}
-
-static bool has_variable(struct host *h, const char *name)
-{
-	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
-
-	return envset_find(&r->extra, name) || (r->plan && envset_find(&r->plan->variables, name));
-}
-
-static int get_variable(struct host *h, const char *name, char **value, struct err *e)
-{
-	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
-	const struct envvar *v = envset_find(&r->extra, name);
-
-	if (!v && r->plan)
-		v = envset_find(&r->plan->variables, name);
-	*value = NULL;
-	if (!v)
-		return r->env ? bootenv_get(r->env, name, value, e) : 0;
-	if (!v->value)
-		return 0;
-	*value = strdup(v->value);
-	return *value ? 1 : err_set(e, E_MEMORY, ENOMEM, "no memory for a boot variable");
-}
-
-static void host_tell(struct host *h, const char *text)
-{
-	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
-
-	tell_line(r->job, LOG_LEVEL_INFO, "%s", text);
-}
-
-static void host_say(struct host *h, enum log_level level, const char *text)
-{
-	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
-
-	tell_said(r->job, level, text);
-}
-
-static int script_folder(struct host *h, const char **path, struct err *e)
-{
-	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
-
-	*path = r->scripts;
-	return r->scripts[0] ? 0 : scripts_make(&r->cfg, r->scripts, sizeof(r->scripts), e);
-}
-
-static struct luavm *lua_state(struct host *h)
-{
-	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
-
-	return hooks_state(r->hooks);
-}
-
-static struct plan_input plan_input_of(struct run *r)
-{
-	return (struct plan_input){
-		.cfg = &r->cfg,
-		.manifest = r->manifest,
-		.bundle = r->bundle,
-		.slots = &r->slots,
-		.env = r->env,
-		.host = &r->host,
-		.own = hooks_handlers(r->hooks),
-		.note = tell_note,
-		.arg = r->job,
-	};
-}
-
-static int call(struct host *h, const struct host_call *asked, struct err *e)
-{
-	struct run *r = (struct run *)((char *)h - offsetof(struct run, host));
-	const struct plan_input in = plan_input_of(r);
-	const struct called c = {
-		.in = &in,
-		.plan = r->plan,
-		.install = &r->install,
-		.txn = r->act.txn,
-		.folder = r->scripts,
-	};
-
-	return called_run(&c, asked, e);
-}
-
-static const struct host_ops host_ops = {
-	.set_variable = set_variable,
-	.has_variable = has_variable,
-	.get_variable = get_variable,
-	.tell = host_tell,
-	.say = host_say,
-	.script_folder = script_folder,
-	.lua_state = lua_state,
-	.call = call,
-};
-
 /* ---- description ---- */
 
 /* code of the description decides before the plan is made; in a check too */
 static int run_hooks(struct run *r, const struct manifest_options *o, struct err *e)
 {
-	const struct hooks_options ho = {
-		.cfg = &r->cfg,
-		.host = &r->host,
-		.say = tell_said,
-		.note = tell_note,
-		.arg = r->job,
-	};
 	int rc;
 
 	r->host.board = r->cfg.board;
 	r->host.revision = r->cfg.revision;
 	r->host.select = r->cfg.select;
-	r->host.dry_run = r->request->mode != JOB_INSTALL;
-	rc = hooks_open(&r->hooks, r->manifest, &ho, e);
+	rc = hooks_open(&r->hooks, r->manifest, &r->session, e);
 	if (rc == 0)
 		rc = hooks_apply(r->hooks, &r->manifest, o, e);
 	return err_at(e, rc, "sw-description");
@@ -317,14 +198,13 @@ static int run_hooks(struct run *r, const struct manifest_options *o, struct err
 
 static int read_description(struct run *r, struct err *e)
 {
-	struct remarks remarks = {.note = tell_note, .arg = r->job};
+	struct remarks remarks = {.reporter = r->session.reporter};
 	struct manifest_options o = {
 		.strict = r->cfg.strict,
 		.hash_required = r->trust.vouched,
 		.note = remarks_note,
 		.arg = &remarks,
 	};
-	struct policy p = {.note = tell_note, .arg = r->job};
 	char selection[512];
 	const void *text;
 	size_t n;
@@ -337,19 +217,28 @@ static int read_description(struct run *r, struct err *e)
 	remarks_end(&remarks);
 	if (rc < 0)
 		return err_at(e, rc, "sw-description");
-	tell_line(r->job, LOG_LEVEL_INFO, "release %s", r->manifest->version);
-	rc = policy_check(&p, &r->cfg, r->manifest, e);
-	r->type = p.type;
-	o.note = tell_note;
-	o.arg = r->job;
+	reporter_info(r->session.reporter, "release %s", r->manifest->version);
+	rc = policy_check(&r->type, &r->session, r->manifest, e);
+	o.note = reporter_remark;
+	o.arg = r->session.reporter;
 	return rc < 0 ? rc : run_hooks(r, &o, e);
 }
 
 /* ---- plan ---- */
 
+struct plan_input run_plan_input(struct run *r)
+{
+	return (struct plan_input){
+		.session = &r->session,
+		.manifest = r->manifest,
+		.bundle = r->bundle,
+		.own = hooks_handlers(r->hooks),
+	};
+}
+
 static int check_undo(const struct run *r, struct err *e)
 {
-	if (r->journal || !r->plan->wants_undo || r->request->mode != JOB_INSTALL)
+	if (r->session.journal || !r->plan->wants_undo || r->session.mode != JOB_INSTALL)
 		return 0;
 	err_fix(e, "make the state directory %s writable, or set state-dir",
 		r->cfg.state_dir ? r->cfg.state_dir : "");
@@ -408,23 +297,22 @@ static int check_sandbox(const struct run *r, struct err *e)
 	if (missing && r->cfg.strict)
 		return err_set(e, E_SANDBOX, ENOTSUP, "it has no %s, and strict is on", what);
 	if (missing)
-		tell_line(r->job, LOG_LEVEL_WARN,
-			  "W_NO_SANDBOX: this kernel has no %s; payloads are "
-			  "unpacked in a process with fewer walls",
-			  what);
+		reporter_warn(r->session.reporter,
+			      "W_NO_SANDBOX: this kernel has no %s; payloads are "
+			      "unpacked in a process with fewer walls",
+			      what);
 	return 0;
 }
 
 static int make_plan(struct run *r, struct err *e)
 {
-	const struct plan_input in = plan_input_of(r);
+	const struct plan_input in = run_plan_input(r);
 	int rc;
 
 	allow_files(r->manifest->entry_count);
 	rc = check_vars(r, e);
 	if (rc == 0)
-		rc = slots_observe(&r->slots, &r->cfg, r->env, e);
-	r->slots.look_only = r->request->mode != JOB_INSTALL;
+		rc = slots_observe(&r->session.slots, &r->cfg, r->session.env, e);
 	if (rc == 0)
 		rc = bundle_bind(r->bundle, r->manifest, e);
 	if (rc == 0)
@@ -438,21 +326,34 @@ static int make_plan(struct run *r, struct err *e)
 	return rc;
 }
 
+void run_init(struct run *r, struct job *j, enum job_mode mode)
+{
+	r->job = j;
+	r->cfg = *j->cfg;
+	r->session.cfg = &r->cfg;
+	r->session.mode = mode;
+	r->session.cancel = &j->cancel;
+	r->session.reporter = j->reporter;
+	r->session.meter.cancel = &j->cancel;
+	r->session.meter.moved = reporter_moved;
+	r->session.meter.arg = j->reporter;
+	r->session.host = &r->host;
+	r->host.ops = &run_host_ops;
+	r->host.cancel = &j->cancel;
+	r->host.dry_run = mode != JOB_INSTALL;
+}
+
 int run_open(struct run *r, struct err *e)
 {
-	int rc;
+	int rc = read_hardware(r, e);
 
-	r->cfg = *r->job->cfg;
-	r->host.ops = &host_ops;
-	r->host.cancel = &r->job->cancel;
-	rc = read_hardware(r, e);
-	if (rc == 0 && r->request->mode == JOB_INSTALL)
+	if (rc == 0 && r->session.mode == JOB_INSTALL)
 		rc = open_state(r, e);
 	else if (rc == 0)
-		rc = activate_env(&r->cfg, &r->env, e);
+		rc = activate_env(&r->cfg, &r->session.env, e);
 	if (rc < 0)
 		return rc;
-	if (r->request->mode == JOB_INSTALL)
+	if (r->session.mode == JOB_INSTALL)
 		warn_state(r);
 	rc = open_bundle(r, e);
 	if (rc == 0)
@@ -469,11 +370,11 @@ void run_close(struct run *r)
 	manifest_free(r->manifest);
 	if (r->bundle)
 		bundle_close(r->bundle);
-	scripts_remove(r->scripts);
-	if (r->journal)
-		journal_close(r->journal);
-	if (r->env)
-		bootenv_close(r->env);
-	envset_clear(&r->extra);
+	scripts_remove(r->session.scripts_folder);
+	if (r->session.journal)
+		journal_close(r->session.journal);
+	if (r->session.env)
+		bootenv_close(r->session.env);
+	envset_clear(&r->session.asked);
 	lock_release(r->lock);
 }

@@ -59,12 +59,12 @@ static int stack_decompress(struct stream **s, const struct plan_step *ps, const
 	enum codec c = (enum codec)ps->step.entry->compressed;
 
 	if (wants_records(ps))
-		return stage_archive_open(s, c, f->cfg->mem_max, e);
+		return stage_archive_open(s, c, f->session->cfg->mem_max, e);
 	if (c == CODEC_NONE)
 		return 0;
 	if ((*s)->proof == PROOF_NONE)
-		return stage_process_open(s, c, f->cfg->mem_max, e);
-	return stage_decompress_open(s, c, f->cfg->mem_max, e);
+		return stage_process_open(s, c, f->session->cfg->mem_max, e);
+	return stage_decompress_open(s, c, f->session->cfg->mem_max, e);
 }
 
 static int stack_decrypt(struct stream **s, const struct plan_step *ps, struct err *e)
@@ -161,7 +161,7 @@ static int hand_over(struct plan_step *ps, struct stream *s, const struct feed *
 {
 	int rc;
 
-	if (f->discard)
+	if (!session_writes(f->session))
 		return stream_drain(s, e);
 	rc = ps->step.handler->install(&ps->step, s, e);
 	return rc < 0 ? rc : check_end(s, &ps->step, e);
@@ -173,7 +173,7 @@ int pipeline_install(struct plan_step *ps, struct stream *raw, const struct feed
 	struct tap *tap = NULL;
 	int rc = stack(&s, ps, f, e);
 
-	if (rc == 0 && f->cfg->verify_writes && ps->step.dev && !f->discard)
+	if (rc == 0 && f->session->cfg->verify_writes && ps->step.dev && session_writes(f->session))
 		rc = tap_open(&s, &tap, e);
 	if (rc == 0)
 		rc = hand_over(ps, s, f, e);

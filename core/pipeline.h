@@ -18,11 +18,10 @@
 #include "parser/settings.h"
 
 struct feed {
-	const struct settings *cfg;
-	struct meter *meter;	   /* progress and cancel; may be NULL */
-	unsigned threads;	   /* how many may run; at least 1 */
-	const struct notes *notes; /* of the first pass: each block must be the same again */
-	bool discard;		   /* dry run: read to the proven end, no handler */
+	const struct session *session; /* a dry run reads to the proven end, without handler */
+	struct meter *meter;	       /* progress and cancel; may be NULL */
+	unsigned threads;	       /* how many may run; at least 1 */
+	const struct notes *notes;     /* of the first pass: each block must be the same again */
 };
 
 unsigned pipeline_threads(const struct settings *cfg);

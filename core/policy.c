@@ -7,9 +7,9 @@
 #include "parser/version.h"
 
 /* nothing is known to compare with */
-static int unknown_hardware(const struct policy *p, const struct settings *cfg,
-			    const struct manifest *m, struct err *e)
+static int unknown_hardware(const struct session *s, const struct manifest *m, struct err *e)
 {
+	const struct settings *cfg = s->cfg;
 	char text[256];
 	int rc;
 
@@ -21,8 +21,7 @@ static int unknown_hardware(const struct policy *p, const struct settings *cfg,
 		"(%.80s)",
 		m->hardware.at[0], cfg->hwrevision_file ? cfg->hwrevision_file : "-H");
 	if (!cfg->strict) {
-		if (p->note)
-			p->note(p->arg, text);
+		reporter_warn(s->reporter, "%s", text);
 		return 0;
 	}
 	rc = err_set(e, E_HARDWARE, ENODEV, "%s", text);
@@ -30,11 +29,12 @@ static int unknown_hardware(const struct policy *p, const struct settings *cfg,
 	return rc;
 }
 
-static int check_hardware(const struct policy *p, const struct settings *cfg,
-			  const struct manifest *m, struct err *e)
+static int check_hardware(const struct session *s, const struct manifest *m, struct err *e)
 {
+	const struct settings *cfg = s->cfg;
+
 	if (!cfg->revision)
-		return unknown_hardware(p, cfg, m, e);
+		return unknown_hardware(s, m, e);
 	for (size_t i = 0; i < m->hardware.count; i++) {
 		int rc = hardware_matches(m->hardware.at[i], cfg->revision, e);
 
@@ -52,37 +52,33 @@ static int check_hardware(const struct policy *p, const struct settings *cfg,
 		       m->hardware.count > 1 ? " and others" : "");
 }
 
-static int find_type(struct policy *p, const struct settings *cfg, const struct manifest *m,
-		     struct err *e)
+static int find_type(const struct update_policy **found, const struct settings *cfg,
+		     const struct manifest *m, struct err *e)
 {
 	const char *type = m->update_type;
 
-	p->type = NULL;
+	*found = NULL;
 	if (!type && cfg->update_type_required)
 		return err_set(e, E_UPDATE_TYPE, EPERM,
 			       "the bundle has no update-type, and the "
 			       "configuration demands one");
 	for (size_t i = 0; i < cfg->type_count; i++)
 		if (strcmp(cfg->types[i].name, type ? type : "default") == 0)
-			p->type = &cfg->types[i];
-	if (p->type || !type || strcmp(type, "default") == 0)
+			*found = &cfg->types[i];
+	if (*found || !type || strcmp(type, "default") == 0)
 		return 0;
 	return err_set(e, E_UPDATE_TYPE, EPERM,
 		       "the bundle's update-type is '%s'; the configuration does not list it",
 		       type);
 }
 
-static void note_classes(const struct policy *p, const char *bundle, const char *limit)
+static void warn_of_classes(const struct session *s, const char *bundle, const char *limit)
 {
-	char text[256];
-
-	if (!p->note || version_class(bundle) == version_class(limit))
-		return;
-	if (text_print(text, sizeof(text),
-		       "versions '%s' and '%s' are written in different ways "
-		       "and compare as text",
-		       bundle, limit) == 0)
-		p->note(p->arg, text);
+	if (version_class(bundle) != version_class(limit))
+		reporter_warn(s->reporter,
+			      "versions '%s' and '%s' are written in different ways "
+			      "and compare as text",
+			      bundle, limit);
 }
 
 /* a type of its own may add limits, never lift those of globals */
@@ -91,16 +87,16 @@ static const char *pick(const char *own, const char *global)
 	return own ? own : global;
 }
 
-static int check_versions(const struct policy *p, const struct settings *cfg,
+static int check_versions(const struct session *s, const struct update_policy *type,
 			  const struct manifest *m, struct err *e)
 {
-	const struct update_policy *t = p->type ? p->type : &cfg->policy;
-	const char *min = pick(t->no_downgrading, cfg->policy.no_downgrading);
-	const char *max = pick(t->max_version, cfg->policy.max_version);
-	const char *now = pick(t->no_reinstalling, cfg->policy.no_reinstalling);
+	const struct update_policy *all = &s->cfg->policy, *t = type ? type : all;
+	const char *min = pick(t->no_downgrading, all->no_downgrading);
+	const char *max = pick(t->max_version, all->max_version);
+	const char *now = pick(t->no_reinstalling, all->no_reinstalling);
 
 	if (min)
-		note_classes(p, m->version, min);
+		warn_of_classes(s, m->version, min);
 	if (min && version_compare(m->version, min) < 0)
 		return err_set(e, E_VERSION, EPERM,
 			       "the bundle is %s; no-downgrading allows %s "
@@ -117,14 +113,13 @@ static int check_versions(const struct policy *p, const struct settings *cfg,
 	return 0;
 }
 
-int policy_check(struct policy *p, const struct settings *cfg, const struct manifest *m,
-		 struct err *e)
+int policy_check(const struct update_policy **type, const struct session *s,
+		 const struct manifest *m, struct err *e)
 {
-	int rc = find_type(p, cfg, m, e);
+	int rc = find_type(type, s->cfg, m, e);
 
-	if (rc == 0)
-		rc = check_versions(p, cfg, m, e);
-	if (rc == 0)
-		rc = check_hardware(p, cfg, m, e);
-	return rc;
+	if (rc < 0)
+		return rc;
+	rc = check_versions(s, *type, m, e);
+	return rc < 0 ? rc : check_hardware(s, m, e);
 }

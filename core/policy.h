@@ -2,17 +2,14 @@
 #ifndef CORE_POLICY_H
 #define CORE_POLICY_H
 
+#include "core/session.h"
 #include "parser/manifest.h"
-#include "parser/settings.h"
 
-struct policy {
-	const struct update_policy *type; /* of the release's update type; NULL: globals */
-	void (*note)(void *arg, const char *text);
-	void *arg;
-};
-
-/* E_HARDWARE, E_UPDATE_TYPE, E_VERSION, E_REINSTALL; notes what is odd but allowed */
-int policy_check(struct policy *p, const struct settings *cfg, const struct manifest *m,
-		 struct err *e);
+/*
+ * E_HARDWARE, E_UPDATE_TYPE, E_VERSION, E_REINSTALL; warns of what is odd but allowed. *type is the
+ * policy of the release's update type, NULL where the globals hold.
+ */
+int policy_check(const struct update_policy **type, const struct session *s,
+		 const struct manifest *m, struct err *e);
 
 #endif

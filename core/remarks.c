@@ -1,13 +1,18 @@
 #include "core/remarks.h"
 
-#include "corelib/base/text.h"
+#include <stdio.h>
+
+static void put(const struct remarks *r, const char *text)
+{
+	reporter_warn(r->reporter, "%s%s%s", r->about ? r->about : "", r->about ? ": " : "", text);
+}
 
 void remarks_note(void *remarks, const char *text)
 {
 	struct remarks *r = remarks;
 
 	if (r->count++ < REMARKS_MAX)
-		r->note(r->arg, text);
+		put(r, text);
 }
 
 void remarks_end(struct remarks *r)
@@ -16,6 +21,6 @@ void remarks_end(struct remarks *r)
 
 	if (r->count <= REMARKS_MAX)
 		return;
-	text_print(text, sizeof(text), "and %lu more remarks of this kind", r->count - REMARKS_MAX);
-	r->note(r->arg, text);
+	snprintf(text, sizeof(text), "and %lu more remarks of this kind", r->count - REMARKS_MAX);
+	put(r, text);
 }

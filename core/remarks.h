@@ -5,11 +5,13 @@
 #ifndef CORE_REMARKS_H
 #define CORE_REMARKS_H
 
+#include "core/reporter.h"
+
 #define REMARKS_MAX 20
 
 struct remarks {
-	void (*note)(void *arg, const char *text);
-	void *arg;
+	struct reporter *reporter;
+	const char *about; /* a file that all of them are about; NULL: none */
 	unsigned long count;
 };
 

@@ -42,11 +42,6 @@ static const char *choose(const struct configure *c, bool *compat)
 	return *compat ? their_file : NULL;
 }
 
-static void note(void *arg, const char *text)
-{
-	log_warn("%s: %s", (const char *)arg, text);
-}
-
 /* only the places of our own choice move with the root of the tests */
 static int place_of(const struct configure *c, const char *file, char *path, size_t n,
 		    struct err *e)
@@ -59,7 +54,7 @@ static int place_of(const struct configure *c, const char *file, char *path, siz
 static int read_file(struct settings *s, const struct configure *c, const char *file, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
-	struct remarks remarks = {.note = note, .arg = (void *)(uintptr_t)file};
+	struct remarks remarks = {.about = file};
 	char path[4096];
 	size_t n;
 	int rc = place_of(c, file, path, sizeof(path), e);

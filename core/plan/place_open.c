@@ -14,7 +14,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "core/plan/slots.h"
+#include "core/session.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
@@ -163,9 +163,9 @@ static bool same_file(const struct stat *a, const struct stat *b)
 }
 
 /* looked at before it is opened: to open a tape or a tty is already an act */
-static int open_checked(const struct slots *s, const char *path, int *fd, struct err *e)
+static int open_checked(const struct session *s, const char *path, int *fd, struct err *e)
 {
-	const int how = s->look_only ? O_RDONLY : O_RDWR;
+	const int how = session_writes(s) ? O_RDWR : O_RDONLY;
 	AUTO_CLOSE int look = open_beneath(path, O_PATH), real = -1;
 	struct stat st, again;
 
@@ -177,7 +177,7 @@ static int open_checked(const struct slots *s, const char *path, int *fd, struct
 	real = open_beneath(path, how | O_NONBLOCK | O_NOCTTY);
 	if (real < 0)
 		return err_sys(e, E_TARGET, -real, "opening '%s' for %s", path,
-			       s->look_only ? "reading" : "writing");
+			       session_writes(s) ? "writing" : "reading");
 	if (fstat(real, &again) < 0 || !same_file(&st, &again))
 		return refuse(e, path, "was exchanged while it was opened");
 	*fd = real;
@@ -222,7 +222,7 @@ static bool climbs(const char *path)
 	return false;
 }
 
-static int open_target(const struct slots *s, const char *path, int *fd, struct err *e)
+static int open_target(const struct session *s, const char *path, int *fd, struct err *e)
 {
 	struct walk w = {.links = 0};
 
@@ -243,7 +243,7 @@ static int open_target(const struct slots *s, const char *path, int *fd, struct 
 	return refuse(e, path, "is not in the list targets of the configuration");
 }
 
-int slots_open_target(const struct slots *s, const char *path, int *fd, struct err *e)
+int slots_open_target(const struct session *s, const char *path, int *fd, struct err *e)
 {
 	char shown[192];
 

@@ -69,19 +69,19 @@ static int bind_step(struct plan *p, struct plan_step *ps, const struct version_
 static int bind_all(struct plan *p, const struct plan_input *in, struct err *e)
 {
 	struct version_list have = {0};
-	int rc = installed_load(&have, in->cfg, e);
+	int rc = installed_load(&have, in->session->cfg, e);
 
 	if (rc == 0)
-		rc = slots_look(in->slots, e);
+		rc = slots_look(&in->session->slots, e);
 	for (size_t i = 0; rc == 0 && i < p->count; i++) {
 		struct plan_step *ps = &p->steps[i];
 
 		ps->step.entry = &in->manifest->entries[i];
-		ps->step.host = in->host;
+		ps->step.host = in->session->host;
 		ps->room = UINT64_MAX;
 		rc = bind_step(p, ps, &have, in, e);
 	}
-	slots_look_end(in->slots);
+	slots_look_end(&in->session->slots);
 	version_list_clear(&have);
 	return rc;
 }

@@ -5,11 +5,9 @@
 #ifndef CORE_PLAN_H
 #define CORE_PLAN_H
 
-#include "core/state/journal.h"
-#include "core/plan/slots.h"
+#include "core/session.h"
 #include "core/spool.h"
 #include "corelib/device/mounts.h"
-#include "corelib/stream/stages.h"
 #include "handlers/handler.h"
 #include "parser/bundle.h"
 
@@ -73,15 +71,10 @@ struct plan {
 };
 
 struct plan_input {
-	const struct settings *cfg;
+	struct session *session;
 	const struct manifest *manifest;
 	struct bundle *bundle;
-	struct slots *slots;
-	struct bootenv *env;
-	struct host *host;
-	struct handler_rows own;		   /* the job's registry */
-	void (*note)(void *arg, const char *text); /* warnings; may be NULL */
-	void *arg;
+	struct handler_rows own; /* the job's registry */
 };
 int plan_build(struct plan **p, const struct plan_input *in, struct err *e);
 void plan_free(struct plan *p); /* closes places; does not discard */

@@ -347,7 +347,7 @@ int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_inpu
 	if (rc == 0)
 		rc = check_payload(ps, e);
 	if (rc == 0 && t->encrypted)
-		rc = keys_find(&ps->key, in->cfg, t, e);
+		rc = keys_find(&ps->key, in->session->cfg, t, e);
 	if (rc == 0)
 		rc = plan_place_open(p, ps, in, e);
 	if (rc == 0)

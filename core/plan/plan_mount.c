@@ -33,7 +33,7 @@ static int judge(struct plan_step *ps, const struct plan_input *in, int fd, cons
 {
 	const struct place_range r = {.fd = fd, .path = path};
 	enum liveness live = PLACE_LIVE;
-	int rc = slots_judge(in->slots, in->env, &r, &live, e);
+	int rc = slots_judge(&in->session->slots, in->session->env, &r, &live, e);
 
 	ps->step.file->straight = ps->step.handler->holds == HOLDS_FOLDER && live == PLACE_IDLE;
 	return rc;
@@ -62,7 +62,7 @@ static int add_mount(struct plan *p, struct plan_step *ps, const struct plan_inp
 	if (rc == 0)
 		rc = keep_names(&ps->step.file->address, path, t->filesystem, e);
 	if (rc == 0 && !p->mounts)
-		rc = plan_mounts_new(&p->mounts, in->cfg, e);
+		rc = plan_mounts_new(&p->mounts, in->session->cfg, e);
 	if (rc == 0)
 		return mounts_add(p->mounts, &ps->mount, &fd, path, t->filesystem, e);
 	sys_close(&fd);

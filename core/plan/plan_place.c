@@ -22,7 +22,7 @@ static int device_path(const struct entry *t, const struct plan_input *in, const
 		       struct err *e)
 {
 	if (t->slot)
-		return slots_place(in->slots, t->slot, path, e);
+		return slots_place(&in->session->slots, t->slot, path, e);
 	*path = t->device;
 	if (!t->device)
 		return err_set(e, E_DESC_MISSING, EINVAL,
@@ -66,7 +66,7 @@ static int take(struct plan *p, const struct slot_setting *slot, const struct en
 int plan_take_slot(struct plan *p, const struct entry *t, const struct plan_input *in,
 		   const struct place_range *r, struct err *e)
 {
-	const struct slots *s = in->slots;
+	const struct slots *s = &in->session->slots;
 	struct extent x;
 	bool known = extent_of(r->fd, r->off, r->len, &x) == 0;
 	int rc = 0;
@@ -87,7 +87,7 @@ int plan_device_open(const struct entry *t, const struct plan_input *in, const c
 	int rc = device_path(t, in, path, e);
 
 	*fd = -1;
-	return rc < 0 ? rc : slots_open_target(in->slots, *path, fd, e);
+	return rc < 0 ? rc : slots_open_target(in->session, *path, fd, e);
 }
 
 static struct plan_step *find_device(const struct plan *p, const struct plan_step *ps,
@@ -109,8 +109,8 @@ static int open_device(struct plan *p, struct plan_step *ps, const struct plan_i
 		       struct err *e)
 {
 	const struct blkdev_options o = {
-		.direct = (enum blkdev_direct)in->cfg->direct_io,
-		.compare = (enum blkdev_compare)in->cfg->compare_writes,
+		.direct = (enum blkdev_direct)in->session->cfg->direct_io,
+		.compare = (enum blkdev_compare)in->session->cfg->compare_writes,
 	};
 	const struct plan_step *opened;
 	const char *path;
@@ -121,7 +121,7 @@ static int open_device(struct plan *p, struct plan_step *ps, const struct plan_i
 	opened = find_device(p, ps, path);
 	if (opened)
 		ps->step.dev = opened->step.dev;
-	else if ((rc = slots_open_target(in->slots, path, &fd, e)) == 0)
+	else if ((rc = slots_open_target(in->session, path, &fd, e)) == 0)
 		rc = blkdev_open(&ps->step.dev, fd, path, &o, e);
 	ps->device = ps->step.dev ? path : NULL;
 	return rc;
@@ -155,7 +155,7 @@ static int judge_device(struct plan *p, struct plan_step *ps, const struct plan_
 		.len = st->has_size ? st->size : 0,
 	};
 	enum liveness live = PLACE_LIVE;
-	int rc = slots_judge(in->slots, in->env, &r, &live, e);
+	int rc = slots_judge(&in->session->slots, in->session->env, &r, &live, e);
 
 	if (rc == 0)
 		rc = check_writable(st, e);
@@ -200,13 +200,13 @@ static int check_mine(struct staged *f, const char *path, const char *folder, co
 static int check_protected(struct staged *f, const struct plan_input *in, struct err *e)
 {
 	const struct staged_address *place = &f->address;
-	const char *ours[PLACE_OURS + 1] = {[PLACE_OURS] = in->cfg->bootenv_path};
+	const char *ours[PLACE_OURS + 1] = {[PLACE_OURS] = in->session->cfg->bootenv_path};
 	char path[sizeof(place->folder) + sizeof(place->name) + 1], real[PATH_MAX];
 	const char *folder = realpath(place->folder, real) ? real : place->folder;
 	int rc = 0;
 
 	_Static_assert(ARRAY_SIZE(ours) < STAGED_CLOSED, "one stays NULL");
-	place_ours(in->cfg, ours);
+	place_ours(in->session->cfg, ours);
 	if (text_print(path, sizeof(path), "%s/%s", strcmp(folder, "/") ? folder : "",
 		       place->name) < 0)
 		return err_set(e, E_FILE, ENAMETOOLONG, "the path is too long");
@@ -256,7 +256,7 @@ static int open_staged(struct plan *p, struct plan_step *ps, const struct plan_i
 	if (rc < 0)
 		return rc;
 	ps->step.live = true;
-	rc = check_listed(&ps->step.file->address, in->cfg, e);
+	rc = check_listed(&ps->step.file->address, in->session->cfg, e);
 	return rc < 0 ? rc : check_protected(ps->step.file, in, e);
 }
 
@@ -287,7 +287,7 @@ static int look_at_slot(struct plan *p, struct plan_step *ps, const struct plan_
 	int rc = plan_device_open(ps->step.entry, in, &r.path, &r.fd, e);
 
 	if (rc == 0)
-		rc = slots_judge(in->slots, in->env, &r, &live, e);
+		rc = slots_judge(&in->session->slots, in->session->env, &r, &live, e);
 	if (rc == 0)
 		rc = plan_take_slot(p, ps->step.entry, in, &r, e);
 	sys_close(&r.fd);

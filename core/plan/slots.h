@@ -12,12 +12,11 @@
 #include "parser/settings.h"
 
 struct inuse;
+struct session;
 
 struct slots {
 	const struct settings *cfg;
 	const struct slot_setting *running, *next, *target; /* lent; NULL = none */
-	bool look_only;	    /* a check or a dry run: targets are opened for reading, after
-			       slots_observe() */
 	struct inuse *seen; /* NULL: each verdict looks anew; see slots_look() */
 };
 
@@ -49,7 +48,8 @@ int slots_judge(const struct slots *s, struct bootenv *env, const struct place_r
 int slots_look(struct slots *s, struct err *e);
 void slots_look_end(struct slots *s);
 
-/* open what an entry names, once: links only where root owns them, the right kind of file (T40) */
-int slots_open_target(const struct slots *s, const char *path, int *fd, struct err *e);
+/* open what an entry names, once: links only where root owns them, the right kind of file (T40). A
+ * check and a dry run open it for reading */
+int slots_open_target(const struct session *s, const char *path, int *fd, struct err *e);
 
 #endif

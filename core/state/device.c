@@ -8,6 +8,7 @@
 
 #include "core/activate.h"
 #include "core/state/journal.h"
+#include "core/session.h"
 #include "core/state/lock.h"
 #include "core/plan/slots.h"
 #include "corelib/base/text.h"
@@ -36,7 +37,7 @@ static void look_at_journal(struct device *d, const struct settings *cfg)
 static void look_at_now(struct device *d, const struct settings *cfg)
 {
 	struct settings at_once = *cfg;
-	const struct lock_watch nobody = {.waits = NULL};
+	const struct session s = {.cfg = &at_once};
 	struct lock *lock = NULL;
 	struct err e = {0};
 
@@ -45,7 +46,7 @@ static void look_at_now(struct device *d, const struct settings *cfg)
 		return;
 	}
 	at_once.lock_timeout = 0;
-	if (lock_take(&lock, &at_once, &nobody, &e) < 0) {
+	if (lock_take(&lock, &s, &e) < 0) {
 		d->now = e.code == E_BUSY ? NOW_RUNNING : NOW_UNKNOWN;
 		text_copy(d->why, sizeof(d->why), e.why);
 		return;

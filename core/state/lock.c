@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/session.h"
 #include "core/state/statedir.h"
-#include "corelib/stream/stream.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
@@ -104,22 +104,17 @@ static int busy(int fd, uint64_t timeout, struct err *e)
 		       holder, (unsigned long long)timeout);
 }
 
-static void tell(int fd, const struct lock_watch *w, bool *told)
+static void tell(const struct session *s, int fd)
 {
 	char holder[HOLDER_MAX * 4];
 
-	if (*told || fd < 0)
-		return;
-	*told = true;
-	if (!w || !w->waits)
-		return;
 	read_holder(fd, holder, sizeof(holder));
-	w->waits(w->arg, holder);
+	reporter_info(s->reporter, "waiting for another installation to end (%s)", holder);
 }
 
-static int wait_lock(int dirfd, int *fd, uint64_t timeout, const struct lock_watch *w,
-		     struct err *e)
+static int wait_lock(const struct session *s, int dirfd, int *fd, struct err *e)
 {
+	const uint64_t timeout = s->cfg->lock_timeout;
 	uint64_t until = sys_now_ms() + (timeout > UINT32_MAX ? UINT32_MAX : timeout) * 1000;
 	bool told = false;
 
@@ -127,26 +122,28 @@ static int wait_lock(int dirfd, int *fd, uint64_t timeout, const struct lock_wat
 		int rc = try_lock(dirfd, fd, e);
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
-		tell(*fd, w, &told);
-		if (w && flag_is_set(w->cancel))
+		if (flag_is_set(s->cancel))
 			return err_set(e, E_CANCELED, ECANCELED,
 				       "cancelled while another installation was running");
 		if (sys_now_ms() >= until)
 			return busy(*fd, timeout, e);
+		if (!told && *fd >= 0) {
+			tell(s, *fd);
+			told = true;
+		}
 		poll(NULL, 0, POLL_MS);
 	}
 }
 
-int lock_take(struct lock **l, const struct settings *cfg, const struct lock_watch *w,
-	      struct err *e)
+int lock_take(struct lock **l, const struct session *s, struct err *e)
 {
 	AUTO_CLOSE int fd = -1, dirfd = -1;
 
 	*l = NULL;
-	dirfd = open_folder(cfg, e);
+	dirfd = open_folder(s->cfg, e);
 	if (dirfd < 0)
 		return err_while(e, dirfd, "taking the install lock");
-	int rc = wait_lock(dirfd, &fd, cfg->lock_timeout, w, e);
+	int rc = wait_lock(s, dirfd, &fd, e);
 	if (rc < 0)
 		return err_while(e, rc, "taking the install lock");
 	*l = calloc(1, sizeof(**l));

@@ -10,17 +10,10 @@
 #define CORE_LOCK_H
 
 #include "corelib/base/err.h"
-#include "parser/settings.h"
-
-struct lock_watch {
-	const volatile bool *cancel;		      /* may be NULL */
-	void (*waits)(void *arg, const char *holder); /* once, when it has to wait; may be NULL */
-	void *arg;
-};
 
 struct lock;
-int lock_take(struct lock **l, const struct settings *cfg, const struct lock_watch *w,
-	      struct err *e);
+struct session;
+int lock_take(struct lock **l, const struct session *s, struct err *e);
 struct lock *lock_release(struct lock *l); /* returns NULL; NULL is allowed */
 
 #endif

@@ -27,10 +27,10 @@ static int was_committed(const struct recovery *r, const char *txn, bool *yes, s
 	AUTO_FREE char *value = NULL;
 	int rc;
 
-	*yes = has_record(r->journal, JOURNAL_COMMITTED);
-	if (*yes || !bootenv_is_switch(r->env))
+	*yes = has_record(r->session->journal, JOURNAL_COMMITTED);
+	if (*yes || !bootenv_is_switch(r->session->env))
 		return 0;
-	rc = bootenv_get(r->env, TXN_VARIABLE, &value, e);
+	rc = bootenv_get(r->session->env, TXN_VARIABLE, &value, e);
 	if (rc > 0)
 		*yes = strcmp(value, txn) == 0;
 	return rc < 0 ? rc : 0;
@@ -50,10 +50,11 @@ static size_t count_records(const struct journal *j)
 /* undo in reverse, finish in order: the order matters only when two steps share a folder */
 static int settle_files(struct recovery *r, bool keep, struct err *e)
 {
-	size_t n = count_records(r->journal);
+	size_t n = count_records(r->session->journal);
 
 	for (size_t i = 0; i < n; i++) {
-		const struct journal_record *rec = journal_at(r->journal, keep ? i : n - 1 - i);
+		const struct journal_record *rec =
+			journal_at(r->session->journal, keep ? i : n - 1 - i);
 		int rc = rec->type == JOURNAL_FILE ? recover_file(r, rec, keep, e) : 0;
 
 		if (rc < 0)
@@ -71,9 +72,10 @@ static bool redo_after(const struct recovery *r)
 	struct err ignored = {0};
 	bool all = true;
 
-	for (size_t i = 0; (rec = journal_at(r->journal, i)); i++)
-		if (rec->type == JOURNAL_AFTER && r->cfg->gen_swversions)
-			all &= installed_write(r->cfg->gen_swversions, rec->payload, &ignored) == 0;
+	for (size_t i = 0; (rec = journal_at(r->session->journal, i)); i++)
+		if (rec->type == JOURNAL_AFTER && r->session->cfg->gen_swversions)
+			all &= installed_write(r->session->cfg->gen_swversions, rec->payload,
+					       &ignored) == 0;
 	return all;
 }
 
@@ -101,7 +103,7 @@ static int write_marker(const struct recovery *r, const char *value, struct err 
 	int rc = envset_put(&s, RECOVERY_STATUS, value, e);
 
 	if (rc == 0)
-		rc = bootenv_commit(r->env, &s, e);
+		rc = bootenv_commit(r->session->env, &s, e);
 	envset_clear(&s);
 	return rc;
 }
@@ -116,12 +118,13 @@ static int clear_marker(struct recovery *r, bool always, bool *was, struct err *
 	int rc;
 
 	*was = false;
-	if (!bootenv_is_switch(r->env))
+	if (!bootenv_is_switch(r->session->env))
 		return 0;
-	rc = bootenv_get(r->env, RECOVERY_STATUS, &value, e);
+	rc = bootenv_get(r->session->env, RECOVERY_STATUS, &value, e);
 	if (rc < 0)
 		return rc;
-	*was = value && strcmp(value, "in_progress") == 0 && !r->cfg->no_transaction_marker;
+	*was = value && strcmp(value, "in_progress") == 0 &&
+	       !r->session->cfg->no_transaction_marker;
 	if (!*was && !always)
 		return 0;
 	return write_marker(r, *was ? "failed" : value, e);
@@ -154,12 +157,12 @@ static void keep_status(const struct recovery *r)
 	text_copy(s.state, sizeof(s.state),
 		  r->did == RECOVERED_FINISHED ? "success" : "interrupted");
 	text_copy(s.version, sizeof(s.version), r->version);
-	status_write(r->cfg->state_dir, &s);
+	status_write(r->session->cfg->state_dir, &s);
 }
 
 static int settle(struct recovery *r, struct err *e)
 {
-	const struct journal_record *first = journal_at(r->journal, 0);
+	const struct journal_record *first = journal_at(r->session->journal, 0);
 	char txn[17];
 	bool committed;
 	int rc;
@@ -173,7 +176,7 @@ static int settle(struct recovery *r, struct err *e)
 	if (rc < 0)
 		return rc;
 	keep_status(r);
-	return journal_finish(r->journal, e);
+	return journal_finish(r->session->journal, e);
 }
 
 static int only_marker(struct recovery *r, struct err *e)
@@ -193,9 +196,9 @@ static int only_marker(struct recovery *r, struct err *e)
 /* mounts of a killed process, in either of the folders that they are made in */
 static int sweep(const struct recovery *r, struct err *e)
 {
-	int rc = mounts_sweep(r->cfg->run_dir, e);
+	int rc = mounts_sweep(r->session->cfg->run_dir, e);
 
-	return rc < 0 ? rc : mounts_sweep(r->cfg->state_dir, e);
+	return rc < 0 ? rc : mounts_sweep(r->session->cfg->state_dir, e);
 }
 
 static int not_settled(const struct err *cause, int rc, struct err *e)
@@ -211,13 +214,13 @@ int recover_run(struct recovery *r, struct err *e)
 	struct err cause = {0};
 	int rc;
 
-	status_tidy(r->cfg->state_dir);
+	status_tidy(r->session->cfg->state_dir);
 	r->did = RECOVERED_NOTHING;
 	r->left[0] = '\0';
 	text_copy(r->version, sizeof(r->version), "?");
 	text_copy(r->text, sizeof(r->text), "nothing to do");
 	rc = sweep(r, &cause);
-	if (rc == 0 && r->journal && journal_at(r->journal, 0))
+	if (rc == 0 && r->session->journal && journal_at(r->session->journal, 0))
 		rc = settle(r, &cause);
 	else if (rc == 0)
 		return only_marker(r, e);

@@ -3,25 +3,21 @@
 #ifndef CORE_RECOVER_H
 #define CORE_RECOVER_H
 
-#include "core/state/journal.h"
-#include "corelib/bootenv/bootenv.h"
-#include "parser/settings.h"
+#include "core/session.h"
 
 enum recovered { RECOVERED_NOTHING, RECOVERED_UNDONE, RECOVERED_FINISHED };
 
 struct recovery {
-	const struct settings *cfg;
-	struct bootenv *env;
-	struct journal *journal; /* NULL: cannot be read, then only the marker is looked at */
-	bool early; /* in the boot: what is not mounted may still come, so nothing is given up */
+	const struct session *session;
 	enum recovered did;
 	char version[128]; /* of the release that was interrupted */
 	char text[512];	   /* what was done, for people */
 	char left[128];	   /* where old files could not be removed; empty = nowhere */
 };
 /*
- * Under the install lock. 0; E_RECOVER: an interrupted install could not be settled, the journal
- * stays for the next try
+ * Under the install lock. Without a journal only the marker is looked at. JOB_RECOVER runs early in
+ * the boot: what is not mounted may still come, so nothing is given up. 0; E_RECOVER: an
+ * interrupted install could not be settled, the journal stays for the next try
  * (-EAGAIN: a file system is not mounted yet); or the error of an environment that cannot be read
  * or written, where nothing was interrupted.
  */

@@ -28,13 +28,12 @@ static int settle(const struct staged_address *place, int root, bool keep, struc
 static int mount_again(const struct recovery *r, const struct staged_address *place,
 		       struct mounts **all, struct err *e)
 {
-	const struct slots s = {.cfg = r->cfg};
 	struct mount *m;
-	int fd, rc = slots_open_target(&s, place->device, &fd, e);
+	int fd, rc = slots_open_target(r->session, place->device, &fd, e);
 
 	if (rc < 0)
 		return rc;
-	rc = plan_mounts_new(all, r->cfg, e);
+	rc = plan_mounts_new(all, r->session->cfg, e);
 	if (rc < 0) {
 		sys_close(&fd);
 		return rc;
@@ -66,7 +65,8 @@ static int settle_live(struct recovery *r, const struct staged_address *place, b
 {
 	int rc = settle(place, -1, keep, e);
 
-	if (rc >= 0 || !keep || e->code != E_NOT_MOUNTED || (rc == -EAGAIN && r->early))
+	if (rc >= 0 || !keep || e->code != E_NOT_MOUNTED ||
+	    (rc == -EAGAIN && r->session->mode == JOB_RECOVER))
 		return rc;
 	text_printable(place->folder, strlen(place->folder), r->left, sizeof(r->left));
 	err_clear(e);

@@ -1,7 +1,7 @@
 /*
  * Lines for people and for programs that read them.
  *
- * Only core/job.c and the programs log; everything below returns errors and notes.
+ * Only core/reporter.c and the programs log; everything below returns errors and notes.
  * Off a terminal a line starts with its level: "[ERROR] : ", "[WARN ] : ", "[INFO ] : ",
  * "[DEBUG] : ", "[TRACE] : ". Control bytes of foreign text never reach the output (T118).
  * A reader that does not read loses lines, never our time. Thread safe.

@@ -17,23 +17,23 @@
 #include "corelib/base/text.h"
 #include "tests/unit/kit/envkit.h"
 #include "tests/unit/kit/fake_blkdev.h"
+#include "tests/unit/kit/told.h"
 
 struct bench {
 	char dir[64], env_path[96], versions[96];
 	struct settings cfg;
 	struct slot_setting a, b;
-	struct slots slots;
 	struct manifest m;
 	struct entry entries[3];
 	struct plan_step steps[3];
 	struct plan plan;
 	struct fakedev dev[2];
-	struct envset extra;
+	struct session session;
+	struct told told;
 	struct activation act;
 	struct node env_a, env_b, var_a, var_b;
 	volatile bool cancel;
 	char seen[4096]; /* what happened, and what the environment said then */
-	char notes[2048];
 	int fail_commit; /* of the step with this number */
 	struct err e;
 };
@@ -58,7 +58,7 @@ static const char *var(struct bench *b, const char *name)
 	struct err e = {0};
 
 	text[0] = '\0';
-	if (bootenv_get(b->act.env, name, &value, &e) > 0)
+	if (bootenv_get(b->session.env, name, &value, &e) > 0)
 		snprintf(text, sizeof(text), "%s", value);
 	return text;
 }
@@ -67,7 +67,7 @@ static bool journal_has(struct bench *b, enum journal_type t)
 {
 	const struct journal_record *r;
 
-	for (size_t i = 0; b->act.journal && (r = journal_at(b->act.journal, i)); i++)
+	for (size_t i = 0; b->session.journal && (r = journal_at(b->session.journal, i)); i++)
 		if (r->type == t)
 			return true;
 	return false;
@@ -117,14 +117,6 @@ static const struct handler fake = {.name = "fake",
 				    .commit = commit,
 				    .discard = discard};
 
-static void note(void *arg, const char *text)
-{
-	struct bench *b = arg;
-
-	strncat(b->notes, text, sizeof(b->notes) - strlen(b->notes) - 2);
-	strcat(b->notes, "\n");
-}
-
 static void make_slot(struct slot_setting *s, const char *name, struct node *env, struct node *v)
 {
 	*v = (struct node){.type = NODE_STRING, .name = "boot_slot", .string = name, .parent = env};
@@ -155,9 +147,9 @@ static void open_env(struct bench *b, const char *kind)
 {
 	const struct bootenv_options o = {.kind = kind, .path = b->env_path};
 
-	if (b->act.env)
-		bootenv_close(b->act.env);
-	assert_int_equal(bootenv_open(&b->act.env, &o, &b->e), 0);
+	if (b->session.env)
+		bootenv_close(b->session.env);
+	assert_int_equal(bootenv_open(&b->session.env, &o, &b->e), 0);
 }
 
 static int setup(void **state)
@@ -176,20 +168,19 @@ static int setup(void **state)
 	make_slot(&b->a, "a", &b->env_a, &b->var_a);
 	make_slot(&b->b, "b", &b->env_b, &b->var_b);
 	b->cfg.state_variable = "ustate";
-	b->slots = (struct slots){.cfg = &b->cfg, .running = &b->a, .next = &b->a, .target = &b->b};
+	b->session.slots =
+		(struct slots){.cfg = &b->cfg, .running = &b->a, .next = &b->a, .target = &b->b};
 	b->m.version = "2.0";
 	make_steps(b);
 	b->plan = (struct plan){.manifest = &b->m, .steps = b->steps, .count = 3, .taken = &b->b};
 	assert_int_equal(envset_put(&b->plan.variables, "app", "2.0", &b->e), 0);
-	b->act = (struct activation){.cfg = &b->cfg,
-				     .plan = &b->plan,
-				     .slots = &b->slots,
-				     .extra = &b->extra,
-				     .cancel = &b->cancel,
-				     .note = note,
-				     .arg = b};
+	told_open(&b->told);
+	b->session.cfg = &b->cfg;
+	b->session.cancel = &b->cancel;
+	b->session.reporter = b->told.reporter;
+	b->act = (struct activation){.session = &b->session, .plan = &b->plan};
 	open_env(b, "file");
-	assert_int_equal(journal_open(&b->act.journal, b->dir, &b->e), 0);
+	assert_int_equal(journal_open(&b->session.journal, b->dir, &b->e), 0);
 	*state = b;
 	return 0;
 }
@@ -198,11 +189,12 @@ static int teardown(void **state)
 {
 	struct bench *b = *state;
 
-	if (b->act.journal)
-		journal_close(b->act.journal);
-	bootenv_close(b->act.env);
+	if (b->session.journal)
+		journal_close(b->session.journal);
+	bootenv_close(b->session.env);
 	envset_clear(&b->plan.variables);
-	envset_clear(&b->extra);
+	envset_clear(&b->session.asked);
+	told_close(&b->told);
 	fakedev_clear(&b->dev[0]);
 	fakedev_clear(&b->dev[1]);
 	envkit_remove_tree(b->dir);
@@ -213,7 +205,7 @@ static int teardown(void **state)
 static void run_begin(struct bench *b)
 {
 	assert_int_equal(activate_begin(&b->act, &b->e), 0);
-	assert_int_equal(strlen(b->act.txn), 16);
+	assert_int_equal(strlen(b->session.txn), 16);
 }
 
 static void assert_old(struct bench *b)
@@ -263,10 +255,10 @@ static void t105_the_switch_holds_all_that_decides(void **state)
 	assert_string_equal(var(b, "boot_slot"), "b");
 	assert_string_equal(var(b, "app"), "2.0");
 	assert_string_equal(var(b, "ustate"), "1");
-	assert_string_equal(var(b, "swinstall_txn"), b->act.txn);
+	assert_string_equal(var(b, "swinstall_txn"), b->session.txn);
 	assert_string_equal(var(b, "recovery_status"), "");
 	assert_string_equal(var(b, "keep"), "me");
-	assert_null(journal_at(b->act.journal, 0));
+	assert_null(journal_at(b->session.journal, 0));
 }
 
 static void a_bundle_cannot_override_what_decides(void **state)
@@ -274,14 +266,14 @@ static void a_bundle_cannot_override_what_decides(void **state)
 	struct bench *b = *state;
 
 	envset_put(&b->plan.variables, "boot_slot", "evil", &b->e);
-	envset_put(&b->extra, "ustate", "7", &b->e);
-	envset_put(&b->extra, "swinstall_txn", "0", &b->e);
-	envset_put(&b->extra, "recovery_status", "done", &b->e);
+	envset_put(&b->session.asked, "ustate", "7", &b->e);
+	envset_put(&b->session.asked, "swinstall_txn", "0", &b->e);
+	envset_put(&b->session.asked, "recovery_status", "done", &b->e);
 	run_begin(b);
 	assert_int_equal(activate_commit(&b->act, &b->e), 0);
 	assert_string_equal(var(b, "boot_slot"), "b");
 	assert_string_equal(var(b, "ustate"), "1");
-	assert_string_equal(var(b, "swinstall_txn"), b->act.txn);
+	assert_string_equal(var(b, "swinstall_txn"), b->session.txn);
 	assert_string_equal(var(b, "recovery_status"), "");
 }
 
@@ -306,7 +298,7 @@ static void t104_a_failed_flush_means_no_switch(void **state)
 		assert_string_equal(b->seen, "discard-2 [slot=a status=in_progress]\n"
 					     "discard-0 [slot=a status=in_progress]\n");
 		assert_old(b);
-		assert_null(journal_at(b->act.journal, 0));
+		assert_null(journal_at(b->session.journal, 0));
 	}
 }
 
@@ -348,7 +340,7 @@ static void a_switch_that_fails_and_cannot_be_taken_back_is_left_to_recovery(voi
 	assert_true(b->act.unknown || b->e.code == E_ENV_READ);
 	b->seen[0] = '\0';
 	activate_abort(&b->act);
-	assert_non_null(journal_at(b->act.journal, 0)); /* the next start looks */
+	assert_non_null(journal_at(b->session.journal, 0)); /* the next start looks */
 	assert_int_equal(rename(away, here), 0);
 	assert_string_equal(var(b, "boot_slot"), "a");
 }
@@ -376,7 +368,7 @@ static void markers_can_be_switched_off_by_root_or_bundle(void **state)
 	assert_string_equal(var(b, "recovery_status"), "");
 	assert_int_equal(activate_commit(&b->act, &b->e), 0);
 	assert_string_equal(var(b, "ustate"), "");
-	assert_string_equal(var(b, "swinstall_txn"), b->act.txn); /* recovery needs it always */
+	assert_string_equal(var(b, "swinstall_txn"), b->session.txn); /* recovery needs it always */
 	assert_string_equal(var(b, "boot_slot"), "b");
 }
 
@@ -386,12 +378,12 @@ static void a_slot_that_waits_for_its_reboot_is_taken_back_first(void **state)
 	struct envset s = {0};
 
 	envset_put(&s, "boot_slot", "b", &b->e);
-	assert_int_equal(bootenv_commit(b->act.env, &s, &b->e), 0);
+	assert_int_equal(bootenv_commit(b->session.env, &s, &b->e), 0);
 	envset_clear(&s);
-	b->slots.next = &b->b;
+	b->session.slots.next = &b->b;
 	run_begin(b);
 	assert_string_equal(var(b, "boot_slot"), "a");
-	assert_non_null(strstr(b->notes, "waiting for its reboot"));
+	assert_non_null(strstr(told_lines(&b->told), "waiting for its reboot"));
 }
 
 /* taken back, then failed: nothing is installed that waits for a reboot */
@@ -400,13 +392,13 @@ static void what_is_taken_back_does_not_count_as_installed(void **state)
 	static const char *const before[] = {"1", "2"}, *const after[] = {"0", "2"};
 	struct bench *b = *state;
 
-	b->slots.next = &b->b;
+	b->session.slots.next = &b->b;
 	for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
 		struct envset s = {0};
 
 		envset_put(&s, "boot_slot", "b", &b->e);
 		envset_put(&s, "ustate", before[i], &b->e);
-		assert_int_equal(bootenv_commit(b->act.env, &s, &b->e), 0);
+		assert_int_equal(bootenv_commit(b->session.env, &s, &b->e), 0);
 		envset_clear(&s);
 		run_begin(b);
 		activate_abort(&b->act);
@@ -420,14 +412,14 @@ static void a_pending_slot_that_cannot_be_taken_back_stops_the_install(void **st
 	struct bench *b = *state;
 	char away[96], here[96];
 
-	b->slots.next = &b->b;
+	b->session.slots.next = &b->b;
 	snprintf(here, sizeof(here), "%s/env", b->dir);
 	snprintf(away, sizeof(away), "%s/away", b->dir);
 	assert_int_equal(rename(here, away), 0);
 	assert_true(activate_begin(&b->act, &b->e) < 0);
 	assert_int_equal(b->e.code, E_SLOT_PENDING);
 	assert_false(b->act.began);
-	assert_null(journal_at(b->act.journal, 0));
+	assert_null(journal_at(b->session.journal, 0));
 	assert_int_equal(rename(away, here), 0);
 }
 
@@ -437,9 +429,9 @@ static void a_plan_that_leaves_the_slots_alone_leaves_the_pending_switch_alone(v
 	struct envset s = {0};
 
 	envset_put(&s, "boot_slot", "b", &b->e);
-	assert_int_equal(bootenv_commit(b->act.env, &s, &b->e), 0);
+	assert_int_equal(bootenv_commit(b->session.env, &s, &b->e), 0);
 	envset_clear(&s);
-	b->slots.next = &b->b;
+	b->session.slots.next = &b->b;
 	b->plan.taken = NULL;
 	run_begin(b);
 	assert_int_equal(activate_commit(&b->act, &b->e), 0);
@@ -474,7 +466,7 @@ static void a_versions_file_that_cannot_be_written_never_fails_an_install(void *
 	run_begin(b);
 	assert_int_equal(activate_commit(&b->act, &b->e), 0);
 	assert_string_equal(var(b, "boot_slot"), "b");
-	assert_non_null(strstr(b->notes, "list of installed versions"));
+	assert_non_null(strstr(told_lines(&b->told), "list of installed versions"));
 	assert_true(journal_has(b, JOURNAL_AFTER)); /* the next start tries again */
 }
 
@@ -505,9 +497,9 @@ static void a_committed_record_that_was_not_flushed_is_left_to_recovery(void **s
 	b->seen[0] = '\0';
 	activate_abort(&b->act);
 	assert_string_equal(b->seen, ""); /* no discard */
-	assert_non_null(strstr(b->notes, "the next start looks"));
-	journal_close(b->act.journal);
-	assert_int_equal(journal_open(&b->act.journal, b->dir, &(struct err){0}), 0);
+	assert_non_null(strstr(told_lines(&b->told), "the next start looks"));
+	journal_close(b->session.journal);
+	assert_int_equal(journal_open(&b->session.journal, b->dir, &(struct err){0}), 0);
 	assert_true(journal_has(b, JOURNAL_COMMITTED)); /* so it finishes, and must find the new */
 }
 
@@ -516,7 +508,7 @@ static void variables_that_cannot_be_stored_are_refused_while_planning(void **st
 	struct bench *b = *state;
 
 	assert_int_equal(activate_check(&b->act, &b->e), 0);
-	envset_put(&b->extra, "bad name", "x", &b->e);
+	envset_put(&b->session.asked, "bad name", "x", &b->e);
 	assert_true(activate_check(&b->act, &b->e) < 0);
 	assert_int_equal(b->e.code, E_ENV_NAME);
 	assert_string_equal(var(b, "recovery_status"), "");
@@ -526,7 +518,7 @@ static void without_a_journal_an_image_still_installs(void **state)
 {
 	struct bench *b = *state;
 
-	b->act.journal = journal_close(b->act.journal);
+	b->session.journal = journal_close(b->session.journal);
 	run_begin(b);
 	assert_int_equal(activate_commit(&b->act, &b->e), 0);
 	assert_string_equal(var(b, "boot_slot"), "b");

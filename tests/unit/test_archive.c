@@ -393,7 +393,8 @@ static void a_handler_that_wants_records_gets_them(void **state)
 		struct plan_step ps = {
 			.step = {.entry = &entry, .handler = &collector, .state = &l},
 			.room = UINT64_MAX};
-		struct feed feed = {.cfg = &cfg, .threads = i & 2 ? 4 : 1};
+		struct session session = {.cfg = &cfg};
+		struct feed feed = {.session = &session, .threads = i & 2 ? 4 : 1};
 		struct err e = {0};
 
 		assert_int_equal(sha256_once(bytes->data, bytes->len, entry.sha256, &e), 0);

@@ -9,6 +9,7 @@
 #include "corelib/lua/luavm.h"
 #include "tests/unit/kit/fail_malloc.h"
 #include "tests/unit/kit/fake_host.h"
+#include "tests/unit/kit/told.h"
 #include "tests/unit/kit/fake_stream.h"
 #include "tests/unit/kit/jobkit.h"
 #include "tests/unit/kit/luajob.h"
@@ -22,37 +23,27 @@ struct run {
 	struct parse_manifest p;
 	struct hooks *h;
 	struct err e;
-	char notes[2048];
+	struct session session;
+	struct told told;
 	struct fake_host host;
 	int rc;
 };
 
-static void say(void *arg, enum log_level level, const char *text)
-{
-	struct run *r = arg;
-
-	(void)level;
-	strncat(strncat(r->notes, text, 500), "\n", 2);
-}
-
-static void note(void *arg, const char *text)
-{
-	say(arg, LOG_LEVEL_WARN, text);
-}
-
 static void apply(struct run *r, const char *lua, const char *body, const struct settings *cfg)
 {
-	const struct hooks_options o = {
-		.cfg = cfg, .host = &r->host.h, .say = say, .note = note, .arg = r};
 	char text[8192];
 
 	memset(r, 0, sizeof(*r));
 	fake_host_init(&r->host);
+	told_open(&r->told);
+	r->session.cfg = cfg;
+	r->session.host = &r->host.h;
+	r->session.reporter = r->told.reporter;
 	snprintf(text, sizeof(text), "embedded-script = \"%s\";\n%s", lua, body);
 	r->p = parse_body(text);
 	if (r->p.rc < 0)
 		fail_msg("%s: %s", text, r->p.err.why);
-	r->rc = hooks_open(&r->h, r->p.m, &o, &r->e);
+	r->rc = hooks_open(&r->h, r->p.m, &r->session, &r->e);
 	if (r->rc == 0)
 		r->rc = hooks_apply(r->h, &r->p.m, &signed_bundle, &r->e);
 }
@@ -61,6 +52,7 @@ static void done(struct run *r)
 {
 	hooks_free(r->h);
 	manifest_free(r->p.m);
+	told_close(&r->told);
 }
 
 static const struct settings confined;
@@ -270,11 +262,11 @@ static void a_full_state_is_roots_choice_and_warned_of_otherwise(void **state)
 	(void)state;
 	apply(&r, lua, ENTRY, &full);
 	assert_int_equal(r.rc, 0);
-	assert_string_equal(r.notes, "");
+	assert_string_equal(told_lines(&r.told), "");
 	done(&r);
 	apply(&r, lua, ENTRY, &theirs);
 	assert_int_equal(r.rc, 0);
-	assert_non_null(strstr(r.notes, "W_LUA_FULL"));
+	assert_non_null(strstr(told_lines(&r.told), "W_LUA_FULL"));
 	done(&r);
 	apply(&r, lua, ENTRY, &confined);
 	assert_int_equal(r.e.code, E_LUA);
@@ -287,7 +279,7 @@ static void what_code_prints_is_told_as_lines(void **state)
 
 	(void)state;
 	apply(&r, "print('hello', 5)", ENTRY, &confined);
-	assert_non_null(strstr(r.notes, "hello"));
+	assert_non_null(strstr(told_lines(&r.told), "hello"));
 	done(&r);
 }
 
@@ -299,17 +291,17 @@ static void memory_that_runs_out_is_an_error_at_every_call(void **state)
 	if (!fail_malloc_works())
 		return;
 	for (unsigned n = 1;; n++) {
-		const struct hooks_options o = {.cfg = &confined, .host = &r.host.h};
-
 		apply(&r, "x = 1 function f(i) i.device = '/dev/y' return true, i end",
 		      "bootenv = ({ name = \"x\"; value = \"1\"; });", &confined);
 		done(&r);
 		memset(&r, 0, sizeof(r));
 		fake_host_init(&r.host);
+		r.session.cfg = &confined;
+		r.session.host = &r.host.h;
 		r.p = parse_body("embedded-script = \"function f(i) i.device = '/dev/y' return "
 				 "true, i end\";\n" ENTRY);
 		fail_malloc_at(n);
-		r.rc = hooks_open(&r.h, r.p.m, &o, &r.e);
+		r.rc = hooks_open(&r.h, r.p.m, &r.session, &r.e);
 		if (r.rc == 0)
 			r.rc = hooks_apply(r.h, &r.p.m, &signed_bundle, &r.e);
 		if (!fail_malloc_off()) {

@@ -33,6 +33,7 @@ struct bench {
 	struct settings cfg;
 	struct make_bundle mb;
 	struct bundle *b;
+	struct session session;
 	struct install in;
 	int fail_step;
 	int begins;
@@ -119,7 +120,9 @@ static int setup(void **state)
 	b->cfg.threads = 1;
 	b->cfg.mem_max = 8 << 20;
 	b->m.version = "1";
-	b->in = (struct install){.cfg = &b->cfg, .plan = &b->plan, .begin = begin, .arg = b};
+	b->session.cfg = &b->cfg;
+	b->in = (struct install){
+		.session = &b->session, .plan = &b->plan, .begin = begin, .arg = b};
 	*state = b;
 	return 0;
 }
@@ -606,8 +609,7 @@ static void neither_a_check_nor_a_dry_run_runs_a_script(void **state)
 
 	add_script(b, "s", &script, false);
 	ARCHIVE(b, "s");
-	b->in.dry = true;
-	b->in.begin = NULL;
+	b->session.mode = JOB_DRY_RUN;
 	assert_int_equal(run(b, false), 0);
 	assert_int_equal(install_check(&b->in, &b->e), 0);
 	assert_string_equal(b->log, "");
@@ -653,8 +655,7 @@ static void a_dry_run_reads_all_and_writes_nothing(void **state)
 	add(b, "a", ROUTE_TWICE, 100);
 	add(b, "b", ROUTE_FLOW, BIG);
 	ARCHIVE(b, "a", "b");
-	b->in.dry = true;
-	b->in.begin = NULL;
+	b->session.mode = JOB_DRY_RUN;
 	assert_int_equal(run(b, false), 0);
 	assert_string_equal(b->log, "");
 	assert_false(b->steps[0].started);

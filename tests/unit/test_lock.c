@@ -15,13 +15,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/session.h"
 #include "core/state/lock.h"
 #include "corelib/base/sys.h"
 #include "kit/envkit.h"
 #include "tests/unit/kit/hang.h"
+#include "tests/unit/kit/told.h"
 
 static char dir[64], run[64];
 static struct settings cfg;
+static struct session session = {.cfg = &cfg};
 
 static int setup(void **state)
 {
@@ -45,7 +48,7 @@ static struct lock *take_ok(void)
 	struct lock *l = NULL;
 	struct err e = {0};
 
-	if (lock_take(&l, &cfg, NULL, &e) < 0)
+	if (lock_take(&l, &session, &e) < 0)
 		fail_msg("%s", e.why);
 	return l;
 }
@@ -62,7 +65,7 @@ static pid_t start_holder(void)
 		struct err e = {0};
 		struct lock *l;
 
-		if (lock_take(&l, &cfg, NULL, &e) < 0 || write(ready[1], "x", 1) != 1)
+		if (lock_take(&l, &session, &e) < 0 || write(ready[1], "x", 1) != 1)
 			_exit(1);
 		pause();
 		_exit(0);
@@ -79,14 +82,6 @@ static void end_holder(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
-static char told[128];
-
-static void note_holder(void *arg, const char *holder)
-{
-	(void)arg;
-	strncat(told, holder, sizeof(told) - strlen(told) - 1);
-}
-
 static void lock_is_free_again_after_release(void **state)
 {
 	(void)state;
@@ -97,20 +92,26 @@ static void lock_is_free_again_after_release(void **state)
 
 static void t65_lock_held_by_another_is_busy_and_names_it(void **state)
 {
-	const struct lock_watch w = {.waits = note_holder};
 	struct lock *l = NULL;
 	struct err e = {0};
+	struct told told;
 	char pid_text[32];
 
 	(void)state;
-	told[0] = '\0';
+	cfg.lock_timeout = 1;
+	told_open(&told);
+	session.reporter = told.reporter;
 	pid_t pid = start_holder();
 	snprintf(pid_text, sizeof(pid_text), "%d (test_lock)", (int)pid);
-	assert_true(lock_take(&l, &cfg, &w, &e) < 0);
+	assert_true(lock_take(&l, &session, &e) < 0);
 	assert_null(l);
 	assert_int_equal(e.code, E_BUSY);
 	assert_non_null(strstr(e.why, pid_text));
-	assert_string_equal(told, pid_text); /* once */
+	assert_non_null(strstr(told_lines(&told), pid_text));
+	assert_ptr_equal(strchr(told_lines(&told), '\n') + 1,
+			 strchr(told_lines(&told), '\0')); /* once */
+	session.reporter = NULL;
+	told_close(&told);
 	end_holder(pid);
 }
 
@@ -148,17 +149,18 @@ static void t65_lock_waits_until_the_holder_ends(void **state)
 static void lock_wait_ends_when_cancelled(void **state)
 {
 	const volatile bool cancel = true;
-	const struct lock_watch w = {.cancel = &cancel};
 	struct lock *l = NULL;
 	struct err e = {0};
 
 	(void)state;
 	cfg.lock_timeout = 60;
+	session.cancel = &cancel;
 	pid_t pid = start_holder();
 	uint64_t start = sys_now_ms();
-	assert_true(lock_take(&l, &cfg, &w, &e) < 0);
+	assert_true(lock_take(&l, &session, &e) < 0);
 	assert_int_equal(e.code, E_CANCELED);
 	assert_true(sys_now_ms() - start < HANG_MS);
+	session.cancel = NULL;
 	end_holder(pid);
 }
 
@@ -171,7 +173,7 @@ static void lock_whose_file_was_removed_is_not_taken_twice(void **state)
 	(void)state;
 	snprintf(path, sizeof(path), "%s/lock", dir);
 	pid_t pid = start_holder();
-	assert_true(lock_take(&l, &cfg, NULL, &e) < 0);
+	assert_true(lock_take(&l, &session, &e) < 0);
 	/* the file is there, is not ours, and stays */
 	assert_int_equal(access(path, F_OK), 0);
 	end_holder(pid);
@@ -197,12 +199,12 @@ static void lock_without_any_directory_names_the_state_directory(void **state)
 	(void)state;
 	cfg.state_dir = "/nonexistent/parent/state";
 	cfg.run_dir = NULL;
-	assert_true(lock_take(&l, &cfg, NULL, &e) < 0);
+	assert_true(lock_take(&l, &session, &e) < 0);
 	assert_int_equal(e.code, E_STATE_DIR);
 	assert_int_equal(chmod(dir, 0777), 0);
 	cfg.state_dir = dir;
 	e = (struct err){0};
-	assert_true(lock_take(&l, &cfg, NULL, &e) < 0);
+	assert_true(lock_take(&l, &session, &e) < 0);
 	assert_int_equal(e.code, E_STATE_DIR);
 }
 
@@ -216,7 +218,7 @@ static void lock_holder_text_cannot_carry_control_bytes(void **state)
 	snprintf(path, sizeof(path), "%s/lock", dir);
 	pid_t pid = start_holder();
 	envkit_write_file(path, "1 (\x1b[2J)\n", 9);
-	assert_true(lock_take(&l, &cfg, NULL, &e) < 0);
+	assert_true(lock_take(&l, &session, &e) < 0);
 	assert_int_equal(e.code, E_BUSY);
 	assert_null(strchr(e.why, '\x1b'));
 	end_holder(pid);

@@ -59,6 +59,7 @@ struct bench {
 	struct entry entry;
 	struct plan_step ps;
 	struct settings cfg;
+	struct session session;
 	struct feed feed;
 	struct seen seen;
 	struct err e;
@@ -82,7 +83,8 @@ static int setup(void **state)
 	b->ps.step.handler = &taker;
 	b->ps.step.state = &b->seen;
 	b->ps.room = UINT64_MAX;
-	b->feed.cfg = &b->cfg;
+	b->session.cfg = &b->cfg;
+	b->feed.session = &b->session;
 	b->feed.threads = 1;
 	*state = b;
 	return 0;
@@ -391,7 +393,7 @@ static void a_dry_run_reads_everything_and_calls_no_handler(void **state)
 	struct bench *b = *state;
 
 	pack(b);
-	b->feed.discard = true;
+	b->session.mode = JOB_DRY_RUN;
 	assert_int_equal(install(b), 0);
 	assert_int_equal(b->seen.calls, 0);
 	b->packed[b->fake.size - 1] ^= 1;

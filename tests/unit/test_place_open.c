@@ -14,7 +14,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "core/plan/slots.h"
+#include "core/session.h"
 #include "kit/envkit.h"
 #include "tests/unit/kit/loopdev.h"
 
@@ -24,7 +24,7 @@ static char dir[64], file[96], link_path[96], inner[96];
 static struct slot_place place;
 static struct slot_setting one;
 static struct settings cfg;
-static const struct slots s = {.cfg = &cfg};
+static const struct session s = {.cfg = &cfg};
 
 static int setup(void **state)
 {

@@ -32,11 +32,9 @@ struct bench {
 	uint8_t image[IMAGE];
 	struct make_bundle mb;
 	struct settings cfg;
-	struct slots slots;
+	struct session session;
 	struct slot_setting slot_settings[3];
 	struct slot_place places[4];
-	struct bootenv *env;
-	struct fake_host host;
 	struct manifest *m;
 	struct bundle *b;
 	struct plan *p;
@@ -70,12 +68,12 @@ static int setup(void **state)
 		(struct slot_setting){.name = "b", .places = b->places + 1, .place_count = 2};
 	b->cfg.slots = b->slot_settings;
 	b->cfg.slot_count = 2;
-	b->slots = (struct slots){.cfg = &b->cfg,
-				  .running = &b->slot_settings[0],
-				  .next = &b->slot_settings[0],
-				  .target = &b->slot_settings[1]};
-	fake_host_init(&b->host);
-	assert_int_equal(bootenv_open(&b->env, &none, &b->e), 0);
+	b->session.cfg = &b->cfg;
+	b->session.slots = (struct slots){.cfg = &b->cfg,
+					  .running = &b->slot_settings[0],
+					  .next = &b->slot_settings[0],
+					  .target = &b->slot_settings[1]};
+	assert_int_equal(bootenv_open(&b->session.env, &none, &b->e), 0);
 	*state = b;
 	return 0;
 }
@@ -99,7 +97,7 @@ static int teardown(void **state)
 	struct bench *b = *state;
 
 	forget(b);
-	bootenv_close(b->env);
+	bootenv_close(b->session.env);
 	envkit_remove_tree(b->dir);
 	free(b);
 	return 0;
@@ -166,12 +164,9 @@ static int plan_with(struct bench *b, const char *lists, size_t pipe_chunk)
 	if (rc < 0)
 		return rc;
 	const struct plan_input in = {
-		.cfg = &b->cfg,
+		.session = &b->session,
 		.manifest = b->m,
 		.bundle = b->b,
-		.slots = &b->slots,
-		.env = b->env,
-		.host = &b->host.h,
 	};
 	rc = bundle_bind(b->b, b->m, &b->e);
 	return rc < 0 ? rc : plan_build(&b->p, &in, &b->e);
@@ -278,8 +273,8 @@ static void the_bytes_of_a_slot_by_another_name_take_the_slot(void **state)
 		 loop.path);
 	assert_int_equal(plan_with(b, lists, 0), 0);
 	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
-	b->slots.target = NULL; /* the same when it is the one that boots next */
-	b->slots.next = &b->slot_settings[1];
+	b->session.slots.target = NULL; /* the same when it is the one that boots next */
+	b->session.slots.next = &b->slot_settings[1];
 	assert_int_equal(plan_with(b, lists, 0), 0);
 	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
 	forget(b);
@@ -296,14 +291,14 @@ static void the_slot_that_is_written_is_the_slot_that_is_switched_to(void **stat
 	b->slot_settings[2] =
 		(struct slot_setting){.name = "c", .places = b->places + 3, .place_count = 1};
 	b->cfg.slot_count = 3;
-	b->slots.next = &b->slot_settings[2];
+	b->session.slots.next = &b->slot_settings[2];
 	assert_int_equal(plan_with(b, IMG("device = \"%O\";"), 0), 0);
 	assert_ptr_equal(b->p->taken, &b->slot_settings[2]);
 	assert_int_equal(plan_with(b, IMG("slot = \"rootfs\";"), 0), 0);
 	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
 	refused(b, TWO("slot = \"rootfs\";", "device = \"%O\";"), E_SLOT, "slot 'b'");
 	/* a rescue system fills all of them */
-	b->slots.running = NULL;
+	b->session.slots.running = NULL;
 	assert_int_equal(plan_with(b, TWO("device = \"%O\";", "slot = \"rootfs\";"), 0), 0);
 	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
 }
@@ -313,7 +308,8 @@ static void a_file_that_is_no_slot_is_live_and_proven_first(void **state)
 	struct bench *b = *state;
 
 	b->cfg.slot_count = 0;
-	b->slots = (struct slots){.cfg = &b->cfg};
+	b->session.cfg = &b->cfg;
+	b->session.slots = (struct slots){.cfg = &b->cfg};
 	assert_int_equal(plan_with(b, IMG("device = \"%S\"; installed-directly = true;"), 0), 0);
 	assert_int_equal(b->p->steps[0].route, ROUTE_TWICE);
 	assert_null(b->p->taken);

@@ -24,21 +24,15 @@
 #include "parser/keyfile.h"
 #include "tests/unit/kit/envkit.h"
 #include "tests/unit/kit/make_bundle.h"
+#include "tests/unit/kit/told.h"
 
 struct bench {
 	struct settings cfg;
 	struct manifest m;
-	struct policy p;
+	const struct update_policy *type;
 	char notes[512];
 	struct err e;
 };
-
-static void note(void *arg, const char *text)
-{
-	struct bench *b = arg;
-
-	snprintf(b->notes, sizeof(b->notes), "%s", text);
-}
 
 static struct bench fresh(void)
 {
@@ -49,10 +43,17 @@ static struct bench fresh(void)
 
 static enum errcode check(struct bench *b)
 {
+	struct session s = {.cfg = &b->cfg};
+	struct told told;
+	int rc;
+
+	told_open(&told);
+	s.reporter = told.reporter;
 	err_clear(&b->e);
-	b->p.note = note;
-	b->p.arg = b;
-	return policy_check(&b->p, &b->cfg, &b->m, &b->e) < 0 ? b->e.code : E_NONE;
+	rc = policy_check(&b->type, &s, &b->m, &b->e);
+	text_copy(b->notes, sizeof(b->notes), told_lines(&told));
+	told_close(&told);
+	return rc < 0 ? b->e.code : E_NONE;
 }
 
 static void hardware_is_compared_with_each_pattern(void **state)

@@ -26,6 +26,7 @@ struct bench {
 	char dir[64], env_path[96], versions[96], file[2][96], state[96];
 	char txn[17];
 	struct settings cfg;
+	struct session session;
 	struct recovery r;
 	struct err e;
 };
@@ -34,9 +35,9 @@ static void open_env(struct bench *b, const char *kind)
 {
 	const struct bootenv_options o = {.kind = kind, .path = b->env_path};
 
-	if (b->r.env)
-		bootenv_close(b->r.env);
-	assert_int_equal(bootenv_open(&b->r.env, &o, &b->e), 0);
+	if (b->session.env)
+		bootenv_close(b->session.env);
+	assert_int_equal(bootenv_open(&b->session.env, &o, &b->e), 0);
 }
 
 static int setup(void **state)
@@ -58,9 +59,10 @@ static int setup(void **state)
 	envkit_write_file(b->file[0], "old", 3); /* 'two' is new in the release */
 	b->cfg.state_dir = b->state;
 	b->cfg.gen_swversions = b->versions;
-	b->r.cfg = &b->cfg;
+	b->session.cfg = &b->cfg;
+	b->r.session = &b->session;
 	open_env(b, "file");
-	assert_int_equal(journal_open(&b->r.journal, b->state, &b->e), 0);
+	assert_int_equal(journal_open(&b->session.journal, b->state, &b->e), 0);
 	*state = b;
 	return 0;
 }
@@ -69,8 +71,8 @@ static int teardown(void **state)
 {
 	struct bench *b = *state;
 
-	journal_close(b->r.journal);
-	bootenv_close(b->r.env);
+	journal_close(b->session.journal);
+	bootenv_close(b->session.env);
 	envkit_remove_tree(b->dir);
 	free(b);
 	return 0;
@@ -81,7 +83,7 @@ static void set(struct bench *b, const char *name, const char *value)
 	struct envset s = {0};
 
 	assert_int_equal(envset_put(&s, name, value, &b->e), 0);
-	assert_int_equal(bootenv_commit(b->r.env, &s, &b->e), 0);
+	assert_int_equal(bootenv_commit(b->session.env, &s, &b->e), 0);
 	envset_clear(&s);
 }
 
@@ -91,7 +93,7 @@ static const char *var(struct bench *b, const char *name)
 	AUTO_FREE char *value = NULL;
 
 	text[0] = '\0';
-	if (bootenv_get(b->r.env, name, &value, &b->e) > 0)
+	if (bootenv_get(b->session.env, name, &value, &b->e) > 0)
 		snprintf(text, sizeof(text), "%s", value);
 	return text;
 }
@@ -108,7 +110,7 @@ static void stage_file(struct bench *b, unsigned i, bool create, enum came how)
 	assert_int_equal(staged_open(&s, b->file[i], b->txn, i, create, &b->e), 0);
 	assert_int_equal(staged_look_kept(s, &b->e), 0);
 	assert_int_equal(journal_address_text(&s->address, text, sizeof(text)), 0);
-	assert_int_equal(journal_add(b->r.journal, JOURNAL_FILE, text, &b->e), 0);
+	assert_int_equal(journal_add(b->session.journal, JOURNAL_FILE, text, &b->e), 0);
 	if (how >= STAGED) {
 		fd = staged_create(s, 0600, &b->e);
 		assert_true(fd >= 0);
@@ -133,7 +135,7 @@ static void stage_made(struct bench *b, enum came how)
 
 static void begin(struct bench *b)
 {
-	assert_int_equal(journal_begin(b->r.journal, "2.0", b->txn, &b->e), 0);
+	assert_int_equal(journal_begin(b->session.journal, "2.0", b->txn, &b->e), 0);
 	set(b, "recovery_status", "in_progress");
 }
 
@@ -161,13 +163,13 @@ static unsigned leftovers(const struct bench *b)
 static void recovers(struct bench *b, enum recovered how)
 {
 	/* as after a reboot: everything is opened again */
-	journal_close(b->r.journal);
-	assert_int_equal(journal_open(&b->r.journal, b->state, &b->e), 0);
+	journal_close(b->session.journal);
+	assert_int_equal(journal_open(&b->session.journal, b->state, &b->e), 0);
 	if (recover_run(&b->r, &b->e) != 0)
 		print_message("%s\n", b->e.why);
 	assert_int_equal(b->e.code, E_NONE);
 	assert_int_equal(b->r.did, how);
-	assert_null(journal_at(b->r.journal, 0));
+	assert_null(journal_at(b->session.journal, 0));
 	assert_int_equal(leftovers(b), 0);
 }
 
@@ -202,8 +204,8 @@ static void a_cut_between_publishing_and_the_switch_brings_the_old_files_back(vo
 	stage(b, 0, PUBLISHED);
 	stage(b, 1, PUBLISHED);
 	assert_true(file_is(b, 0, "new"));
-	journal_add(b->r.journal, JOURNAL_STAGED, "", &b->e);
-	journal_add(b->r.journal, JOURNAL_AFTER, "app 2.0\n", &b->e);
+	journal_add(b->session.journal, JOURNAL_STAGED, "", &b->e);
+	journal_add(b->session.journal, JOURNAL_AFTER, "app 2.0\n", &b->e);
 	recovers(b, RECOVERED_UNDONE);
 	assert_true(file_is(b, 0, "old"));
 	assert_true(file_is(b, 1, NULL));
@@ -219,8 +221,8 @@ static void a_cut_after_the_switch_keeps_the_new_files_and_finishes(void **state
 	begin(b);
 	stage(b, 0, PUBLISHED);
 	stage(b, 1, PUBLISHED);
-	journal_add(b->r.journal, JOURNAL_STAGED, "", &b->e);
-	journal_add(b->r.journal, JOURNAL_AFTER, "app 2.0\n", &b->e);
+	journal_add(b->session.journal, JOURNAL_STAGED, "", &b->e);
+	journal_add(b->session.journal, JOURNAL_AFTER, "app 2.0\n", &b->e);
 	set(b, "swinstall_txn", b->txn);
 	set(b, "recovery_status", NULL);
 	recovers(b, RECOVERED_FINISHED);
@@ -240,7 +242,7 @@ static void a_versions_file_that_cannot_be_written_does_not_hold_recovery_up(voi
 	b->cfg.gen_swversions = "/proc/no/such/file";
 	begin(b);
 	stage(b, 0, PUBLISHED);
-	journal_add(b->r.journal, JOURNAL_AFTER, "app 2.0\n", &b->e);
+	journal_add(b->session.journal, JOURNAL_AFTER, "app 2.0\n", &b->e);
 	set(b, "swinstall_txn", b->txn);
 	set(b, "recovery_status", NULL);
 	recovers(b, RECOVERED_FINISHED);
@@ -267,12 +269,12 @@ static void without_a_boot_switch_the_committed_record_decides(void **state)
 	struct bench *b = *state;
 
 	open_env(b, "none");
-	assert_int_equal(journal_begin(b->r.journal, "2.0", b->txn, &b->e), 0);
+	assert_int_equal(journal_begin(b->session.journal, "2.0", b->txn, &b->e), 0);
 	stage(b, 0, PUBLISHED);
-	journal_add(b->r.journal, JOURNAL_COMMITTED, "", &b->e);
+	journal_add(b->session.journal, JOURNAL_COMMITTED, "", &b->e);
 	recovers(b, RECOVERED_FINISHED);
 	assert_true(file_is(b, 0, "new"));
-	assert_int_equal(journal_begin(b->r.journal, "2.1", b->txn, &b->e), 0);
+	assert_int_equal(journal_begin(b->session.journal, "2.1", b->txn, &b->e), 0);
 	stage(b, 1, PUBLISHED);
 	recovers(b, RECOVERED_UNDONE);
 	assert_true(file_is(b, 1, NULL));
@@ -289,7 +291,7 @@ static void recovery_that_was_cut_itself_goes_on(void **state)
 	stage(b, 0, PUBLISHED);
 	stage(b, 1, PUBLISHED);
 	/* the second file was undone, then the power went */
-	rec = journal_at(b->r.journal, 2);
+	rec = journal_at(b->session.journal, 2);
 	assert_int_equal(journal_address_parse(&place, rec->payload), 0);
 	text_copy(place.txn, sizeof(place.txn), b->txn);
 	assert_int_equal(staged_find(&s, &place, -1, &b->e), 1);
@@ -313,7 +315,7 @@ static void an_environment_that_cannot_be_read_keeps_the_journal(void **state)
 	envkit_write_file(b->env_path, garbage, sizeof(garbage));
 	assert_true(recover_run(&b->r, &b->e) < 0);
 	assert_int_equal(b->e.code, E_RECOVER);
-	assert_non_null(journal_at(b->r.journal, 0));
+	assert_non_null(journal_at(b->session.journal, 0));
 	assert_true(file_is(b, 0, "new")); /* nothing is guessed */
 	err_clear(&b->e);
 	envkit_write_file(b->env_path, "boot_slot=a\n", 12);
@@ -336,7 +338,7 @@ static void markers_that_are_off_stay_off(void **state)
 	struct bench *b = *state;
 
 	b->cfg.no_transaction_marker = true;
-	assert_int_equal(journal_begin(b->r.journal, "2.0", b->txn, &b->e), 0);
+	assert_int_equal(journal_begin(b->session.journal, "2.0", b->txn, &b->e), 0);
 	recovers(b, RECOVERED_UNDONE);
 	assert_string_equal(var(b, "recovery_status"), "");
 }
@@ -358,10 +360,10 @@ static void a_damaged_record_of_a_place_is_not_guessed(void **state)
 	struct bench *b = *state;
 
 	begin(b);
-	journal_add(b->r.journal, JOURNAL_FILE, "no number\nx", &b->e);
+	journal_add(b->session.journal, JOURNAL_FILE, "no number\nx", &b->e);
 	assert_true(recover_run(&b->r, &b->e) < 0);
 	assert_int_equal(b->e.code, E_RECOVER);
-	assert_non_null(journal_at(b->r.journal, 0));
+	assert_non_null(journal_at(b->session.journal, 0));
 }
 
 static void places_survive_being_written_down(void **state)
@@ -448,11 +450,12 @@ static void a_device_that_is_gone_keeps_the_journal(void **state)
 	struct bench *b = *state;
 
 	begin(b);
-	journal_add(b->r.journal, JOURNAL_FILE, "0\none\n/\n0\n/dev/no-such-device\next4", &b->e);
+	journal_add(b->session.journal, JOURNAL_FILE, "0\none\n/\n0\n/dev/no-such-device\next4",
+		    &b->e);
 	assert_true(recover_run(&b->r, &b->e) < 0);
 	assert_int_equal(b->e.code, E_RECOVER);
 	assert_non_null(strstr(b->e.why, "no-such-device"));
-	assert_non_null(journal_at(b->r.journal, 0));
+	assert_non_null(journal_at(b->session.journal, 0));
 }
 
 /* ---- the file system of the file is not mounted ---- */
@@ -465,7 +468,7 @@ static void note_elsewhere(struct bench *b, const char *mark)
 
 	begin(b);
 	text_print(text, sizeof(text), "0\nfile\n%s/not-mounted/etc\n0\n\n\n%s", b->dir, mark);
-	assert_int_equal(journal_add(b->r.journal, JOURNAL_FILE, text, &b->e), 0);
+	assert_int_equal(journal_add(b->session.journal, JOURNAL_FILE, text, &b->e), 0);
 }
 
 /* nothing is settled, the journal stays, and the message names the mount point */
@@ -476,7 +479,7 @@ static void waits(struct bench *b, int rc)
 	assert_int_equal(b->e.code, E_RECOVER);
 	assert_non_null(strstr(b->e.why, "/data"));
 	assert_non_null(strstr(b->e.fix, "swctl recover"));
-	assert_non_null(journal_at(b->r.journal, 0));
+	assert_non_null(journal_at(b->session.journal, 0));
 	assert_string_equal(var(b, "recovery_status"), "in_progress");
 	err_clear(&b->e);
 }
@@ -487,7 +490,7 @@ static void t103_a_file_system_that_is_not_mounted_yet_keeps_the_journal(void **
 
 	note_elsewhere(b, "/data\next4\nuuid:00112233445566778899aabbccddeeff");
 	waits(b, -EAGAIN);
-	b->r.early = true;
+	b->session.mode = JOB_RECOVER;
 	waits(b, -EAGAIN);
 }
 
@@ -506,11 +509,11 @@ static void after_the_switch_an_old_file_on_what_is_not_mounted_stays(void **sta
 
 	note_elsewhere(b, "/data\next4\n");
 	set(b, "swinstall_txn", b->txn);
-	b->r.early = true;
+	b->session.mode = JOB_RECOVER;
 	assert_int_equal(recover_run(&b->r, &b->e), -EAGAIN);
-	assert_non_null(journal_at(b->r.journal, 0));
+	assert_non_null(journal_at(b->session.journal, 0));
 	err_clear(&b->e);
-	b->r.early = false;
+	b->session.mode = JOB_INSTALL;
 	recovers(b, RECOVERED_FINISHED);
 	assert_non_null(strstr(b->r.text, "not-mounted"));
 }
@@ -525,7 +528,8 @@ static void t103_another_file_system_at_the_same_place_is_not_the_one_noted(void
 
 	begin(b);
 	stage(b, 0, PUBLISHED);
-	assert_int_equal(journal_address_parse(&place, journal_at(b->r.journal, 1)->payload), 0);
+	assert_int_equal(journal_address_parse(&place, journal_at(b->session.journal, 1)->payload),
+			 0);
 	if (!place.fs.id[0]) {
 		print_message("SKIP: the file system of /tmp has no id\n");
 		skip();

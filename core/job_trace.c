@@ -1,0 +1,61 @@
+/* What --verbose adds: the plan, before anything is written. */
+#include "core/job_private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "corelib/base/text.h"
+
+static const char *slot_name(const struct slot_setting *s)
+{
+	return s && s->name ? s->name : "none";
+}
+
+static void trace(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void trace(const char *fmt, ...)
+{
+	char text[640], shown[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	text_printable(text, strlen(text), shown, sizeof(shown));
+	log_line(LOG_LEVEL_TRACE, "%s", shown);
+}
+
+static const char *place_of(const struct step *st)
+{
+	if (st->dev)
+		return st->dev->name;
+	return st->entry->path ? st->entry->path : "no place of its own";
+}
+
+static void trace_step(const struct plan_step *ps)
+{
+	const struct entry *t = ps->step.entry;
+	const char *name = t->filename ? t->filename : t->name ? t->name : "";
+
+	if (ps->skipped)
+		trace("%s '%s': left out, the version that is installed will do",
+		      section_name(t->section), name);
+	else
+		trace("%s '%s': %s to %s, %s; %s", section_name(t->section), name,
+		      ps->step.handler->name, place_of(&ps->step),
+		      ps->step.live ? "in use until the switch" : "idle", route_name(ps->route));
+}
+
+void trace_plan(const struct run *r)
+{
+	if (!log_wants(LOG_LEVEL_TRACE))
+		return;
+	if (r->cfg.board)
+		trace("hardware %s, revision %s", r->cfg.board, r->cfg.revision);
+	if (r->cfg.slot_count)
+		trace("slot %s runs, %s boots next, %s is the target",
+		      slot_name(r->session.slots.running), slot_name(r->session.slots.next),
+		      slot_name(r->session.slots.target));
+	for (size_t i = 0; i < r->plan->count; i++)
+		trace_step(&r->plan->steps[i]);
+}
