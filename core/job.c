@@ -61,6 +61,11 @@ bool job_wants_reboot(const struct job *j)
 	return j->wants_reboot;
 }
 
+bool job_after_failed(const struct job *j)
+{
+	return j->after_failed;
+}
+
 const char *job_version(const struct job *j)
 {
 	return j->version;
@@ -96,6 +101,7 @@ static void finish(struct run *r)
 
 	if (run_command(r, "postupdatecmd", offsetof(struct update_policy, postupdatecmd), &e) < 0)
 		reporter_warn(r->session.reporter, "%s: %s", e.where, e.why);
+	r->job->after_failed = err_is_set(&e);
 }
 
 /* an action is told once for each of its phases, but that after a failure */
@@ -227,7 +233,7 @@ int job_submit(struct job *j, const struct job_request *request, struct err *e)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for a job");
 	run_init(r, j, request->mode);
 	r->request = request;
-	j->wants_reboot = false;
+	j->wants_reboot = j->after_failed = false;
 	reporter_expect(j->reporter, 0);
 	reporter_state(j->reporter, STATE_CHECK);
 	rc = update(r, e);

@@ -39,6 +39,8 @@ void job_cancel(struct job *j);
 
 /* after a success: does the bundle want a reboot, and its version */
 bool job_wants_reboot(const struct job *j);
+/* the postupdatecmd failed: the update is installed all the same */
+bool job_after_failed(const struct job *j);
 const char *job_version(const struct job *j);
 
 /* tidy up after an interrupted install: undo what lies before the commit point, finish what lies

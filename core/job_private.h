@@ -16,7 +16,7 @@ struct job {
 	volatile bool cancel;
 	/* of the last success */
 	char version[128];
-	bool wants_reboot;
+	bool wants_reboot, after_failed;
 };
 
 /* all that one update opens, in the order of opening; run_close() lets go in reverse */

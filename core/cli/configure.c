@@ -184,14 +184,26 @@ static enum log_level log_level_of(int64_t n)
 	return n > LOG_LEVEL_TRACE ? LOG_LEVEL_TRACE : (enum log_level)n;
 }
 
-void configure_log(const struct settings *s, int fd, bool terminal)
+enum output configure_output(bool json, bool compat)
 {
+	if (json)
+		return OUTPUT_JSON;
+	if (!isatty(STDERR_FILENO) || (compat && !isatty(STDOUT_FILENO)))
+		return OUTPUT_LINES;
+	return OUTPUT_TERMINAL;
+}
+
+void configure_log(const struct settings *s, int fd, enum output output)
+{
+	bool terminal = output == OUTPUT_TERMINAL;
 	struct log_config l = {.level = LOG_LEVEL_INFO,
 			       .syslog = s->syslog,
 			       .fd = fd,
 			       .terminal = terminal,
 			       .swupdate = s->as_swupdate};
 
+	if (s->as_swupdate && output == OUTPUT_LINES)
+		l.info_fd = STDOUT_FILENO;
 	if (terminal) /* the bar tells what the lines would */
 		l.level = LOG_LEVEL_WARN;
 	if (s->has_loglevel)

@@ -23,7 +23,23 @@ int configure(struct settings **s, const struct configure *c, struct err *e);
 
 /* argv[0] names the program 'swupdate' */
 bool configure_is_compat(const char *argv0);
-/* log level and syslog as the settings say; on a terminal only warnings unless told otherwise */
-void configure_log(const struct settings *s, int fd, bool terminal);
+
+/* how a program shows what it does */
+enum output {
+	OUTPUT_LINES,	 /* log lines */
+	OUTPUT_TERMINAL, /* a bar and sentences for a person */
+	OUTPUT_JSON,	 /* objects on standard output, log lines on standard error */
+};
+/*
+ * What standard error is decides. Callers of swupdate read its standard output: where that is no
+ * terminal, they get the lines.
+ */
+enum output configure_output(bool json, bool compat);
+/*
+ * Log level and syslog as the settings say; on a terminal only warnings unless told otherwise.
+ * Called as swupdate, lines that are no errors go to standard output, where its callers look for
+ * them.
+ */
+void configure_log(const struct settings *s, int fd, enum output output);
 
 #endif

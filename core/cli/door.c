@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/cli/configure.h"
 #include "core/jsonout.h"
 #include "core/cli/report.h"
 #include "core/cli/term.h"
@@ -27,13 +26,6 @@ struct show {
 	struct term term;
 	struct jsonout json;
 };
-
-enum door_output door_output(bool json)
-{
-	if (json)
-		return DOOR_JSON;
-	return isatty(STDERR_FILENO) ? DOOR_TERMINAL : DOOR_LINES;
-}
 
 /* ---- signals --------------------------------------------------------------------------------- */
 
@@ -108,24 +100,24 @@ static int show_start(struct show *s, struct err *e)
 		.event = terminal_event, .line = terminal_line, .tick = terminal_tick, .arg = s};
 	struct watch_sink json = {
 		.event = json_event, .lost = json_lost, .tick = json_tick, .arg = s};
-	enum door_output output = s->door->output;
+	enum output output = s->door->output;
 	int rc;
 
-	if (output == DOOR_LINES)
+	if (output == OUTPUT_LINES)
 		return 0;
 	term_init(&s->term, STDERR_FILENO);
-	rc = watch_start(&s->watch, s->job, output == DOOR_JSON ? &json : &terminal, e);
-	if (rc == 0 && output == DOOR_TERMINAL)
-		configure_log(s->door->cfg, watch_log_fd(s->watch), true);
+	rc = watch_start(&s->watch, s->job, output == OUTPUT_JSON ? &json : &terminal, e);
+	if (rc == 0 && output == OUTPUT_TERMINAL)
+		configure_log(s->door->cfg, watch_log_fd(s->watch), output);
 	return rc;
 }
 
 static void show_stop(struct show *s, bool success)
 {
-	if (s->watch && s->door->output == DOOR_TERMINAL)
-		configure_log(s->door->cfg, STDERR_FILENO, true);
+	if (s->watch && s->door->output == OUTPUT_TERMINAL)
+		configure_log(s->door->cfg, STDERR_FILENO, s->door->output);
 	s->watch = watch_stop(s->watch);
-	if (s->door->output == DOOR_TERMINAL)
+	if (s->door->output == OUTPUT_TERMINAL)
 		term_end(&s->term, success, sys_now_ms());
 }
 
@@ -182,13 +174,13 @@ static void tell(struct show *s, int rc, const struct err *e)
 	headline(s->request->mode, s->request->name, first, sizeof(first));
 	if (rc == 0)
 		success_text(s, success, sizeof(success));
-	if (s->door->output == DOOR_TERMINAL)
+	if (s->door->output == OUTPUT_TERMINAL)
 		report_terminal(&r, STDERR_FILENO);
 	else
 		report_lines(&r);
-	if (rc == 0 && s->door->cfg->as_swupdate && s->door->output == DOOR_LINES)
+	if (rc == 0 && s->door->cfg->as_swupdate && s->door->output == OUTPUT_LINES)
 		log_info("SWUPDATE successful !");
-	if (s->door->output != DOOR_JSON)
+	if (s->door->output != OUTPUT_JSON)
 		return;
 	jsonout_result(&s->json, &v);
 	jsonout_end(&s->json);
@@ -213,13 +205,15 @@ int door_run(const struct door *d, const struct job_request *request, struct err
 	struct show s = {.door = d, .request = request};
 	int rc = 0;
 
-	if (d->output == DOOR_JSON)
+	if (d->output == OUTPUT_JSON)
 		rc = jsonout_init(&s.json, STDOUT_FILENO, e);
 	if (rc == 0)
 		rc = job_new(&s.job, d->cfg, e);
 	if (rc == 0)
 		rc = run(&s, e);
 	tell(&s, rc, e);
+	if (rc == 0 && job_after_failed(s.job))
+		rc = 1;
 	job_free(s.job);
 	jsonout_clear(&s.json);
 	return rc;
@@ -232,11 +226,11 @@ void door_refuse(const struct door *d, const char *bundle, const struct err *e)
 	struct jsonout json;
 	struct err none = {0};
 
-	if (d->output == DOOR_TERMINAL)
+	if (d->output == OUTPUT_TERMINAL)
 		report_terminal(&r, STDERR_FILENO);
 	else
 		report_lines(&r);
-	if (d->output != DOOR_JSON || jsonout_init(&json, STDOUT_FILENO, &none) < 0)
+	if (d->output != OUTPUT_JSON || jsonout_init(&json, STDOUT_FILENO, &none) < 0)
 		return;
 	jsonout_result(&json, &v);
 	jsonout_end(&json);

@@ -61,7 +61,7 @@ static int run_verb(const struct swctl_cli *c, const struct swctl_verb *verb, st
 
 	if (rc < 0)
 		return rc;
-	configure_log(s, STDERR_FILENO, isatty(STDERR_FILENO));
+	configure_log(s, STDERR_FILENO, configure_output(c->json, false));
 	rc = strcmp(verb->name, "status") == 0 ? run_status(c, s, e) : run_recover(c, s, e);
 	settings_free(s);
 	return rc;
@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 		rc = err_sys(&e, E_SYS, -rc, "preparing the process");
 	else
 		rc = run(&c, &o, argc, argv, &e);
-	d.output = door_output(o.given && options_given(&o, "json"));
+	d.output = configure_output(o.given && options_given(&o, "json"), false);
 	if (rc < 0)
 		door_refuse(&d, NULL, &e);
 	options_clear(&o);

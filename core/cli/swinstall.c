@@ -87,7 +87,8 @@ static int install(const struct swinstall_cli *c, struct door *d, const struct s
 
 static int run(int argc, char **argv, struct swinstall_cli *c, struct options *o)
 {
-	struct door d = {.program = "swinstall", .output = door_output(false)};
+	bool compat = configure_is_compat(argv[0]);
+	struct door d = {.program = "swinstall", .output = configure_output(false, compat)};
 	struct settings *s = NULL;
 	struct err e = {0};
 	int rc = swinstall_cli_parse(c, o, argc, argv, &e);
@@ -96,13 +97,13 @@ static int run(int argc, char **argv, struct swinstall_cli *c, struct options *o
 		rc = answer(c, &e);
 	if (rc > 0)
 		return 0;
-	d.output = door_output(c->json || options_given(o, "json"));
+	d.output = configure_output(c->json || options_given(o, "json"), compat);
 	if (rc == 0) {
 		const struct configure in = {
 			.file = c->file,
 			.board = c->board,
 			.options = o,
-			.compat = configure_is_compat(argv[0]),
+			.compat = compat,
 			.may_lack = options_given(o, "key") || options_given(o, "ca-path") ||
 				    options_given(o, "allow-unsigned"),
 		};
@@ -113,10 +114,11 @@ static int run(int argc, char **argv, struct swinstall_cli *c, struct options *o
 		door_refuse(&d, c->image, &e);
 		return rc;
 	}
-	configure_log(s, STDERR_FILENO, d.output == DOOR_TERMINAL);
+	configure_log(s, STDERR_FILENO, d.output);
 	rc = install(c, &d, s, &e);
 	settings_free(s);
-	return rc;
+	/* callers of swupdate hear of a postupdatecmd that fails; the update stays installed */
+	return rc > 0 && !compat ? 0 : rc;
 }
 
 int main(int argc, char **argv)
@@ -135,5 +137,5 @@ int main(int argc, char **argv)
 	}
 	rc = run(argc, argv, &c, &o);
 	options_clear(&o);
-	return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

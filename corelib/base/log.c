@@ -22,7 +22,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct log_config config;
 	int syslog_fd;
-	unsigned long lost;
+	unsigned long lost, info_lost; /* lines that fd and info_fd did not take */
 } state = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.config = {.level = LOG_LEVEL_INFO, .fd = 2},
@@ -49,7 +49,7 @@ void log_init(const struct log_config *c)
 {
 	pthread_mutex_lock(&state.lock);
 	state.config = *c;
-	state.lost = 0;
+	state.lost = state.info_lost = 0;
 	cleanup_close(&state.syslog_fd);
 	if (c->syslog)
 		state.syslog_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -82,23 +82,27 @@ static void to_syslog(const struct level_name *name, const char *text)
 		       MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&to, sizeof(to));
 }
 
-static void to_fd(const struct level_name *name, const char *text)
+static void to_fd(enum log_level level, const char *text)
 {
 	const struct log_config *c = &state.config;
+	const struct level_name *name = &names[level];
+	bool apart = c->info_fd && level != LOG_LEVEL_ERROR;
+	unsigned long *missed = apart ? &state.info_lost : &state.lost;
 	char line[TEXT_MAX + 192], lost[128] = "";
 
 	/* the line feed ends what may be left of a line that was cut */
-	if (state.lost > 0)
+	if (*missed > 0)
 		snprintf(lost, sizeof(lost),
 			 "\n%s%lu lines of the log were not read and are lost\n",
 			 c->terminal ? names[LOG_LEVEL_WARN].kind : names[LOG_LEVEL_WARN].prefix,
-			 state.lost);
+			 *missed);
 	snprintf(line, sizeof(line), "%s%s%s%s\n", lost, c->terminal ? name->kind : name->prefix,
 		 c->swupdate && !c->terminal ? name->words : "", text);
-	if (sys_write_polite(c->fd, line, strlen(line), state.lost > 0 ? 0 : WAIT_MS) == 0)
-		state.lost = 0;
+	if (sys_write_polite(apart ? c->info_fd : c->fd, line, strlen(line),
+			     *missed > 0 ? 0 : WAIT_MS) == 0)
+		*missed = 0;
 	else
-		state.lost++;
+		(*missed)++;
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
@@ -113,7 +117,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 	text_printable(raw, strlen(raw), text, sizeof(text));
 	pthread_mutex_lock(&state.lock);
-	to_fd(&names[level], text);
+	to_fd(level, text);
 	if (state.syslog_fd >= 0)
 		to_syslog(&names[level], text);
 	pthread_mutex_unlock(&state.lock);

@@ -24,6 +24,7 @@ struct log_config {
 	enum log_level level;
 	bool syslog;   /* send to syslog too */
 	int fd;	       /* where lines go, 2 unless a test says otherwise */
+	int info_fd;   /* where lines go that are no errors; 0 = to fd as well */
 	bool terminal; /* kinder layout without the level prefix for info */
 	bool swupdate; /* off a terminal: behind the level the words that callers of swupdate read
 			*/

@@ -33,6 +33,42 @@ setup() { make_device; }
 	[[ "$(last_line)" == '[ERROR] : E_PAYLOAD_HASH'* ]]
 }
 
+# callers pipe it: swupdate ... | grep "SWUPDATE successful"
+@test "called as swupdate, lines that are no errors go to standard output, and never with --json" {
+	ln -s "$BIN/swinstall" swupdate
+	./swupdate -f device.cfg -i "$good" 2>err | grep -q 'SWUPDATE successful !'
+	[ ! -s err ]
+	./swupdate -f device.cfg -i "$bad" >out 2>err && false
+	grep -q '^\[INFO \] : ' out
+	no_line '^\[ERROR\]' out
+	grep -q '^\[ERROR\] : SWUPDATE failed' err
+	no_line '^\[INFO \]' err
+	./swupdate -f device.cfg --json -i "$good" >out 2>err
+	no_line '^[^{]' out
+	grep -q '^\[INFO \] : ' err
+	swinstall -f device.cfg "$good" >out 2>err
+	[ ! -s out ]
+}
+
+@test "called as swupdate on a terminal, a pipe from its standard output still gets the lines" {
+	command -v script >/dev/null || skip 'SKIP: there is no script program (util-linux)'
+	ln -s "$BIN/swinstall" swupdate
+	TERM=xterm script -qefc "./swupdate -f device.cfg -i $good | grep -c 'SWUPDATE successful' >count" /dev/null </dev/null
+	[ "$(cat count)" -eq 1 ]
+}
+
+@test "called as swupdate, a postupdate command that fails ends it with 1, and the update stays" {
+	ln -s "$BIN/swinstall" swupdate
+	run ./swupdate -f device.cfg -p 'exit 3' -i "$good"
+	[ "$status" -eq 1 ]
+	is_new
+	[[ "$output" == *'SWUPDATE successful !'* ]]
+	[[ "$output" == *'[WARN ]'*postupdatecmd* ]]
+	grep -q '^state=success$' state/status
+	run swinstall -f device.cfg -p 'exit 3' "$good"
+	[ "$status" -eq 0 ]
+}
+
 @test "-l filters, -v shows all" {
 	run swinstall -f device.cfg -l 1 "$good"
 	[ "$status" -eq 0 ]

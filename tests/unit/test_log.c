@@ -71,6 +71,30 @@ static void log_lines_start_with_their_level_off_a_terminal(void **state)
 			    "[ERROR] : e 1\n[WARN ] : w\n[INFO ] : i\n[DEBUG] : d\n[TRACE] : t\n");
 }
 
+/* lost lines are counted for each, so that a reader who stopped does not slow the other one */
+static void log_errors_and_other_lines_may_go_apart(void **state)
+{
+	struct log_config c = {.level = LOG_LEVEL_INFO, .fd = fds[1]};
+	char line[64] = "";
+	int other[2];
+
+	(void)state;
+	assert_int_equal(pipe2(other, O_NONBLOCK), 0);
+	c.info_fd = other[1];
+	log_init(&c);
+	log_error("e");
+	log_warn("w");
+	log_info("i");
+	assert_string_equal(output(), "[ERROR] : e\n");
+	assert_int_equal(read(other[0], line, sizeof(line) - 1), 24);
+	assert_string_equal(line, "[WARN ] : w\n[INFO ] : i\n");
+	close(other[0]); /* nobody reads what is no error */
+	log_info("lost");
+	log_error("seen");
+	assert_string_equal(output(), "[ERROR] : seen\n");
+	close(other[1]);
+}
+
 static void log_is_kinder_on_a_terminal(void **state)
 {
 	(void)state;
@@ -238,6 +262,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(log_lines_start_with_their_level_off_a_terminal),
+		T(log_errors_and_other_lines_may_go_apart),
 		T(log_is_kinder_on_a_terminal),
 		T(log_level_filters),
 		T(t118_log_lets_no_control_byte_of_foreign_text_through),
