@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "corelib/base/digest.h"
 #include "corelib/base/text.h"
 
 struct span {
@@ -73,4 +74,20 @@ int keyfile_parse(struct aes_key *k, const char *text, size_t n, struct err *e)
 		return bad_key(e);
 	k->bits = (unsigned)key.n * 4;
 	return 0;
+}
+
+int aes_key_check(const struct aes_key *k, uint8_t check[KEY_CHECK_LEN], struct err *e)
+{
+	static const char label[] = "swinstall key check 1"; /* its NUL parts it from the vector */
+	uint8_t text[sizeof(label) + sizeof(k->iv)], mac[SHA256_LEN];
+	const struct bytes key = {k->key, k->bits / 8}, all = {text, sizeof(text)};
+	int rc;
+
+	memcpy(text, label, sizeof(label));
+	memcpy(text + sizeof(label), k->iv, sizeof(k->iv));
+	rc = hmac_sha256(&key, &all, mac, e);
+	if (rc == 0)
+		memcpy(check, mac, KEY_CHECK_LEN);
+	secure_zero(mac, sizeof(mac));
+	return rc;
 }

@@ -54,7 +54,8 @@ struct settings {
 	const char *state_dir, *spool_dir, *run_dir, *bootenv_path, *versions_file,
 		*hwrevision_file;
 	const char *state_variable; /* ustate */
-	bool allow_unsigned, strict, strict_members, require_redundant_env, verify_writes;
+	bool allow_unsigned, allow_unchecked_key, strict, strict_members, require_redundant_env,
+		verify_writes;
 	int direct_io;	    /* enum blkdev_direct */
 	int compare_writes; /* enum blkdev_compare */
 	int cpio_loose;

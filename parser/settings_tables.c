@@ -84,6 +84,9 @@ static const struct attr globals[] = {
 	  .help = "boot variable that tells the state of an update" },
 	FLAG("allow-unsigned", allow_unsigned,
 	     "install bundles without a signature; only for devices on a desk"),
+	FLAG("allow-unchecked-key", allow_unchecked_key,
+	     "install payloads of aes-ctr whose description does not say which key it was (aes-key-check, "
+	     "which swbundle build -K writes): with a wrong key garbage is installed and nothing notices"),
 	FLAG("strict", strict, "unknown keys and loose habits in descriptions are errors"),
 	FLAG("strict-members", strict_members,
 	     "members that the description does not name are errors"),

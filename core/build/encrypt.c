@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "core/build/variables.h"
 #include "corelib/base/digest.h"
@@ -64,8 +63,9 @@ static int sum_file(struct run *r, uint8_t sum[SHA256_LEN])
 static int make_iv(struct encryption *x, struct run *r)
 {
 	uint8_t text[sizeof(LABEL) + 1 + SHA256_LEN + 256], mac[SHA256_LEN];
+	const struct bytes key = {x->key->key, x->key->bits / 8};
 	size_t name = strlen(x->name);
-	unsigned n = sizeof(mac);
+	struct bytes all = {.at = text};
 	uint8_t *to = text;
 	int rc;
 
@@ -81,9 +81,10 @@ static int make_iv(struct encryption *x, struct run *r)
 	to += SHA256_LEN;
 	memcpy(to, x->name, name);
 	to += name;
-	if (!HMAC(EVP_sha256(), x->key->key, (int)x->key->bits / 8, text, (size_t)(to - text), mac,
-		  &n))
-		return fail(r->e);
+	all.n = (size_t)(to - text);
+	rc = hmac_sha256(&key, &all, mac, r->e);
+	if (rc < 0)
+		return rc;
 	memcpy(x->iv, mac, sizeof(x->iv));
 	return 0;
 }

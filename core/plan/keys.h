@@ -7,7 +7,8 @@
 #include "parser/manifest.h"
 #include "parser/settings.h"
 
-/* the key of an encrypted entry; E_KEY_AES. keys_free wipes it. */
+/* the key of an encrypted entry; E_KEY_AES. 1: others than its owner can read the key file, which
+ * is worth a warning. keys_free wipes it. */
 int keys_find(struct aes_key **k, const struct settings *cfg, const struct entry *t, struct err *e);
 void keys_free(struct aes_key *k);
 

@@ -9,6 +9,7 @@
 #include "corelib/base/digest.h"
 #include "corelib/files/staged.h"
 #include "corelib/base/text.h"
+#include "parser/keyfile.h"
 
 /* a list of this size serves a payload of 512 GiB in blocks of 1 MiB, 128 GiB in the default ones
  */
@@ -69,7 +70,8 @@ static int find_handler(struct plan_step *ps, const struct plan_input *in, struc
 
 static bool is_generic(const char *name)
 {
-	return strcmp(name, "decompressed-size") == 0 || strcmp(name, "decrypted-size") == 0;
+	return strcmp(name, "decompressed-size") == 0 || strcmp(name, "decrypted-size") == 0 ||
+	       strcmp(name, KEY_CHECK) == 0;
 }
 
 static const struct attr *find_row(const struct handler *h, const char *name)
@@ -336,6 +338,25 @@ static int bind_payload(struct plan *p, struct plan_step *ps, const struct plan_
 	return plan_entry_size(ps, load->size, e);
 }
 
+/* told once, by the first step that is encrypted */
+static int find_key(const struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		    struct err *e)
+{
+	const struct settings *cfg = in->session->cfg;
+	int rc = keys_find(&ps->key, cfg, ps->step.entry, e);
+	const struct plan_step *first = p->steps;
+
+	if (rc <= 0)
+		return rc;
+	while (first < ps && !first->key)
+		first++;
+	if (first == ps)
+		reporter_warn(in->session->reporter,
+			      "others than its owner can read the key file %s: set its mode to 600",
+			      cfg->aes_key_file);
+	return 0;
+}
+
 int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		    struct err *e)
 {
@@ -347,7 +368,7 @@ int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_inpu
 	if (rc == 0)
 		rc = check_payload(ps, e);
 	if (rc == 0 && t->encrypted)
-		rc = keys_find(&ps->key, in->session->cfg, t, e);
+		rc = find_key(p, ps, in, e);
 	if (rc == 0)
 		rc = plan_place_open(p, ps, in, e);
 	if (rc == 0)

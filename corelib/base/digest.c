@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "corelib/base/crc32c.h"
 
@@ -59,6 +60,15 @@ int sha256_once(const void *buf, size_t n, uint8_t out[SHA256_LEN], struct err *
 		rc = sha256_final(&h, out, e);
 	sha256_clear(&h);
 	return rc;
+}
+
+int hmac_sha256(const struct bytes *key, const struct bytes *text, uint8_t out[SHA256_LEN],
+		struct err *e)
+{
+	unsigned n = SHA256_LEN;
+
+	return HMAC(EVP_sha256(), key->at, (int)key->n, text->at, text->n, out, &n) ? 0
+										    : no_digest(e);
 }
 
 /* ---- sum of bytes -----------------------------------------------------------------------------

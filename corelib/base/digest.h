@@ -19,4 +19,11 @@ int sha256_final(struct sha256 *h, uint8_t out[SHA256_LEN], struct err *e);
 void sha256_clear(struct sha256 *h);
 int sha256_once(const void *buf, size_t n, uint8_t out[SHA256_LEN], struct err *e);
 
+struct bytes {
+	const void *at;
+	size_t n;
+};
+int hmac_sha256(const struct bytes *key, const struct bytes *text, uint8_t out[SHA256_LEN],
+		struct err *e);
+
 #endif

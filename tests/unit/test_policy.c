@@ -20,6 +20,7 @@
 #include "core/policy.h"
 #include "core/state/status.h"
 #include "core/trust.h"
+#include "corelib/base/text.h"
 #include "generated/build.h"
 #include "parser/keyfile.h"
 #include "tests/unit/kit/envkit.h"
@@ -270,7 +271,7 @@ static enum errcode find(const char *path, const struct entry *t, struct aes_key
 	return keys_find(k, &cfg, t, &e) < 0 ? e.code : E_NONE;
 }
 
-static void a_key_file_that_others_can_read_is_refused(void **state)
+static void a_key_file_that_others_can_change_is_refused(void **state)
 {
 	char path[] = "/tmp/swinstall-key-XXXXXX", link[64];
 	struct entry t = {.encrypted = 1};
@@ -283,7 +284,9 @@ static void a_key_file_that_others_can_read_is_refused(void **state)
 	assert_int_equal(find(path, &t, &k), E_NONE);
 	assert_int_equal(k->cipher, CIPHER_AES_CBC);
 	keys_free(k);
-	assert_int_equal(chmod(path, 0640), 0);
+	assert_int_equal(chmod(path, 0620), 0);
+	assert_int_equal(find(path, &t, &k), E_KEY_AES);
+	assert_int_equal(chmod(path, 0602), 0);
 	assert_int_equal(find(path, &t, &k), E_KEY_AES);
 	assert_int_equal(chmod(path, 0600), 0);
 	snprintf(link, sizeof(link), "%s.link", path);
@@ -292,6 +295,82 @@ static void a_key_file_that_others_can_read_is_refused(void **state)
 	unlink(link);
 	unlink(path);
 	assert_int_equal(find(path, &t, &k), E_KEY_AES);
+}
+
+/* existing devices have it so */
+static void a_key_file_that_others_can_read_is_worth_a_warning_and_strict_refuses_it(void **state)
+{
+	char path[] = "/tmp/swinstall-key-XXXXXX";
+	struct settings cfg = {.aes_key_file = path};
+	struct entry t = {.encrypted = 1};
+	struct err e = {0};
+	struct aes_key *k;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_int_equal(write(fd, KEY16 " " KEY16, 65), 65);
+	assert_int_equal(keys_find(&k, &cfg, &t, &e), 0);
+	keys_free(k);
+	assert_int_equal(fchmod(fd, 0644), 0);
+	assert_int_equal(keys_find(&k, &cfg, &t, &e), 1);
+	keys_free(k);
+	cfg.strict = true;
+	assert_true(keys_find(&k, &cfg, &t, &e) < 0);
+	assert_int_equal(e.code, E_KEY_AES);
+	assert_non_null(strstr(e.why, "can read"));
+	close(fd);
+	unlink(path);
+}
+
+/* a key whose check value is 'check' opens the entry, else code */
+static enum errcode find_checked(const char *check, int cipher, bool unchecked)
+{
+	char path[] = "/tmp/swinstall-key-XXXXXX";
+	struct settings cfg = {.aes_key_file = path, .allow_unchecked_key = unchecked};
+	const struct property p = {KEY_CHECK, &check, 1};
+	struct entry t = {.encrypted = cipher, .props = check ? &p : NULL, .prop_count = !!check};
+	struct err e = {0};
+	struct aes_key *k;
+	int fd = mkstemp(path), rc;
+
+	assert_int_equal(write(fd, KEY16 " " KEY16, 65), 65);
+	close(fd);
+	rc = keys_find(&k, &cfg, &t, &e);
+	keys_free(k);
+	unlink(path);
+	return rc < 0 ? e.code : E_NONE;
+}
+
+static void a_wrong_key_is_known_by_its_check_value(void **state)
+{
+	const int cbc = 2, ctr = 5; /* the 128 bit rows of the table of ciphers */
+	struct aes_key k = {0};
+	uint8_t check[KEY_CHECK_LEN];
+	char good[2 * KEY_CHECK_LEN + 1], wrong[2 * KEY_CHECK_LEN + 1];
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(keyfile_parse(&k, KEY16 " " KEY16, 65, &e), 0);
+	assert_int_equal(aes_key_check(&k, check, &e), 0);
+	text_hex(check, sizeof(check), good);
+	for (int bit = 0; bit < 8 * (int)(16 + 16); bit += 7) { /* of the key, then of the vector */
+		struct aes_key other = k;
+
+		(bit < 128 ? other.key : other.iv)[bit % 128 / 8] ^= 1u << bit % 8;
+		assert_int_equal(aes_key_check(&other, check, &e), 0);
+		text_hex(check, sizeof(check), wrong);
+		assert_string_not_equal(wrong, good);
+		assert_int_equal(find_checked(wrong, cbc, true), E_KEY_AES);
+		assert_int_equal(find_checked(wrong, ctr, true), E_KEY_AES);
+	}
+	assert_int_equal(find_checked(good, cbc, false), E_NONE);
+	assert_int_equal(find_checked(good, ctr, false), E_NONE);
+	assert_int_equal(find_checked("00", cbc, false), E_PROPERTY);
+	assert_int_equal(find_checked("xyxyxyxy", cbc, false), E_PROPERTY);
+	/* without one: the padding of CBC is all there is, and CTR has not even that */
+	assert_int_equal(find_checked(NULL, cbc, false), E_NONE);
+	assert_int_equal(find_checked(NULL, ctr, false), E_KEY_AES);
+	assert_int_equal(find_checked(NULL, ctr, true), E_NONE);
 }
 
 static void the_signed_entry_may_bring_its_own_key(void **state)
@@ -400,7 +479,10 @@ int main(void)
 		cmocka_unit_test(t6_trust_itself_refuses_what_is_not_signed),
 		cmocka_unit_test(t14_certificates_are_judged_at_the_later_of_build_and_clock),
 		cmocka_unit_test(a_key_file_is_key_and_iv_and_nothing_else),
-		cmocka_unit_test(a_key_file_that_others_can_read_is_refused),
+		cmocka_unit_test(a_key_file_that_others_can_change_is_refused),
+		cmocka_unit_test(
+			a_key_file_that_others_can_read_is_worth_a_warning_and_strict_refuses_it),
+		cmocka_unit_test(a_wrong_key_is_known_by_its_check_value),
 		cmocka_unit_test(the_signed_entry_may_bring_its_own_key),
 		cmocka_unit_test(what_is_installed_comes_from_the_file),
 		cmocka_unit_test(writing_the_list_again_changes_nothing),
