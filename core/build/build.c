@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "core/build/choices.h"
+#include "core/build/contents.h"
 #include "core/build/payload.h"
 #include "core/build/sign.h"
 #include "core/build/template.h"
 #include "core/build/variables.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
+#include "parser/keyfile.h"
 #include "parser/manifest.h"
 
 #define HASH_BLOCK  (256 * 1024)
@@ -81,14 +83,20 @@ static bool is_set(const struct node *n)
 	return n && !(n->type == NODE_BOOL && n->integer == 0);
 }
 
+/* the template says that the file was encrypted elsewhere */
+static bool is_encrypted_already(const struct template_entry *t)
+{
+	return is_set(node_find(t->group, ENCRYPTED_ALREADY));
+}
+
 /* what to compress with: nothing when it is encrypted already, because then nobody can see whether
  * it is done */
-static enum codec wanted_codec(const struct build *b, const struct template_entry *t)
+static enum codec wanted_codec(const struct template_entry *t)
 {
 	static const char *const words[CODEC_COUNT] = {"", "zlib", "xz", "zstd", "lz4"};
 	const struct node *n = node_find(t->group, "compressed");
 
-	if (!is_set(n) || (!b->o->aes && is_set(node_find(t->group, "encrypted"))))
+	if (!is_set(n) || is_encrypted_already(t))
 		return CODEC_NONE;
 	if (n->type == NODE_BOOL)
 		return CODEC_GZIP;
@@ -135,6 +143,19 @@ static int wanted_cipher(struct build *b, const struct template_entry *t, enum c
 	const struct cipher_row *row = NULL;
 
 	*cipher = CIPHER_NONE;
+	if (is_encrypted_already(t) && !is_set(n))
+		return err_set(e, E_BUILD, EINVAL,
+			       "it has " ENCRYPTED_ALREADY " and not 'encrypted', "
+			       "which names the cipher");
+	if (is_encrypted_already(t))
+		return 0;
+	if (is_set(n) && !b->o->aes) {
+		err_fix(e,
+			"give the key with -K, so that it is encrypted here; or, for a file that "
+			"was encrypted elsewhere, add " ENCRYPTED_ALREADY " = true to the entry");
+		return err_set(e, E_BUILD, ENOKEY, "'%s' is to be encrypted, and there is no key",
+			       t->filename);
+	}
 	if (!b->o->aes)
 		return 0;
 	if (!is_set(n) && b->o->encrypt_all && (t->image || t->file)) {
@@ -191,7 +212,7 @@ static int open_file(struct build *b, const struct template_entry *t, struct pay
 
 	if (rc < 0)
 		return rc;
-	wanted.codec = wanted_codec(b, t);
+	wanted.codec = wanted_codec(t);
 	p = find_file(b, &wanted);
 	*made = p;
 	if (p) {
@@ -218,10 +239,38 @@ static int want_list(const struct build *b, const struct template_entry *t, stru
 	return p->block ? 0 : wanted_block(t, &p->block, e);
 }
 
+/* all that is missing is named, so that one look is enough */
+static int check_all_there(const struct build *b, struct err *e)
+{
+	const struct payload_dirs dirs = {.at = b->o->dirs, .count = b->o->dir_count};
+	unsigned missing = 0;
+	char text[700];
+
+	for (size_t i = 0; i < b->t->count; i++) {
+		const struct template_entry *t = &b->t->entries[i];
+
+		if (payload_is_there(t->filename, &dirs))
+			continue;
+		missing++;
+		(void)text_print(text, sizeof(text), "line %u of %s: there is no file '%s'",
+				 t->line, b->o->template_file, t->filename);
+		if (b->o->note)
+			b->o->note(b->o->arg, text);
+	}
+	if (missing < 2)
+		return 0; /* opening it says the rest */
+	return err_set(
+		e, E_BUILD, ENOENT,
+		"%u files are in none of the folders that are looked in; each is named above",
+		missing);
+}
+
 static int open_files(struct build *b, struct err *e)
 {
-	int rc = 0;
+	int rc = check_all_there(b, e);
 
+	if (rc < 0)
+		return rc;
 	b->files = calloc(b->t->count + 1, sizeof(*b->files));
 	b->of = calloc(b->t->count + 1, sizeof(struct payload_file *));
 	if (!b->files || !b->of)
@@ -292,26 +341,43 @@ static int set_plain_sizes(struct build *b, struct node *g, const struct payload
 	return rc;
 }
 
-static int set_iv(struct build *b, struct node *g, const struct payload_file *p, struct err *e)
+/* the vector, and by what a device knows a wrong key before it writes */
+static int set_vector(struct build *b, struct node *g, const struct payload_file *p, struct err *e)
 {
 	char hex[2 * sizeof(p->iv) + 1];
+	uint8_t check[KEY_CHECK_LEN];
+	struct node *props;
+	struct aes_key k;
+	int rc;
 
 	if (p->cipher == CIPHER_NONE)
 		return 0;
 	text_hex(p->iv, sizeof(p->iv), hex);
-	return template_set_text(b->t, g, "ivt", hex, e);
+	rc = template_set_text(b->t, g, "ivt", hex, e);
+	if (rc < 0)
+		return rc;
+	k = *p->key;
+	memcpy(k.iv, p->iv, sizeof(k.iv));
+	rc = aes_key_check(&k, check, e);
+	secure_zero(&k, sizeof(k));
+	if (rc < 0)
+		return rc;
+	text_hex(check, sizeof(check), hex);
+	rc = template_group(b->t, g, "properties", &props, e);
+	return rc < 0 ? rc : template_set_text(b->t, props, KEY_CHECK, hex, e);
 }
 
 static int set_entry(struct build *b, struct node *g, const struct payload_file *p, struct err *e)
 {
 	int rc = template_set_text(b->t, g, "filename", p->member, e);
 
+	template_unset(g, ENCRYPTED_ALREADY);
 	if (rc == 0)
 		rc = template_set_number(b->t, g, "size", p->size, e);
 	if (rc == 0)
 		rc = set_digest(b, g, "sha256", p->sha256, e);
 	if (rc == 0)
-		rc = set_iv(b, g, p, e);
+		rc = set_vector(b, g, p, e);
 	if (rc == 0 && p->parts)
 		rc = template_set_number(b->t, g, "parts", p->parts, e);
 	if (rc == 0)
@@ -385,6 +451,37 @@ static int check_vectors(const struct build *b, struct err *e)
 	return rc;
 }
 
+/* what was neither compressed nor encrypted here is looked at: is it what its entry says? */
+static int check_contents(const struct build *b, const struct template_entry *t,
+			  const struct payload_file *p, struct err *e)
+{
+	const char *cipher = text_at(t, "encrypted"), *type = text_at(t, "type");
+	const struct cipher_row *row = *cipher ? cipher_find(cipher) : NULL;
+	const struct stream_fd_options whole = {.size = UINT64_MAX};
+	struct contents c = {.codec = p->codec,
+			     .archive = strcmp(type, "archive") == 0 || strcmp(type, "tar") == 0,
+			     .image = t->image && (!*type || strcmp(type, "raw") == 0)};
+	AUTO_STREAM struct stream *s = NULL;
+	char text[700];
+	int rc;
+
+	if (p->was_compressed || p->cipher != CIPHER_NONE)
+		return 0;
+	if (is_encrypted_already(t))
+		c.cipher = row ? row->cipher : CIPHER_AES_CBC;
+	rc = stream_fd_open(&s, p->fd, &whole, e);
+	if (rc == 0)
+		rc = contents_judge(&c, &s, e);
+	if (rc < 0 || !c.why[0])
+		return rc;
+	if (c.wrong)
+		return err_set(e, E_BUILD, EINVAL, "'%s' %s", p->path, c.why);
+	(void)text_print(text, sizeof(text), "line %u: '%s' %s", t->line, p->path, c.why);
+	if (b->o->note)
+		b->o->note(b->o->arg, text);
+	return 0;
+}
+
 /* the device's own reader has the last word */
 static int check_text(const struct build *b, struct err *e)
 {
@@ -401,8 +498,14 @@ static int make_text(struct build *b, struct err *e)
 {
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < b->t->count; i++)
-		rc = set_entry(b, b->t->entries[i].group, b->of[i], e);
+	for (size_t i = 0; rc == 0 && i < b->t->count; i++) {
+		const struct template_entry *t = &b->t->entries[i];
+
+		rc = err_at(e, check_contents(b, t, b->of[i], e), "line %u of %s", t->line,
+			    b->o->template_file);
+		if (rc == 0)
+			rc = set_entry(b, t->group, b->of[i], e);
+	}
 	if (rc == 0)
 		rc = check_vectors(b, e);
 	if (rc == 0)

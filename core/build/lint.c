@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/build/choices.h"
+#include "core/build/contents.h"
 #include "corelib/base/arena.h"
 #include "corelib/base/text.h"
 
@@ -128,6 +129,7 @@ static int prepare(struct lint *l, struct err *e)
 
 		drop_open(t->group);
 		drop_list_wish(t->group);
+		template_unset(t->group, ENCRYPTED_ALREADY);
 		if (slash && slash[1])
 			rc = template_set_text(l->t, t->group, "filename", slash + 1, e);
 	}
@@ -390,6 +392,16 @@ static void check_keys(struct lint *l)
 
 /* ---- all of it -------------------------------------------------------------------------- */
 
+static void take_contents(void *arg, const struct entry *t, const struct contents *c)
+{
+	char label[256], said[640];
+	const struct lint_finding f = {.error = c->wrong, .line = t->line, .text = said};
+
+	entry_label(t, label, sizeof(label));
+	(void)text_print(said, sizeof(said), "%s: the payload %s", label, c->why);
+	tell(arg, &f);
+}
+
 static int check_tree(struct lint *l, struct err *e)
 {
 	const struct node *software = node_find(l->t->root, "software");
@@ -438,6 +450,7 @@ int lint_description(struct lint_result *r, const char *text, size_t n,
 	struct lint l = {.o = o, .r = r, .arena = arena_new(ARENA_MAX)};
 	const struct template_vars vars = {
 		.find = keep_name, .call = o->finished ? NULL : some_answer, .arg = &l};
+	const struct contents_options payloads = {take_contents, &l};
 	int rc = 0;
 
 	*r = (struct lint_result){0};
@@ -447,6 +460,8 @@ int lint_description(struct lint_result *r, const char *text, size_t n,
 		lint_refused(&l, NULL, e);
 	else
 		rc = check_tree(&l, e);
+	if (rc == 0 && o->bundle && !r->errors)
+		rc = contents_judge_bundle(*o->bundle, text, n, &payloads, e);
 	template_free(l.t);
 	arena_free(l.arena);
 	if (rc == 0 && l.no_memory)

@@ -25,6 +25,7 @@ struct lint_finding {
 struct lint_options {
 	bool finished;			  /* taken out of a bundle */
 	const struct template_vars *vars; /* for @@NAME@@; NULL = they stay */
+	const int *bundle;		  /* its payloads are looked at too; NULL = none */
 	void (*found)(void *arg, const struct lint_finding *f);
 	void *arg;
 };

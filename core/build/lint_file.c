@@ -23,6 +23,7 @@ static int look_into_bundle(struct lint_result *r, int fd, const struct lint_opt
 
 	finished.finished = true;
 	finished.vars = NULL;
+	finished.bundle = &fd;
 	if (rc == 0)
 		rc = bundle_open(&b, &s, &how, e);
 	if (rc < 0)

@@ -5,6 +5,7 @@
 #include "corelib/base/text.h"
 #include "corelib/base/words.h"
 #include "handlers/handler.h"
+#include "parser/keyfile.h"
 #include "parser/version.h"
 
 static const struct node *at(const struct lint_entry *x, const char *name)
@@ -61,7 +62,8 @@ static const struct attr *find_property(const struct handler *h, const char *nam
 
 static void unknown_property(struct lint *l, const struct node *n, const struct handler *h)
 {
-	static const char *const general[] = {"decompressed-size", "decrypted-size", "chain"};
+	static const char *const general[] = {"decompressed-size", "decrypted-size", KEY_CHECK,
+					      "result-sha256", "chain"};
 	const char *names[64] = {0}, *near;
 	size_t count = 0;
 

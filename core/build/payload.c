@@ -28,15 +28,29 @@ static int open_in(const char *dir, const char *file)
 	return sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
 }
 
+static int open_first(const char *path, const struct payload_dirs *dirs)
+{
+	int fd = -ENOENT;
+
+	if (path[0] == '/')
+		return open_in("", path);
+	for (size_t i = 0; fd == -ENOENT && i < dirs->count; i++)
+		fd = open_in(dirs->at[i], path);
+	return fd;
+}
+
+bool payload_is_there(const char *path, const struct payload_dirs *dirs)
+{
+	AUTO_CLOSE int fd = open_first(path, dirs);
+
+	return fd != -ENOENT;
+}
+
 static int find(struct payload_file *p, const struct payload_dirs *dirs, struct err *e)
 {
 	struct stat st;
 
-	p->fd = -ENOENT;
-	if (p->path[0] == '/')
-		p->fd = open_in("", p->path);
-	for (size_t i = 0; p->path[0] != '/' && p->fd == -ENOENT && i < dirs->count; i++)
-		p->fd = open_in(dirs->at[i], p->path);
+	p->fd = open_first(p->path, dirs);
 	if (p->fd == -ENOENT)
 		return err_set(e, E_BUILD, ENOENT,
 			       "the file is not in %s%s; name its folder with -I",

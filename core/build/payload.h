@@ -49,6 +49,7 @@ struct payload_dirs {
 	size_t count;
 };
 
+bool payload_is_there(const char *path, const struct payload_dirs *dirs);
 int payload_open(struct payload_file *p, const struct payload_dirs *dirs,
 		 const struct output *scratch, struct err *e);
 int payload_measure(struct payload_file *p, struct err *e);

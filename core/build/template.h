@@ -17,6 +17,9 @@
 #include "corelib/base/err.h"
 #include "parser/text/node.h"
 
+/* an attribute that templates alone have: the file was encrypted before it came here */
+#define ENCRYPTED_ALREADY "encrypted-already"
+
 struct template_entry {
 	struct node *group;
 	const char *filename;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/build/contents.h"
 #include "core/build/lint.h"
 #include "core/build/members.h"
 #include "corelib/base/arena.h"
@@ -92,8 +93,18 @@ static void take_unknown(void *arg, const struct lint_finding *f)
 	tell(arg, line);
 }
 
+static void take_contents(void *arg, const struct entry *x, const struct contents *c)
+{
+	char line[640], label[256];
+
+	entry_label(x, label, sizeof(label));
+	(void)text_print(line, sizeof(line), "%s: the payload %s", label, c->why);
+	tell(arg, line);
+}
+
 static int read_tree(struct tolerated *t, const struct member *m, struct err *e)
 {
+	const struct contents_options payloads = {take_contents, t};
 	const struct lint_options keys = {.finished = true, .found = take_unknown, .arg = t};
 	AUTO_FREE char *text = NULL;
 	struct lint_result r;
@@ -109,7 +120,9 @@ static int read_tree(struct tolerated *t, const struct member *m, struct err *e)
 	if (got < 0 || (uint64_t)got != m->size)
 		return err_set(e, E_TRUNCATED, 0, "the description ends too early");
 	rc = node_parse(&t->root, text, (size_t)m->size, t->arena, NULL, e);
-	return rc < 0 ? rc : lint_description(&r, text, (size_t)m->size, &keys, e);
+	if (rc == 0)
+		rc = lint_description(&r, text, (size_t)m->size, &keys, e);
+	return rc < 0 ? rc : contents_judge_bundle(t->fd, text, (size_t)m->size, &payloads, e);
 }
 
 static int look_at(void *arg, const struct member *m, struct err *e)

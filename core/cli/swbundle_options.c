@@ -55,7 +55,8 @@ static const struct option build_rows[] = {
 	{'K', "key-aes", "FILE", OPTION_TEXT, CLI(key_aes), .group = PAYLOADS,
 	 .help = "encrypt entries with encrypted = true (or a cipher) with this key: the file that devices have "
 		 "(KEY IV in hexadecimal, or lines key= and iv=). Each payload gets an ivt of its own, made of key, "
-		 "name and content. Without it such files are taken as encrypted already"},
+		 "name and content, and a check value by which a device knows a wrong key before it writes. A file that was "
+		 "encrypted elsewhere needs encrypted-already = true in its entry"},
 	{0, "encrypt", NULL, OPTION_FLAG, CLI(encrypt), .group = PAYLOADS,
 	 .help = "encrypt every image and file, not only where the template says so (needs -K)"},
 	{0, "part-size", "SIZE", OPTION_TEXT, CLI(part_size), .group = PAYLOADS,

@@ -92,7 +92,7 @@ make_demo() {
 		images: ({ filename = "rootfs.img"; slot = "rootfs"; name = "system"; version = "2.0"; });
 		stable = {
 			main = { images: ({ filename = "other.img"; slot = "rootfs"; }); };
-			secret = { images: ({ filename = "secret.img"; slot = "rootfs"; encrypted = true; }); };
+			secret = { images: ({ filename = "secret.img"; slot = "rootfs"; encrypted = true; encrypted-already = true; }); };
 			fails = { images: ({ filename = "rootfs.img"; slot = "rootfs"; });
 				scripts: ({ filename = "fails.sh"; type = "postinstall"; }); };
 		};

@@ -56,9 +56,94 @@ device_key() { sed -i "s|^globals : {|& aes-key-file = \"$T/$1\";|" device.cfg; 
 	fails 1 swinstall -f device.cfg demo.swu
 	says E_KEY_AES
 	device_key other
-	fails 1 swinstall -f device.cfg demo.swu
-	says E_DECRYPT
+	for how in --check --verbose; do
+		fails 1 swinstall -f device.cfg $how demo.swu
+		says E_KEY_AES; says 'another key'
+	done
 	boots a
+}
+
+@test "aes-ctr: a wrong key is found while planning; without a check value root's configuration must allow it" {
+	need cpio
+	keys; slots; release 2.0 'encrypted = "aes-ctr-256";'
+	key_file $KEY256; key_file "${KEY256%?}0" other
+	bundle -K aes
+	device_key other
+	before=$(device_sum)
+	for how in --check --verbose; do
+		fails 1 swinstall -f device.cfg $how demo.swu
+		says E_KEY_AES; says 'another key'
+	done
+	[ "$(device_sum)" = "$before" ]
+	# as other tools make it: nothing says which key it was
+	openssl enc -aes-256-ctr -K $KEY256 -iv $IV -in rootfs.img -out sealed
+	printf 'software = { version = "2"; images: ({ filename = "sealed"; slot = "rootfs"; encrypted = "aes-ctr-256"; ivt = "%s"; encrypted-already = true; }); };\n' $IV >sw-description
+	bundle
+	for how in --check --verbose; do
+		fails 1 swinstall -f device.cfg $how demo.swu
+		says E_KEY_AES; says allow-unchecked-key
+	done
+	[ "$(device_sum)" = "$before" ]
+	sed -i "s|/other|/aes|; s|^globals : {|& allow-unchecked-key = true;|" device.cfg
+	swinstall -f device.cfg demo.swu
+	slot_holds b rootfs.img
+}
+
+@test "a key file with mode 0644, as existing devices have it, is a warning; strict refuses it" {
+	keys; slots; release 2.0 'encrypted = true;'
+	key_file $KEY256; bundle -K aes; device_key aes; chmod 644 aes
+	run swinstall -f device.cfg demo.swu
+	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
+	says 'others than its owner can read the key file'
+	[ "$(grep -c 'others than' <<<"$output")" -eq 1 ]
+	sed -i 's|^globals : {|& strict = true;|' device.cfg
+	fails 1 swinstall -f device.cfg demo.swu
+	says E_KEY_AES
+}
+
+@test "a file that is to be encrypted and is not is refused, with the ways out" {
+	keys; key_file $KEY256; release 2.0 'encrypted = true;'
+	fails 1 bundle
+	says 'there is no key'; says 'give the key with -K'; says 'encrypted-already = true'
+	[ ! -e demo.swu ]
+	# it was encrypted elsewhere: no, it was not
+	release 2.0 'encrypted = true; encrypted-already = true;'
+	gzip -kn rootfs.img; mv rootfs.img.gz rootfs.img
+	fails 1 bundle
+	says 'is said to be encrypted, and is gzip'
+	release 2.0 'encrypted = true; encrypted-already = true;'
+	fails 1 bundle # 300017 bytes
+	says 'not whole blocks of 16'
+}
+
+# The hash and the signature are right all the same: only the bytes tell.
+@test "verify --strict and lint name a payload that is not what is said of it" {
+	need cpio tar
+	keys
+	hand() { # hand FILE ATTRIBUTES
+		printf 'software = { version = "1"; hardware-compatibility: [ "1.0" ]; images: ({ filename = "%s"; sha256 = "%s"; %s }); };\n' "$1" "$(sha "$1")" "$2" >sw-description
+		by_hand "$1"
+	}
+	named() { # named WORDS
+		swbundle verify -k demo.cert.pem demo.swu
+		fails 3 swbundle verify --strict -k demo.cert.pem demo.swu; says "$1"
+		fails 3 swbundle lint --strict demo.swu; says "$1"
+	}
+	good() { swbundle verify --strict -k demo.cert.pem demo.swu; swbundle lint --strict demo.swu; }
+	raw='device = "/dev/x";' there='type = "archive"; path = "/x";'
+	payload p 4096; gzip -kn p; tar -cf t.tar p; gzip -kn t.tar; head -c 4000 p.gz >cut.gz; xz -k p
+	hand p "$raw encrypted = true; ivt = \"$IV\";"; good
+	hand p.gz "$raw encrypted = true; ivt = \"$IV\";"; named 'is said to be encrypted, and is gzip'
+	hand p "$raw compressed = \"zlib\";"; named 'does not begin so'
+	hand p.xz "$raw compressed = \"zlib\";"; named 'and is xz'
+	hand cut.gz "$raw compressed = \"zlib\";"; named 'cannot be decompressed'
+	hand p.gz "$raw"; named 'it is written as it is'
+	hand p.gz "$raw compressed = \"zlib\";"; good
+	hand t.tar "$there"; good
+	hand t.tar.gz "$there"; good
+	hand t.tar.gz "$there compressed = \"zlib\";"; good
+	hand p.gz "$there compressed = \"zlib\";"; named 'is said to be an archive'
+	hand p "$there"; named 'is said to be an archive'
 }
 
 # T50
@@ -88,7 +173,8 @@ device_key() { sed -i "s|^globals : {|& aes-key-file = \"$T/$1\";|" device.cfg; 
 
 # T50
 @test "t50: a vector that would be used twice is refused, with the fix" {
-	keys; key_file $KEY256; payload a.img 500; payload b.img 500
+	keys; key_file $KEY256; payload a.img 512; payload b.img 512
+	local already="encrypted-already = true;"
 	two() {
 		printf 'software = { version = "1"; images: (\n{ filename = "a.img"; device = "/dev/a"; encrypted = true; %s },\n{ filename = "b.img"; device = "/dev/b"; encrypted = true; %s }); };\n' "$1" "$2" >sw-description
 	}
@@ -98,19 +184,19 @@ device_key() { sed -i "s|^globals : {|& aes-key-file = \"$T/$1\";|" device.cfg; 
 	says E_IV_REUSE; says "ivt in line 2"; says "leave ivt out"
 	[ ! -e demo.swu ]
 	# encrypted elsewhere: the same vector twice, in whatever spelling
-	two "ivt = \"$IV\";" "ivt = \"${IV^^}\";"
+	two "$already ivt = \"$IV\";" "$already ivt = \"${IV^^}\";"
 	fails 1 bundle
 	says E_IV_REUSE; says "line 3 of sw-description"; says "line 2"
 	# and none at all twice
-	two '' ''
+	two "$already" "$already"
 	fails 1 bundle
 	says E_IV_REUSE; says "no ivt"
 	# one of each is told, not refused
-	two "ivt = \"$IV\";" ''
+	two "$already ivt = \"$IV\";" "$already"
 	run bundle
 	[ "$status" -eq 0 ]; says "without ivt"
 	# the same bytes twice give nothing away
-	cp a.img b.img; two "ivt = \"$IV\";" "ivt = \"$IV\";"
+	cp a.img b.img; two "$already ivt = \"$IV\";" "$already ivt = \"$IV\";"
 	bundle
 }
 

@@ -53,7 +53,7 @@ installed() { sync; cmp -n "$(stat -c %s "${1:-rootfs.img}")" "$L" "${1:-rootfs.
 	echo "$key $iv" >aes; chmod 600 aes
 	payload plain.img 300017
 	openssl enc -aes-256-cbc -in plain.img -out rootfs.img -K "$key" -iv "$iv"
-	describe 'encrypted = true;'; bundle
+	describe 'encrypted = true; encrypted-already = true;'; bundle
 	theirs -K aes || { tail -n 20 theirs.log; return 1; }
 	installed plain.img
 }

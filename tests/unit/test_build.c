@@ -380,14 +380,59 @@ static void build_takes_compressed_and_encrypted_files_as_they_are(void **state)
 	struct run r = {
 		.text = "software = { version = \"1\"; images: ("
 			"{ filename = \"done.zst\"; device = \"/dev/x\"; compressed = \"zstd\"; },"
-			"{ filename = \"image\"; device = \"/dev/x\"; compressed = \"zstd\"; encrypted = true; }); };"};
+			"{ filename = \"image\"; device = \"/dev/x\"; compressed = \"zstd\"; encrypted = true;"
+			" encrypted-already = true; }); };"};
+	/* a frame of one raw block: 'hello' */
+	static const char zstd[] = "\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello";
+	char *text;
 
 	(void)state;
-	put("done.zst", "\x28\xb5\x2f\xfd whatever", 13);
-	put_pattern("image", 100);
+	put("done.zst", zstd, sizeof(zstd) - 1);
+	put_pattern("image", 112);
 	assert_int_equal(build(&r), E_NONE);
-	assert_says("out.swu", "size = 13;");
-	assert_says("out.swu", "size = 100;");
+	assert_says("out.swu", "size = 14;");
+	assert_says("out.swu", "size = 112;");
+	text = described("out.swu");
+	assert_null(strstr(text, "encrypted-already"));
+	free(text);
+}
+
+/* what is said of a payload and what its bytes say */
+static void build_refuses_a_payload_that_is_not_what_it_is_said_to_be(void **state)
+{
+	static const char zstd[] = "\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello";
+	static const struct {
+		const char *attributes, *bytes;
+		size_t n;
+		const char *why;
+	} rows[] = {
+		{"encrypted = true;", "0123456789abcdef", 16, "there is no key"},
+		{"encrypted-already = true;", "0123456789abcdef", 16, "not 'encrypted'"},
+		{"encrypted = true; encrypted-already = true;", "0123456789abcde", 15,
+		 "whole blocks"},
+		{"encrypted = true; encrypted-already = true;", "#!/bin/sh\nexit 0", 16,
+		 "a script"},
+		{"encrypted = true; encrypted-already = true; compressed = \"zstd\";",
+		 "\x28\xb5\x2f\xfd 23456789ab", 16, "is said to be encrypted, and is zstd"},
+		{"compressed = \"zstd\";", zstd, sizeof(zstd) - 4, "cannot be decompressed"},
+		{"type = \"archive\"; path = \"/x\";", "not a tar", 9, "is said to be an archive"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char text[300];
+		struct run r = {.text = text};
+
+		(void)text_print(
+			text, sizeof(text),
+			"software = { version = \"1\"; images: ({ filename = \"p\"; %s %s }); };",
+			strstr(rows[i].attributes, "type") ? "" : "device = \"/dev/x\";",
+			rows[i].attributes);
+		put("p", rows[i].bytes, rows[i].n);
+		assert_int_equal(build(&r), E_BUILD);
+		if (!strstr(r.e.why, rows[i].why))
+			fail_msg("row %zu: '%s' is not in: %s", i, rows[i].why, r.e.why);
+	}
 }
 
 static void build_one_file_for_several_entries_is_one_member(void **state)
@@ -801,6 +846,7 @@ int main(void)
 		cmocka_unit_test(build_compresses_what_is_not_yet),
 		cmocka_unit_test(compress_gives_back_the_same_bytes),
 		cmocka_unit_test(build_takes_compressed_and_encrypted_files_as_they_are),
+		cmocka_unit_test(build_refuses_a_payload_that_is_not_what_it_is_said_to_be),
 		cmocka_unit_test(build_one_file_for_several_entries_is_one_member),
 		cmocka_unit_test(build_members_have_no_folders),
 		cmocka_unit_test(build_that_fails_leaves_the_old_bundle_and_no_file),
