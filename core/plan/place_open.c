@@ -17,6 +17,7 @@
 #include "core/session.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
+#include "corelib/files/beneath.h"
 
 #define LINKS_MAX 40
 #define MTD_MAJOR 90
@@ -134,28 +135,6 @@ static int check_kind(const struct stat *st, const char *path, struct err *e)
 	return 0;
 }
 
-/* component by component: a link put in meanwhile is not followed */
-static int open_beneath(const char *path, int flags)
-{
-	AUTO_CLOSE int dir = sys_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-
-	for (const char *p = path + 1; dir >= 0; p += strcspn(p, "/") + 1) {
-		char part[NAME_MAX + 1];
-		size_t len = strcspn(p, "/");
-
-		if (len >= sizeof(part))
-			return -ENAMETOOLONG;
-		memcpy(part, p, len);
-		part[len] = '\0';
-		if (!p[len])
-			return sys_openat(dir, part, flags | O_NOFOLLOW | O_CLOEXEC, 0);
-		int next = sys_openat(dir, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-		sys_close(&dir);
-		dir = next;
-	}
-	return dir;
-}
-
 static bool same_file(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_rdev == b->st_rdev &&
@@ -166,7 +145,9 @@ static bool same_file(const struct stat *a, const struct stat *b)
 static int open_checked(const struct session *s, const char *path, int *fd, struct err *e)
 {
 	const int how = session_writes(s) ? O_RDWR : O_RDONLY;
-	AUTO_CLOSE int look = open_beneath(path, O_PATH), real = -1;
+	/* its path was resolved: a link that was put in meanwhile is not followed */
+	AUTO_CLOSE int root = sys_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0), real = -1;
+	AUTO_CLOSE int look = root < 0 ? root : beneath_open(root, path, O_PATH);
 	struct stat st, again;
 
 	if (look < 0 || fstat(look, &st) < 0)
@@ -174,7 +155,7 @@ static int open_checked(const struct session *s, const char *path, int *fd, stru
 	int rc = check_kind(&st, path, e);
 	if (rc < 0)
 		return rc;
-	real = open_beneath(path, how | O_NONBLOCK | O_NOCTTY);
+	real = beneath_open(root, path, how | O_NONBLOCK | O_NOCTTY);
 	if (real < 0)
 		return err_sys(e, E_TARGET, -real, "opening '%s' for %s", path,
 			       session_writes(s) ? "writing" : "reading");
@@ -214,19 +195,11 @@ static bool is_allowed(const struct settings *cfg, int fd)
 	return false;
 }
 
-static bool climbs(const char *path)
-{
-	for (const char *p = path; (p = strstr(p, "..")); p += 2)
-		if ((p == path || p[-1] == '/') && (p[2] == '/' || !p[2]))
-			return true;
-	return false;
-}
-
 static int open_target(const struct session *s, const char *path, int *fd, struct err *e)
 {
 	struct walk w = {.links = 0};
 
-	if (*path != '/' || climbs(path))
+	if (*path != '/' || beneath_leads_up(path))
 		return refuse(e, path, "is not an absolute path without '..'");
 	if (sys_path(path, w.rest, sizeof(w.rest)) < 0)
 		return refuse(e, path, "is too long a path");

@@ -9,13 +9,18 @@
 #include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "corelib/base/text.h"
 
-#define CALL_MAX    (1u << 30) /* no call moves more than 2 GiB; stay below on every system */
+#define CALL_MAX (1u << 30) /* no call moves more than 2 GiB; stay below on every system */
+#ifndef SYS_openat2	    /* headers of before Linux 5.6 */
+#define SYS_openat2 437
+#endif
+
 #define RETRY(call) TEMP_FAILURE_RETRY(call)
 
 /* of tests; one per program because /proc and /sys are (never set by the product) */
@@ -112,6 +117,16 @@ int sys_syncfs(int fd)
 int sys_openat(int dirfd, const char *path, int flags, unsigned mode)
 {
 	return result(RETRY(openat(dirfd, path, flags | O_CLOEXEC, (mode_t)mode)));
+}
+
+/* the C library does not offer it yet; weak, so that tests can stand for an old kernel */
+__attribute__((weak)) int sys_openat2(int dirfd, const char *path, int flags, uint64_t resolve)
+{
+	const struct {
+		uint64_t flags, mode, resolve;
+	} how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = resolve};
+
+	return result(RETRY(syscall(SYS_openat2, dirfd, path, &how, sizeof(how))));
 }
 
 int sys_renameat(int olddir, const char *old, int newdir, const char *new, unsigned flags)

@@ -25,6 +25,8 @@ int sys_syncfs(int fd);
 
 /* names; dirfd may be AT_FDCWD */
 int sys_openat(int dirfd, const char *path, int flags, unsigned mode);
+/* the call of Linux 5.6 that says how a path may be walked (RESOLVE_*); -ENOSYS before */
+int sys_openat2(int dirfd, const char *path, int flags, uint64_t resolve);
 int sys_renameat(int olddir, const char *old, int newdir, const char *new, unsigned flags);
 int sys_linkat(int olddir, const char *old, int newdir, const char *new, int flags);
 int sys_unlinkat(int dirfd, const char *path, int flags);

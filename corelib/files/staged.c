@@ -1,6 +1,7 @@
 /* Files that become live in one move; the names in the staging folder tell the state. */
 #include "corelib/files/staged.h"
 
+#include "corelib/files/beneath.h"
 #include "corelib/files/nature.h"
 #include "corelib/files/staged_private.h"
 
@@ -50,14 +51,6 @@ int staged_failed(const struct staged *s, struct err *e, int rc, const char *wha
 
 	err_sys(e, code, -rc, "%s", what);
 	return staged_at(s, e, rc);
-}
-
-/* 1, 0, or -errno */
-static int there(int dir, const char *name, struct stat *st)
-{
-	if (fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT ? 0 : -errno;
 }
 
 /* ---- where it is ---- */
@@ -125,7 +118,9 @@ static int check_target(struct staged *s, struct err *e)
 	s->existed = staged_is_tree(s);
 	if (staged_is_tree(s))
 		return 0;
-	rc = there(s->folder_fd, s->address.name, &st);
+	rc = fstatat(s->folder_fd, s->address.name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 1
+	     : errno == ENOENT							   ? 0
+										   : -errno;
 	if (rc < 0)
 		return staged_failed(s, e, rc, "the target cannot be examined");
 	s->existed = rc == 1;
@@ -149,7 +144,7 @@ static int open_stage(struct staged *s, struct err *e)
 	int fd;
 
 	stage_name(s, name);
-	fd = staged_open_dir(s->folder_fd, name);
+	fd = beneath_open_dir(s->folder_fd, name);
 	if (fd == -ENOENT)
 		return fd;
 	if (fd < 0)
@@ -239,10 +234,9 @@ struct staged *staged_close(struct staged *s)
 static int read_state(struct staged *s, bool has[3], struct err *e)
 {
 	char name[32];
-	struct stat st;
 
 	for (enum part p = PART_NEW; p <= PART_NONE; p++) {
-		int rc = s->stage_fd < 0 ? 0 : there(s->stage_fd, part_name(s, p, name), &st);
+		int rc = s->stage_fd < 0 ? 0 : beneath_has(s->stage_fd, part_name(s, p, name));
 
 		if (rc < 0)
 			return staged_failed(s, e, rc, "the staging folder cannot be read");
@@ -278,7 +272,6 @@ static int check_mounted(const struct staged *s, struct err *e)
 static int find_again(struct staged *s, struct err *e)
 {
 	bool has[3];
-	struct stat st;
 	int rc = check_mounted(s, e);
 
 	if (rc == 0)
@@ -292,7 +285,7 @@ static int find_again(struct staged *s, struct err *e)
 		rc = read_state(s, has, e);
 	if (rc == 0)
 		s->existed = has[PART_OLD] ||
-			     (!has[PART_NONE] && there(s->folder_fd, s->address.name, &st) == 1);
+			     (!has[PART_NONE] && beneath_has(s->folder_fd, s->address.name) == 1);
 	return rc;
 }
 
@@ -426,17 +419,12 @@ int staged_sync(struct staged *s, struct err *e)
 		return staged_tree_sync(s, e);
 	if (s->stage_fd < 0)
 		return staged_at(s, e, err_set(e, E_INTERNAL, ENOENT, "there is no new content"));
-	fd = sys_openat(s->stage_fd, part_name(s, PART_NEW, name), O_RDONLY | O_NOFOLLOW, 0);
+	fd = beneath_open(s->stage_fd, part_name(s, PART_NEW, name), O_RDONLY);
 	if (fd == -ENOENT) /* published already */
 		return sync_folders(s, e);
 	rc = fd < 0 ? fd : sys_fsync(fd);
 	return rc < 0 ? staged_failed(s, e, rc, "the new content cannot be flushed")
 		      : sync_folders(s, e);
-}
-
-static bool no_links(int rc)
-{
-	return rc == -EPERM || rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EMLINK || rc == -EXDEV;
 }
 
 /* keep the old file under a second name, or (no links here) under another one */
@@ -449,7 +437,7 @@ static int keep_old(struct staged *s, struct err *e)
 	rc = sys_unlinkat(s->stage_fd, name, 0); /* of a publish that was cut: it may be stale */
 	if (rc == 0 || rc == -ENOENT)
 		rc = sys_linkat(s->folder_fd, s->address.name, s->stage_fd, name, 0);
-	if (no_links(rc))
+	if (staged_no_links(rc))
 		rc = sys_renameat(s->folder_fd, s->address.name, s->stage_fd, name, 0);
 	return rc < 0 ? staged_failed(s, e, rc, "the old file cannot be kept aside") : 0;
 }
@@ -485,10 +473,9 @@ static int move_new(struct staged *s, unsigned flags, struct err *e)
 static int heal(struct staged *s, const bool has[3], struct err *e)
 {
 	char name[32];
-	struct stat st;
 	int rc;
 
-	if (!has[PART_NEW] || !has[PART_OLD] || there(s->folder_fd, s->address.name, &st) != 0)
+	if (!has[PART_NEW] || !has[PART_OLD] || beneath_has(s->folder_fd, s->address.name) != 0)
 		return 0;
 	rc = sys_renameat(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd, s->address.name,
 			  0);

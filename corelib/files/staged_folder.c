@@ -5,16 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "corelib/files/beneath.h"
 #include "corelib/files/staged_private.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
 #define PATH_ROOM sizeof(((struct staged_address *)0)->folder)
-
-int staged_open_dir(int dir, const char *name)
-{
-	return sys_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-}
 
 /* the part of a path that ends at 'n' */
 static void part_to(char out[PATH_ROOM], const char *path, size_t n)
@@ -30,35 +26,10 @@ static size_t next_part(const char *path, size_t n)
 	return n + strcspn(path + n, "/");
 }
 
-/* beneath 'root', component by component: no link is followed, so nothing leads out */
-static int walk(int root, const char *path)
-{
-	AUTO_CLOSE int dir = staged_open_dir(root, ".");
-	int out;
-
-	for (size_t n = strspn(path, "/"); dir >= 0 && path[n]; n += strspn(path + n, "/")) {
-		char name[256];
-		size_t len = strcspn(path + n, "/");
-		int next;
-
-		if (len >= sizeof(name))
-			return -ENAMETOOLONG;
-		memcpy(name, path + n, len);
-		name[len] = '\0';
-		next = staged_open_dir(dir, name);
-		sys_close(&dir);
-		dir = next;
-		n += len;
-	}
-	out = dir;
-	dir = -1;
-	return out;
-}
-
 static int reach(int root, const char *path)
 {
 	if (root >= 0)
-		return walk(root, path);
+		return beneath_open_dir(root, path);
 	return sys_openat(AT_FDCWD, *path ? path : "/", O_RDONLY | O_DIRECTORY, 0);
 }
 
@@ -74,7 +45,7 @@ static int is_link(const struct staged_address *p, int root, struct err *e)
 
 		n = next_part(p->folder, n);
 		part_to(path, p->folder, n);
-		rc = fd = walk(root, path);
+		rc = fd = beneath_open_dir(root, path);
 	}
 	return err_set(e, E_FILE, ELOOP,
 		       "'%s' is a link, or no folder; on a file system that is mounted for this "
@@ -97,7 +68,7 @@ static int open_live(const struct staged_address *p, struct err *e)
 /* on the live system links are normal: they were judged by sys_path_is_safe */
 int staged_folder_open(const struct staged_address *p, int root, struct err *e)
 {
-	int fd = root < 0 ? open_live(p, e) : walk(root, p->folder);
+	int fd = root < 0 ? open_live(p, e) : beneath_open_dir(root, p->folder);
 
 	if (root >= 0 && (fd == -ELOOP || fd == -ENOTDIR))
 		return is_link(p, root, e);
@@ -134,7 +105,7 @@ static int make_one(int root, char *path)
 		rc = sys_mkdirat(parent, name, 0755);
 	if (rc < 0)
 		return rc == -EEXIST ? 0 : rc;
-	dir = staged_open_dir(parent, name);
+	dir = beneath_open_dir(parent, name);
 	if (dir < 0)
 		return dir;
 	return fchmod(dir, 0755) < 0 ? -errno : sys_fsync(parent);
@@ -148,7 +119,7 @@ static int is_there(int root, const char *path)
 
 	if (root < 0)
 		return stat(path, &st) == 0 ? 1 : errno == ENOENT ? 0 : -errno;
-	fd = walk(root, path);
+	fd = beneath_open_dir(root, path);
 	return fd >= 0 ? 1 : fd == -ENOENT ? 0 : fd;
 }
 

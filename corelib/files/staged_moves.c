@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "corelib/base/digest.h"
+#include "corelib/files/beneath.h"
 #include "corelib/files/nature.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
@@ -109,8 +110,8 @@ static int look_at_nature(struct walk *w, int fresh, int here)
 
 static int look_into(struct walk *w, int fresh, int here, const char *name, unsigned depth)
 {
-	AUTO_CLOSE int to = sys_openat(here, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	int from = sys_openat(fresh, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	AUTO_CLOSE int to = beneath_open_dir(here, name);
+	int from = beneath_open_dir(fresh, name);
 
 	if (to < 0 || from < 0) {
 		int rc = to < 0 ? to : from;
@@ -217,7 +218,7 @@ int moves_plan(struct moves *l, int fresh, int here, struct err *e)
 	if (fstat(here, &st) < 0)
 		return err_sys(e, E_FILE, errno, "the target cannot be examined");
 	w.dev = st.st_dev;
-	from = sys_openat(fresh, ".", O_RDONLY | O_DIRECTORY, 0);
+	from = beneath_open_dir(fresh, ".");
 	if (from < 0)
 		return err_sys(e, E_FILE, -from, "the new content cannot be opened");
 	if (look_at_nature(&w, from, here) < 0) {

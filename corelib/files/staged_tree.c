@@ -61,7 +61,7 @@ static int make_side(struct staged *s, enum side side, unsigned mode, struct err
 		rc = sys_mkdirat(s->stage_fd, name, 0700);
 	if (rc < 0)
 		return staged_failed(s, e, rc, "a folder for the new content cannot be made");
-	fd = staged_open_dir(s->stage_fd, name);
+	fd = beneath_open_dir(s->stage_fd, name);
 	if (fd >= 0 && sys_fchmod(fd, mode) < 0)
 		sys_close(&fd);
 	return fd < 0 ? staged_failed(s, e, -EIO, "a folder for the new content cannot be opened")
@@ -90,7 +90,7 @@ int staged_tree_folder(struct staged *s, struct err *e)
 		return rc;
 	if (!s->straight)
 		return make_new(s, e);
-	fd = staged_open_dir(s->folder_fd, ".");
+	fd = beneath_open_dir(s->folder_fd, ".");
 	return fd < 0 ? staged_failed(s, e, fd, "the folder cannot be opened") : fd;
 }
 
@@ -115,8 +115,8 @@ static int sides_open(struct sides *x, struct staged *s, struct err *e)
 	char name[32];
 
 	*x = (struct sides){.s = s, .new_fd = -1, .old_fd = -1};
-	x->new_fd = staged_open_dir(s->stage_fd, side_name(s, SIDE_NEW, name));
-	x->old_fd = staged_open_dir(s->stage_fd, side_name(s, SIDE_OLD, name));
+	x->new_fd = beneath_open_dir(s->stage_fd, side_name(s, SIDE_NEW, name));
+	x->old_fd = beneath_open_dir(s->stage_fd, side_name(s, SIDE_OLD, name));
 	beneath_init(&x->here, s->folder_fd);
 	beneath_init(&x->fresh, x->new_fd);
 	if (x->new_fd >= 0)
@@ -154,34 +154,17 @@ static int find_spot(struct sides *x, const struct move *m, struct spot *at)
 	return at->fresh < 0 && at->fresh != -ENOENT ? at->fresh : 0;
 }
 
-/* 1, 0, or -errno */
-static int there(int dir, const char *name)
-{
-	struct stat st;
-
-	if (dir < 0)
-		return dir == -ENOENT ? 0 : dir;
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT ? 0 : -errno;
-}
-
 /* owner, mode and ACLs from one side to the other; -ENOENT when one is not there */
 static int copy_nature(int from, const char *from_name, int to, const char *to_name, bool flush)
 {
-	AUTO_CLOSE int a = from < 0 ? from : staged_open_dir(from, from_name);
-	AUTO_CLOSE int b = to < 0 ? to : staged_open_dir(to, to_name);
+	AUTO_CLOSE int a = from < 0 ? from : beneath_open_dir(from, from_name);
+	AUTO_CLOSE int b = to < 0 ? to : beneath_open_dir(to, to_name);
 	int rc = a < 0 || b < 0 ? (a < 0 ? a : b) : nature_of_folder_copy(a, b);
 
 	return rc == 0 && flush ? sys_fsync(b) : rc;
 }
 
 /* ---- publish ---- */
-
-static bool no_links(int rc)
-{
-	return rc == -EPERM || rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EMLINK || rc == -EXDEV;
-}
 
 /* an empty folder remembers it */
 static int keep_nature(const struct sides *x, const struct spot *at)
@@ -203,7 +186,7 @@ static int keep_one(struct sides *x, const struct move *m, struct err *e)
 	}
 	if (rc == 0 && m->kind == MOVE_REPLACE)
 		rc = sys_linkat(at.here, at.name, x->old_fd, at.old, 0);
-	if (no_links(rc)) {
+	if (staged_no_links(rc)) {
 		x->unkept = true;
 		return 0;
 	}
@@ -216,7 +199,7 @@ static int put_aside(struct sides *x, const struct move *m, const struct spot *a
 
 	if (m->kind == MOVE_ADD || (m->kind == MOVE_REPLACE && !x->unkept))
 		return 0;
-	rc = there(x->old_fd, at->old);
+	rc = beneath_has(x->old_fd, at->old);
 	return rc ? (rc < 0 ? rc : 0) : sys_renameat(at->here, at->name, x->old_fd, at->old, 0);
 }
 
@@ -301,8 +284,8 @@ int staged_tree_publish(struct staged *s, struct err *e)
 
 static int take_back(struct sides *x, const struct move *m, const struct spot *at)
 {
-	int fresh = there(at->fresh, at->fresh_name), here = there(at->here, at->name);
-	int old = m->kind == MOVE_ADD || x->old_fd < 0 ? 0 : there(x->old_fd, at->old);
+	int fresh = beneath_has(at->fresh, at->fresh_name), here = beneath_has(at->here, at->name);
+	int old = m->kind == MOVE_ADD ? 0 : beneath_has(x->old_fd, at->old);
 	int rc = 0;
 
 	if (fresh < 0 || here < 0 || old < 0)

@@ -52,24 +52,12 @@ static int refuse(const struct tree *t, const struct record *rec, const char *wh
 
 /* ---- folders on the way ---- */
 
-static int open_part(int dir, const char *name)
-{
-	return sys_openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
-}
-
 /* a part that nobody named by itself, the last one in 'n' bytes of path: its descriptor */
-static int make_part(struct tree *t, const char *path, size_t n, int dir)
+static int make_part(struct tree *t, const char *path, size_t n, int dir, const char *name)
 {
-	char name[RECORD_NAME_MAX + 1];
-	size_t from = n;
-	int fd, rc;
+	int fd, rc = sys_mkdirat(dir, name, 0755);
 
-	while (from > 0 && path[from - 1] != '/')
-		from--;
-	memcpy(name, path + from, n - from); /* its caller has seen that it fits */
-	name[n - from] = '\0';
-	rc = sys_mkdirat(dir, name, 0755);
-	fd = rc < 0 ? rc : sys_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	fd = rc < 0 ? rc : beneath_open_dir(dir, name);
 	if (fd < 0)
 		return fd;
 	rc = tree_dress_like(t, path, n, fd);
@@ -80,57 +68,56 @@ static int make_part(struct tree *t, const char *path, size_t n, int dir)
 	return rc < 0 ? rc : fd;
 }
 
-/* the folder of 'n' bytes of path, opened part by part; made where it is missing */
-static int walk(struct tree *t, const char *path, size_t n, bool make)
+/* the folders in 'n' bytes of path, those that are missing */
+static int make_parts(struct tree *t, const char *path, size_t n)
 {
-	AUTO_CLOSE int dir = open_part(t->root, ".");
-	unsigned depth = 0;
-	size_t at = 0;
-	int out = dir;
+	AUTO_CLOSE int dir = beneath_open_dir(t->root, ".");
 
-	while (out >= 0 && at < n) {
+	for (size_t at = 0; dir >= 0 && at < n;) {
 		char name[RECORD_NAME_MAX + 1];
 		size_t len = strcspn(path + at, "/");
 		int next;
 
-		if (len >= sizeof(name) || ++depth > TREE_DEPTH_MAX)
+		if (len >= sizeof(name))
 			return -ENAMETOOLONG;
 		memcpy(name, path + at, len);
 		name[len] = '\0';
-		next = open_part(dir, name);
-		if (next == -ENOENT && make)
-			next = make_part(t, path, at + len, dir);
+		next = beneath_open(dir, name, O_PATH | O_DIRECTORY);
+		if (next == -ENOENT)
+			next = make_part(t, path, at + len, dir, name);
 		sys_close(&dir);
-		out = dir = next;
+		dir = next;
 		at += len + 1;
 	}
-	dir = -1;
-	return out;
+	return dir < 0 ? dir : 0;
+}
+
+static unsigned depth_of(const char *path)
+{
+	unsigned n = 0;
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
 }
 
 /* the folder that holds the last part of the path, kept for the next one */
 static int parent_of(struct tree *t, const struct record *rec, const char **name)
 {
-	const char *slash = strrchr(rec->path, '/');
-	size_t n = slash ? (size_t)(slash - rec->path) : 0;
-	int fd;
+	int rc = 0, fd = depth_of(rec->path) > TREE_DEPTH_MAX
+				 ? -ENAMETOOLONG
+				 : beneath_parent(&t->at, rec->path, name);
 
-	*name = slash ? slash + 1 : rec->path;
-	if (t->dir >= 0 && n == t->dir_len && memcmp(t->dir_path, rec->path, n) == 0)
-		return t->dir;
-	sys_close(&t->dir);
-	fd = walk(t, rec->path, n, true);
+	if (fd == -ENOENT) {
+		rc = make_parts(t, rec->path, t->at.len);
+		fd = rc < 0 ? rc : beneath_parent(&t->at, rec->path, name);
+	}
 	if (fd == -ELOOP || fd == -ENOTDIR)
 		return refuse(t, rec,
 			      "a part of its path is a link or no folder; links are not followed");
 	if (fd == -ENAMETOOLONG)
 		return refuse(t, rec, "it lies deeper than 128 folders, or a name is too long");
-	if (fd < 0)
-		return tree_failed(t, rec, fd, "its folder cannot be opened");
-	memcpy(t->dir_path, rec->path, n);
-	t->dir_len = n;
-	t->dir = fd;
-	return fd;
+	return fd < 0 ? tree_failed(t, rec, fd, "its folder cannot be opened") : fd;
 }
 
 /* ---- what stands there already ---- */
@@ -224,8 +211,7 @@ static int dress_dir(struct tree *t, const struct record *rec, int dir, bool mad
 	if (t->o->preserve)
 		return tree_later(t, rec);
 	if (made && t->o->like) {
-		AUTO_CLOSE int fd = sys_openat(dir, slash ? slash + 1 : rec->path,
-					       O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+		AUTO_CLOSE int fd = beneath_open_dir(dir, slash ? slash + 1 : rec->path);
 
 		rc = fd < 0 ? fd : tree_dress_like(t, rec->path, strlen(rec->path), fd);
 	}
@@ -241,7 +227,7 @@ static int make_dir(struct tree *t, const struct record *rec, int dir, const cha
 	int rc = sys_mkdirat(dir, name, 0700);
 
 	if (rc == -EEXIST) {
-		fd = open_part(dir, name);
+		fd = beneath_open(dir, name, O_PATH | O_DIRECTORY);
 		if (fd == -ELOOP || fd == -ENOTDIR) {
 			rc = make_room(t, rec, dir, name);
 			if (rc < 0)
@@ -270,10 +256,8 @@ static int make_symlink(struct tree *t, const struct record *rec, int dir, const
 
 static int make_hardlink(struct tree *t, const struct record *rec, int dir, const char *name)
 {
-	const char *slash = strrchr(rec->target, '/');
-	const char *last = slash ? slash + 1 : rec->target;
-	AUTO_CLOSE int from =
-		walk(t, rec->target, slash ? (size_t)(slash - rec->target) : 0, false);
+	const char *last;
+	AUTO_CLOSE int from = beneath_open_parent(t->root, rec->target, &last);
 	struct stat st, own;
 	int rc;
 
@@ -372,21 +356,15 @@ static int make(struct tree *t, const struct record *rec)
 	}
 }
 
-int tree_open_dir(struct tree *t, const char *path)
-{
-	AUTO_CLOSE int at = walk(t, path, strcmp(path, ".") ? strlen(path) : 0, false);
-
-	return at < 0 ? at : sys_openat(at, ".", O_RDONLY | O_DIRECTORY, 0);
-}
-
 int tree_write(int root, struct records *r, const struct tree_options *o, struct tree_count *n,
 	       struct err *e)
 {
-	struct tree t = {.root = root, .dir = -1, .records = r, .o = o, .n = n, .e = e};
+	struct tree t = {.root = root, .records = r, .o = o, .n = n, .e = e};
 	const struct record *rec;
 	int rc;
 
 	memset(n, 0, sizeof(*n));
+	beneath_init(&t.at, root);
 	beneath_init(&t.like, o->like ? *o->like : -1);
 	while ((rc = records_next(r, &rec, e)) > 0) {
 		rc = check(&t, rec);
@@ -398,7 +376,7 @@ int tree_write(int root, struct records *r, const struct tree_options *o, struct
 	if (rc == 0)
 		rc = tree_dress_later(&t);
 	tree_forget(&t);
-	sys_close(&t.dir);
+	beneath_clear(&t.at);
 	beneath_clear(&t.like);
 	return rc;
 }

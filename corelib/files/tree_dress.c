@@ -102,8 +102,7 @@ int tree_dress_like(struct tree *t, const char *path, size_t n, int fd)
 	own[n] = '\0';
 	dir = beneath_parent(&t->like, own, &name);
 
-	AUTO_CLOSE int from =
-		dir < 0 ? dir : sys_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	AUTO_CLOSE int from = dir < 0 ? dir : beneath_open_dir(dir, name);
 
 	/* links and files in its way are told when it is put there */
 	if (from == -ENOENT || from == -ELOOP || from == -ENOTDIR)
@@ -179,7 +178,7 @@ int tree_dress_later(struct tree *t)
 	int rc = 0;
 
 	for (const struct tree_later *l = t->first; rc == 0 && l; l = l->next) {
-		AUTO_CLOSE int fd = tree_open_dir(t, l->rec.path);
+		AUTO_CLOSE int fd = beneath_open_dir(t->root, l->rec.path);
 
 		rc = fd < 0 ? tree_failed(t, &l->rec, fd, "the folder cannot be opened again")
 			    : tree_dress(t, &l->rec, fd);

@@ -8,21 +8,17 @@
 struct tree_later; /* what a folder gets when all is in it */
 
 struct tree {
-	int root, dir; /* dir: the folder of dir_path, or -1 */
-	char dir_path[RECORD_PATH_MAX + 1];
-	size_t dir_len;
+	int root;
 	struct records *records;
 	const struct tree_options *o;
 	struct tree_count *n;
 	struct err *e;
 	struct tree_later *first, *last;
 	size_t later_bytes;
-	struct beneath like;
+	struct beneath at, like; /* beneath the root; beneath what it will be put into */
 };
 
 int tree_failed(const struct tree *t, const struct record *rec, int rc, const char *what);
-/* a folder of the tree, open for reading */
-int tree_open_dir(struct tree *t, const char *path);
 
 /* owner, mode, attributes, times as the options say; in corelib/files/tree_dress.c */
 int tree_dress(struct tree *t, const struct record *rec, int fd);

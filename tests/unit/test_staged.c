@@ -25,6 +25,7 @@
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 #include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/old_kernel.h"
 
 #define TXN "0123456789abcdef"
 #define CUT 77
@@ -160,6 +161,7 @@ static unsigned left_over(const char *path)
 static int setup(void **state)
 {
 	(void)state;
+	before_openat2 = faulty;
 	memset(&fault, 0, sizeof(fault));
 	snprintf(dir, sizeof(dir), "%s/swinstall-staged-XXXXXX",
 		 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"); /* thousands of flushes */
@@ -813,6 +815,61 @@ static void staged_without_memory_says_so_and_loses_none(void **state)
 	}
 }
 
+/* beneath a mounted file system: 'sub' became a link to 'out' between a cut and the recovery */
+static void undo_beside_a_link(int root)
+{
+	char sub[128], out[128], away[128], ours[192], theirs[192];
+	struct staged_address place;
+	struct staged *s = NULL;
+	struct err e = {0};
+
+	snprintf(sub, sizeof(sub), "%s/sub", dir);
+	snprintf(out, sizeof(out), "%s/out", dir);
+	snprintf(away, sizeof(away), "%s/away", dir);
+	snprintf(ours, sizeof(ours), "%s/app", sub);
+	snprintf(theirs, sizeof(theirs), "%s/app", out);
+	put_file(ours, "old", 0644);
+	put_file(theirs, "theirs", 0644);
+	assert_int_equal(staged_name(&s, "/sub/app", 0, false, &e), 0);
+	strcpy(s->address.txn, TXN);
+	assert_int_equal(staged_bind(s, root, &e), 0);
+	assert_int_equal(write_new(s, "new", &e), 0);
+	assert_int_equal(staged_publish(s, &e), 0);
+	place = s->address;
+	staged_close(s);
+
+	assert_true(rename(sub, away) == 0 && symlink(out, sub) == 0);
+	assert_true(staged_find(&s, &place, root, &e) < 0);
+	assert_int_equal(e.code, E_FILE);
+	assert_non_null(strstr(e.why, "is a link"));
+	assert_true(unlink(sub) == 0 && rename(away, sub) == 0);
+	err_clear(&e);
+	assert_int_equal(staged_find(&s, &place, root, &e), 1);
+	assert_int_equal(staged_revert(s, &e), 0);
+	assert_int_equal(staged_drop(s, &e), 0);
+	staged_close(s);
+	assert_string_equal(content(theirs), "theirs");
+	assert_string_equal(content(ours), "old");
+}
+
+static void t40_staged_undo_goes_through_no_folder_that_became_a_link(void **state)
+{
+	static const int kernels[] = {0, ENOSYS};
+	AUTO_CLOSE int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char path[128];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/sub", dir);
+	assert_int_equal(mkdir(path, 0755), 0);
+	snprintf(path, sizeof(path), "%s/out", dir);
+	assert_int_equal(mkdir(path, 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(kernels); i++) {
+		old_kernel = kernels[i];
+		undo_beside_a_link(root);
+	}
+	old_kernel = 0;
+}
+
 static void staged_find_of_nothing_is_nothing(void **state)
 {
 	struct staged_address p = the_place();
@@ -853,6 +910,7 @@ int main(void)
 		T(t103_staged_drop_alone_never_loses_the_only_file),
 		T(t108_staged_file_survives_a_failure_of_every_call),
 		T(staged_without_memory_says_so_and_loses_none),
+		T(t40_staged_undo_goes_through_no_folder_that_became_a_link),
 		T(staged_find_of_nothing_is_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,7 @@
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 #include "tests/unit/kit/fail_malloc.h"
+#include "tests/unit/kit/old_kernel.h"
 
 #define TXN "0123456789abcdef"
 #define CUT 77
@@ -185,6 +186,7 @@ static void make_old(void)
 static int setup(void **state)
 {
 	(void)state;
+	before_openat2 = faulty;
 	memset(&fault, 0, sizeof(fault));
 	umask(022);
 	strcpy(base, access("/dev/shm", W_OK) == 0 ? "/dev/shm/stree-XXXXXX" : "/tmp/stree-XXXXXX");
@@ -413,6 +415,56 @@ static void t45_staged_tree_goes_through_no_link_and_replaces_no_folder(void **s
 	}
 }
 
+static const struct row theirs[] = {
+	{"file", "theirs"},
+	{"deep/", "700"},
+	{"deep/added", "theirs"},
+	{NULL, NULL},
+};
+
+static void note_outside(char **out)
+{
+	size_t n;
+	FILE *to = open_memstream(out, &n);
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/outside", base);
+	note_all(to, path);
+	fclose(to);
+}
+
+/* somebody has the device between a cut and the next start */
+static void t45_staged_tree_undo_goes_through_no_folder_that_became_a_link(void **state)
+{
+	AUTO_FREE char *old = snapshot();
+	AUTO_FREE char *before = NULL;
+	AUTO_FREE char *after = NULL;
+	char outside[128], sub[128], away[128];
+	struct err e = {0};
+
+	(void)state;
+	snprintf(outside, sizeof(outside), "%s/outside", base);
+	snprintf(sub, sizeof(sub), "%s/t/sub", base);
+	snprintf(away, sizeof(away), "%s/away", base);
+	assert_int_equal(mkdir(outside, 0755), 0);
+	assert_int_equal(make_rows(outside, theirs), 0);
+	assert_int_equal(do_all(fill, false, &e), 0);
+	note_outside(&before);
+
+	assert_int_equal(rename(sub, away), 0);
+	assert_int_equal(symlink(outside, sub), 0);
+	assert_true(recover(false, &e) < 0);
+	assert_int_equal(e.code, E_FILE);
+	note_outside(&after);
+	assert_string_equal(before, after);
+
+	err_clear(&e);
+	assert_int_equal(unlink(sub), 0);
+	assert_int_equal(rename(away, sub), 0);
+	assert_int_equal(recover(false, &e), 0);
+	assert_state(old);
+}
+
 static void staged_tree_straight_stages_nothing(void **state)
 {
 	struct err e = {0};
@@ -635,6 +687,7 @@ int main(void)
 		T(staged_tree_is_untouched_before_and_comes_back_after),
 		T(t45_staged_tree_goes_through_no_link_and_replaces_no_folder),
 		T(staged_tree_gives_a_folder_that_stays_its_new_mode_and_takes_it_back),
+		T(t45_staged_tree_undo_goes_through_no_folder_that_became_a_link),
 		T(staged_tree_straight_stages_nothing),
 		T(t103_staged_tree_is_the_old_one_after_a_cut_at_every_call),
 		T(t103_staged_tree_without_links_is_the_old_one_after_a_cut),
@@ -644,5 +697,8 @@ int main(void)
 		T(staged_tree_without_memory_says_so),
 	};
 
-	return cmocka_run_group_tests_name("staged_tree", tests, NULL, NULL);
+	int bad = cmocka_run_group_tests_name("staged_tree", tests, NULL, NULL);
+
+	old_kernel = ENOSYS;
+	return bad + cmocka_run_group_tests_name("staged_tree on an old kernel", tests, NULL, NULL);
 }
