@@ -183,10 +183,16 @@ static int no_backend(const char *kind, struct err *e)
 	return rc;
 }
 
+void bootenv_phase(struct bootenv *b)
+{
+	b->wait_left = b->lock_ms;
+}
+
 static int bootenv_init(struct bootenv *b, const struct bootenv_options *o, struct err *e)
 {
 	b->require_redundant = o->require_redundant;
 	b->lock_ms = o->lock_ms ? o->lock_ms : LOCK_MS_DEFAULT;
+	bootenv_phase(b);
 	if (o->name_space && *o->name_space)
 		return err_set(e, E_ENV_NAMESPACE, ENOTSUP,
 			       "namespace '%s' is asked for; this libubootenv has none",
@@ -290,17 +296,6 @@ int bootenv_check(struct bootenv *b, const struct envset *changes, struct err *e
 	return err_while(e, rc, "checking the change of the boot environment");
 }
 
-int bootenv_commit(struct bootenv *b, const struct envset *changes, struct err *e)
-{
-	int rc = check_variables(changes, e);
-
-	if (rc == 0)
-		rc = too_torn(b, e);
-	if (rc == 0)
-		rc = b->ops->commit(b, changes, e);
-	return err_while(e, rc, "changing the boot environment");
-}
-
 bool bootenv_same(const struct envset *all, const struct envset *changes)
 {
 	for (size_t i = 0; i < changes->count; i++) {
@@ -312,17 +307,55 @@ bool bootenv_same(const struct envset *all, const struct envset *changes)
 	return true;
 }
 
-int bootenv_compare(const struct envset *all, const struct envset *changes, struct err *e)
+/*
+ * Only what was asked for is compared: the checksum covers the whole, and another program may have
+ * changed its own variables since.
+ */
+static int compare(const struct envset *now, const struct envset *changes, struct err *e)
 {
 	for (size_t i = 0; i < changes->count; i++) {
 		const struct envset one = {.vars = &changes->vars[i], .count = 1};
 
-		if (!bootenv_same(all, &one))
+		if (!bootenv_same(now, &one))
 			return err_set(e, E_ENV_WRITE, EIO,
 				       "the variable '%s' did not read back as it was written",
 				       changes->vars[i].name);
 	}
 	return 0;
+}
+
+static int commit(struct bootenv *b, const struct envset *changes, struct envset *now,
+		  struct err *e)
+{
+	int rc = check_variables(changes, e);
+
+	if (rc == 0)
+		rc = too_torn(b, e);
+	if (rc == 0)
+		rc = b->ops->commit(b, changes, e);
+	if (rc < 0)
+		return rc;
+	rc = b->ops->load(b, now, e);
+	return rc < 0 ? rc : compare(now, changes, e);
+}
+
+int bootenv_commit_read(struct bootenv *b, const struct envset *changes, struct envset *now,
+			struct err *e)
+{
+	int rc = commit(b, changes, now, e);
+
+	if (rc < 0)
+		envset_clear(now);
+	return err_while(e, rc, "changing the boot environment");
+}
+
+int bootenv_commit(struct bootenv *b, const struct envset *changes, struct err *e)
+{
+	struct envset now = {0};
+	int rc = bootenv_commit_read(b, changes, &now, e);
+
+	envset_clear(&now);
+	return rc;
 }
 
 static bool place_overlaps(const struct bootenv_place *p, const struct extent *x)

@@ -33,7 +33,7 @@ struct bootenv_options {
 	const char *defaults;	/* u-boot-initial-env; may be NULL */
 	const char *name_space; /* namespace for variables: -ENOTSUP where the library lacks them */
 	bool require_redundant;
-	unsigned lock_ms; /* 0 = 30 s */
+	unsigned lock_ms; /* the most that a phase waits for a lock; 0 = 30 s */
 };
 
 struct bootenv;
@@ -44,6 +44,7 @@ struct bootenv_backend {
 	int (*load)(struct bootenv *b, struct envset *all, struct err *e);
 	/* would this commit be possible and untorn? called while planning */
 	int (*check)(struct bootenv *b, const struct envset *changes, struct err *e);
+	/* written and flushed; bootenv_commit() reads it back */
 	int (*commit)(struct bootenv *b, const struct envset *changes, struct err *e);
 	void (*close)(struct bootenv *b);
 };
@@ -57,12 +58,21 @@ const char *bootenv_warning(const struct bootenv *b);
 /* false for "none": there is no boot switch, the journal's own record is the commit point */
 bool bootenv_is_switch(const struct bootenv *b);
 
+/*
+ * A phase of an update begins. Another program may hold the lock of the environment again and
+ * again: all waits of a phase together take at most lock_ms.
+ */
+void bootenv_phase(struct bootenv *b);
+
 /* 1 and a malloc'ed value, 0 when unset, -errno */
 int bootenv_get(struct bootenv *b, const char *name, char **value, struct err *e);
 int bootenv_load(struct bootenv *b, struct envset *all, struct err *e);
 int bootenv_check(struct bootenv *b, const struct envset *changes, struct err *e);
 /* one write, flushed, read back and compared: 0 = the next boot sees all of it */
 int bootenv_commit(struct bootenv *b, const struct envset *changes, struct err *e);
+/* the same; 'now' is all that was read back, for a look at what it chooses. Cleared on failure */
+int bootenv_commit_read(struct bootenv *b, const struct envset *changes, struct envset *now,
+			struct err *e);
 
 /* does a descriptor's byte range hold the environment? (targets must not touch it) */
 bool bootenv_overlaps(const struct bootenv *b, int fd, unsigned long long off,

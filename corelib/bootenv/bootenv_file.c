@@ -218,7 +218,6 @@ static int file_check(struct bootenv *b, const struct envset *changes, struct er
 
 static int file_commit(struct bootenv *b, const struct envset *changes, struct err *e)
 {
-	struct envset all = {0};
 	struct out o = {0};
 
 	int rc = prepare(b, changes, &o, e);
@@ -228,11 +227,6 @@ static int file_commit(struct bootenv *b, const struct envset *changes, struct e
 			err_sys(e, E_ENV_WRITE, -rc, "replacing '%s'", b->path);
 	}
 	free(o.text);
-	if (rc == 0)
-		rc = file_load(b, &all, e);
-	if (rc == 0)
-		rc = bootenv_compare(&all, changes, e);
-	envset_clear(&all);
 	return rc;
 }
 

@@ -441,7 +441,6 @@ static int replace_block(const struct bootenv *b, const struct out *o)
 
 static int grub_commit(struct bootenv *b, const struct envset *changes, struct err *e)
 {
-	struct envset all = {0};
 	struct out o = {0};
 
 	int in_place = prepare(b, changes, &o, e);
@@ -451,13 +450,7 @@ static int grub_commit(struct bootenv *b, const struct envset *changes, struct e
 	}
 	int rc = in_place ? write_sector(b, o.text) : replace_block(b, &o);
 	free(o.text);
-	if (rc < 0)
-		return err_sys(e, E_ENV_WRITE, -rc, "writing '%s'", b->path);
-	rc = grub_load(b, &all, e);
-	if (rc == 0)
-		rc = bootenv_compare(&all, changes, e);
-	envset_clear(&all);
-	return rc;
+	return rc < 0 ? err_sys(e, E_ENV_WRITE, -rc, "writing '%s'", b->path) : 0;
 }
 
 const struct bootenv_backend bootenv_grub = {

@@ -17,7 +17,7 @@ struct bootenv {
 	char path[512]; /* grubenv, plain file, fw_env.config; links are resolved */
 	char defaults[512];
 	bool require_redundant;
-	unsigned lock_ms;
+	unsigned lock_ms, wait_left; /* wait_left: of the phase */
 	const char *warning;
 	struct bootenv_place places[2];
 	size_t place_count;
@@ -53,8 +53,6 @@ size_t fwenv_room(const struct bootenv *b);
 size_t fwenv_flags(const struct bootenv *b);
 
 bool bootenv_name_ok(const char *name);
-/* every change is in 'all' as it was asked for: E_ENV_WRITE otherwise */
-int bootenv_compare(const struct envset *all, const struct envset *changes, struct err *e);
 /* all changes are there already: nothing needs to be written */
 bool bootenv_same(const struct envset *all, const struct envset *changes);
 

@@ -30,6 +30,7 @@
 #define SIZE_MIN       64
 #define FWENV_SIZE_MAX (16 * 1024 * 1024)
 #define WORK_MS	       120000 /* with the lock held: only a dying medium takes this long */
+#define LOCK_LEAST_MS  500    /* what a look may wait where its phase has waited long */
 #define REPLY_MAX      (FWENV_SIZE_MAX + 4096)
 
 enum op { OP_LOAD, OP_CHECK, OP_COMMIT };
@@ -249,13 +250,13 @@ static void name_holder(char *out, size_t n)
 	}
 }
 
-static int lock_late(const struct bootenv *b, struct err *e)
+static int lock_late(unsigned waited, struct err *e)
 {
 	char holder[96];
 
 	name_holder(holder, sizeof(holder));
 	return err_set(e, E_ENV_LOCK, EBUSY, "the lock %s was not free within %u ms%s", LOCK_PATH,
-		       b->lock_ms, holder);
+		       waited, holder);
 }
 
 /* n bytes until 'until'; -ETIMEDOUT, -EPIPE at an early end */
@@ -313,17 +314,27 @@ static int child_silent(enum op op, struct err *e)
 		       "libubootenv ended without an answer; the environment may be damaged");
 }
 
-static int take_answer(const struct bootenv *b, int fd, enum op op, struct envset *all,
-		       struct err *e)
+/* a lock that is free is always taken, whatever the phase has waited before */
+static int await_lock(struct bootenv *b, int fd, struct message *m, struct err *e)
 {
-	uint64_t until = sys_now_ms() + b->lock_ms;
+	uint64_t began = sys_now_ms(), took;
+	unsigned most = b->wait_left > LOCK_LEAST_MS ? b->wait_left : LOCK_LEAST_MS;
+	int rc = read_by(fd, m, sizeof(*m), began + most);
+
+	took = sys_now_ms() - began;
+	b->wait_left = took < b->wait_left ? b->wait_left - (unsigned)took : 0;
+	return rc == -ETIMEDOUT ? lock_late(most, e) : rc;
+}
+
+static int take_answer(struct bootenv *b, int fd, enum op op, struct envset *all, struct err *e)
+{
 	AUTO_FREE char *buf = NULL;
 	struct message m = {0};
 
-	int rc = read_by(fd, &m, sizeof(m), until);
-	if (rc == -ETIMEDOUT)
-		return lock_late(b, e);
-	until = sys_now_ms() + WORK_MS;
+	int rc = await_lock(b, fd, &m, e);
+	if (rc == -EBUSY)
+		return rc;
+	uint64_t until = sys_now_ms() + WORK_MS;
 	if (rc == 0 && m.kind == MESSAGE_LOCKED)
 		rc = read_by(fd, &m, sizeof(m), until);
 	if (rc < 0 || m.kind != MESSAGE_END || m.length > REPLY_MAX)
@@ -379,8 +390,8 @@ static pid_t fork_child(const struct bootenv *b, const struct envset *changes, e
 	return pid;
 }
 
-static int run(const struct bootenv *b, const struct envset *changes, enum op op,
-	       struct envset *all, struct err *e)
+static int run(struct bootenv *b, const struct envset *changes, enum op op, struct envset *all,
+	       struct err *e)
 {
 	int fds[2];
 
@@ -451,21 +462,6 @@ static int flush_places(const struct bootenv *b, const int held[2], struct err *
 	return 0;
 }
 
-/*
- * Only what was asked for is compared: the checksum covers the whole, and another program may have
- * changed its own variables since.
- */
-static int read_back(struct bootenv *b, const struct envset *changes, struct err *e)
-{
-	struct envset all = {0};
-	int rc = uboot_load(b, &all, e);
-
-	if (rc == 0)
-		rc = bootenv_compare(&all, changes, e);
-	envset_clear(&all);
-	return rc;
-}
-
 static int uboot_commit(struct bootenv *b, const struct envset *changes, struct err *e)
 {
 	AUTO_CLOSE int held0 = -1, held1 = -1;
@@ -480,9 +476,7 @@ static int uboot_commit(struct bootenv *b, const struct envset *changes, struct 
 	if (rc == 0)
 		rc = run(b, changes, OP_COMMIT, &all, e);
 	envset_clear(&all);
-	if (rc == 0)
-		rc = flush_places(b, held, e);
-	return rc < 0 ? rc : read_back(b, changes, e);
+	return rc < 0 ? rc : flush_places(b, held, e);
 }
 
 const struct bootenv_backend bootenv_uboot = {

@@ -32,6 +32,7 @@ struct power {
 	bool off;
 };
 static struct power *power; /* shared with the processes that write */
+static bool lose;	    /* what changes a file says that it did, and does nothing */
 
 static void power_event(void)
 {
@@ -41,17 +42,24 @@ static void power_event(void)
 	}
 }
 
-static bool on_medium(int fd)
+static bool is_file(int fd)
 {
 	struct stat st;
 
-	return power && power->cut_at != -1 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static bool on_medium(int fd)
+{
+	return power && power->cut_at != -1 && is_file(fd);
 }
 
 ssize_t write(int fd, const void *buf, size_t n)
 {
 	size_t done = 0;
 
+	if (lose && is_file(fd))
+		return (ssize_t)n;
 	if (!on_medium(fd))
 		return syscall(SYS_write, fd, buf, n);
 	while (done < n) {
@@ -69,6 +77,8 @@ ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
 {
 	size_t done = 0;
 
+	if (lose && is_file(fd))
+		return (ssize_t)n;
 	while (on_medium(fd) && n - done > 512) {
 		power_event();
 		syscall(SYS_pwrite64, fd, (const char *)buf + done, 512, off + (off_t)done);
@@ -92,6 +102,8 @@ int renameat2(int olddir, const char *old, int newdir, const char *new, unsigned
 {
 	if (power && power->cut_at != -1)
 		power_event();
+	if (lose)
+		return 0;
 	return (int)syscall(SYS_renameat2, olddir, old, newdir, new, flags);
 }
 
@@ -304,6 +316,28 @@ static void bootenv_too_big_is_refused_while_planning_and_changes_nothing(void *
 {
 	(void)state;
 	for_each_kind(promise_big);
+}
+
+static void promise_noticed(struct envkit *k, struct bootenv *b)
+{
+	struct err e = {0};
+
+	if (k->kind->volatile_)
+		return;
+	lose = true;
+	int rc = commit(b, "a", "2", &e);
+	lose = false;
+	if (rc >= 0 || e.code != E_ENV_WRITE)
+		fail_msg("%s: a write was lost, and nobody noticed: %s", k->kind->label, e.why);
+	assert_non_null(strstr(e.why, "did not read back"));
+	assert_value(b, "a", "1");
+	commit_ok(b, "a", "2");
+}
+
+static void l3_bootenv_that_silently_loses_a_write_is_noticed(void **state)
+{
+	(void)state;
+	for_each_kind(promise_noticed);
 }
 
 /* T30: a value cannot smuggle a second variable in */
@@ -588,6 +622,7 @@ int main(void)
 		cmocka_unit_test(bootenv_reads_what_other_programs_wrote),
 		cmocka_unit_test(bootenv_sets_and_unsets_in_one_commit_that_others_read),
 		cmocka_unit_test(bootenv_values_of_every_length_read_back),
+		cmocka_unit_test(l3_bootenv_that_silently_loses_a_write_is_noticed),
 		cmocka_unit_test(bootenv_too_big_is_refused_while_planning_and_changes_nothing),
 		cmocka_unit_test(t30_bootenv_name_or_value_with_control_bytes_is_refused),
 		cmocka_unit_test(t65_bootenv_commit_keeps_what_another_program_wrote_since),

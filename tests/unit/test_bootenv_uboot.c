@@ -285,6 +285,33 @@ static void t65_uboot_waits_for_a_lock_that_comes(void **state)
 	bootenv_close(b);
 }
 
+/* a stranger who takes the lock again and again costs a phase lock_ms, however much it asks */
+static void l4_uboot_waits_of_a_phase_are_bounded_together(void **state)
+{
+	struct envset all = {0};
+	struct err e = {0};
+
+	(void)state;
+	single();
+	options.lock_ms = 1000;
+	struct bootenv *b = open_ok();
+	int fd = hold_lock();
+	for (int i = 0; i < 3; i++) {
+		err_clear(&e);
+		assert_true(bootenv_load(b, &all, &e) < 0);
+		assert_int_equal(e.code, E_ENV_LOCK);
+		assert_non_null(strstr(e.why, i ? "within 500 ms" : "within 1000 ms"));
+	}
+	bootenv_phase(b);
+	err_clear(&e);
+	assert_true(bootenv_load(b, &all, &e) < 0);
+	assert_non_null(strstr(e.why, "within 1000 ms"));
+	close(fd);
+	assert_int_equal(bootenv_load(b, &all, &e), 0);
+	envset_clear(&all);
+	bootenv_close(b);
+}
+
 /* nobody acts on behalf of a job that is gone */
 static void t65_uboot_commit_of_a_killed_process_does_not_come_later(void **state)
 {
@@ -570,6 +597,7 @@ int main(void)
 		T(t106_uboot_single_copy_is_warned_about_and_refused_on_demand),
 		T(t65_uboot_lock_held_by_another_program_ends_in_an_error),
 		T(t65_uboot_waits_for_a_lock_that_comes),
+		T(l4_uboot_waits_of_a_phase_are_bounded_together),
 		T(t65_uboot_commit_of_a_killed_process_does_not_come_later),
 		T(uboot_commit_is_not_cut_by_a_signal),
 		T(uboot_damaged_environment_starts_from_its_defaults),
