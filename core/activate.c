@@ -6,49 +6,24 @@
 #include <string.h>
 
 #include "core/install.h"
+#include "core/marks.h"
 #include "core/plan/installed.h"
 #include "core/scripts.h"
+#include "core/state/pending.h"
 #include "corelib/files/staged.h"
 #include "corelib/stream/stream.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
-
-#define USTATE_OK	 "0"
-#define USTATE_INSTALLED "1"
 
 static void warn_of(const struct activation *a, const char *what, const struct err *e)
 {
 	reporter_warn(a->session->reporter, "%s: %s", what, e->why);
 }
 
-int activate_env(const struct settings *cfg, struct bootenv **env, struct err *e)
+static struct marks marks_of(const struct activation *a)
 {
-	const struct bootenv_options o = {
-		.kind = cfg->bootloader ? cfg->bootloader : "none",
-		.path = cfg->bootenv_path,
-		.config = cfg->fwenv_config,
-		.require_redundant = cfg->require_redundant_env,
-	};
-
-	int rc = bootenv_open(env, &o, e);
-
-	return cfg->file ? err_at(e, rc, "bootloader of %s", cfg->file) : rc;
-}
-
-bool activate_marks(const struct settings *cfg, const struct manifest *m)
-{
-	if (cfg->no_transaction_marker)
-		return false;
-	return !m->has_transaction_marker || m->transaction_marker;
-}
-
-static bool keeps_state(const struct activation *a)
-{
-	const struct manifest *m = a->plan->manifest;
-
-	if (a->session->cfg->no_state_marker || !a->session->cfg->state_variable)
-		return false;
-	return !m->has_state_marker || m->state_marker;
+	return (struct marks){
+		.cfg = a->session->cfg, .manifest = a->plan->manifest, .env = a->session->env};
 }
 
 /* ---- the two commits ---- */
@@ -62,100 +37,129 @@ static int put_all(struct envset *to, const struct envset *from, struct err *e)
 	return rc;
 }
 
-/* commit 2: what the bundle says first, so that nothing of it can override what decides the switch
+/*
+ * commit 2: what the bundle says first, so that nothing of it can override what decides the switch,
+ * and the marks, which switch nothing, at the end
  */
 static int final_set(const struct activation *a, const char *txn, struct envset *s, struct err *e)
 {
+	const struct marks m = marks_of(a);
 	int rc = put_all(s, &a->plan->variables, e);
 
 	if (rc == 0)
 		rc = put_all(s, &a->session->asked, e);
 	if (rc == 0)
 		rc = slots_env(a->plan->taken, s, e);
-	if (rc == 0 && keeps_state(a))
-		rc = envset_put(s, a->session->cfg->state_variable, USTATE_INSTALLED, e);
-	if (rc == 0 && bootenv_is_switch(a->session->env))
-		rc = envset_put(s, TXN_VARIABLE, txn, e);
-	if (rc == 0 && activate_marks(a->session->cfg, a->plan->manifest))
-		rc = envset_put(s, RECOVERY_STATUS, NULL, e);
-	return rc;
+	return rc < 0 ? rc : marks_put_installed(&m, s, txn, e);
 }
 
-static int mark(const struct activation *a, const char *value, struct err *e)
+static int check_no_loader(const struct activation *a, struct err *e)
 {
-	struct envset s = {0};
-	int rc;
-
-	if (!bootenv_is_switch(a->session->env) ||
-	    !activate_marks(a->session->cfg, a->plan->manifest))
+	if (!a->plan->variables.count && !a->session->asked.count)
 		return 0;
-	rc = envset_put(&s, RECOVERY_STATUS, value, e);
-	if (rc == 0)
-		rc = bootenv_commit(a->session->env, &s, e);
-	envset_clear(&s);
-	return rc;
-}
-
-int activate_check(const struct activation *a, struct err *e)
-{
-	struct envset s = {0};
-	int rc = final_set(a, "0123456789abcdef", &s, e);
-
-	if (rc == 0 && activate_marks(a->session->cfg, a->plan->manifest))
-		rc = envset_put(&s, RECOVERY_STATUS, "in_progress", e); /* the longest it gets */
-	if (rc == 0 && bootenv_is_switch(a->session->env))
-		rc = bootenv_check(a->session->env, &s, e);
-	else if (rc == 0 && (a->plan->variables.count || a->plan->taken))
+	if (!a->session->cfg->strict) {
 		reporter_warn(
 			a->session->reporter,
-			"bootloader is 'none': boot variables and the choice of the slot are not stored");
+			"bootloader is 'none': the boot variables of the bundle are not stored");
+		return 0;
+	}
+	err_fix(e, "set bootloader in the configuration, or build the bundle without bootenv");
+	return err_set(
+		e, E_CONFIG, EINVAL,
+		"the bundle sets boot variables, the bootloader is 'none', and strict is on");
+}
+
+static int check_final(const struct activation *a, struct err *e)
+{
+	struct envset s = {0};
+	const struct marks m = marks_of(a);
+	int rc = final_set(a, "0123456789abcdef", &s, e);
+
+	if (rc == 0)
+		rc = marks_put_status(&m, &s, "in_progress", e); /* the longest it gets */
+	if (rc == 0)
+		rc = bootenv_check(a->session->env, &s, e);
 	envset_clear(&s);
 	return err_while(e, rc, "checking the boot variables of the bundle");
 }
 
+/* slots without variables: what boots next cannot be changed here, so it is not written */
+static int check_pending(const struct activation *a, struct err *e)
+{
+	const struct slots *s = &a->session->slots;
+
+	if (!a->plan->taken || !slots_pending(s) || slots_have_env(a->session->cfg))
+		return 0;
+	return err_set(e, E_SLOT_PENDING, EBUSY,
+		       "slot '%s' boots next since an earlier update, and the slots have no boot "
+		       "variables (env) by which '%s' could be chosen again",
+		       s->next->name, s->running->name);
+}
+
+int activate_check(const struct activation *a, struct err *e)
+{
+	int rc = check_pending(a, e);
+
+	if (rc < 0)
+		return rc;
+	bootenv_phase(a->session->env);
+	return bootenv_is_switch(a->session->env) ? check_final(a, e) : check_no_loader(a, e);
+}
+
 /* ---- begin ---- */
 
-/* of the update that is taken back: a boot script or server would count it as installed for ever */
-static int put_not_pending(const struct activation *a, struct envset *s, struct err *e)
+/* what the environment chooses now, and whether that is what was meant */
+static int commit_choosing(const struct activation *a, const struct envset *changes,
+			   const struct slot_setting *slot, struct err *e)
 {
-	AUTO_FREE char *value = NULL;
-	int rc;
+	struct envset now = {0};
+	int rc = bootenv_commit_read(a->session->env, changes, &now, e);
 
-	if (!keeps_state(a))
-		return 0;
-	rc = bootenv_get(a->session->env, a->session->cfg->state_variable, &value, e);
-	if (rc <= 0 || strcmp(value, USTATE_INSTALLED) != 0)
-		return rc < 0 ? rc : 0;
-	return envset_put(s, a->session->cfg->state_variable, USTATE_OK, e);
+	if (rc == 0 && slot && slots_have_env(a->session->cfg) &&
+	    !slots_only(a->session->cfg, slot, &now))
+		rc = err_set(e, E_ENV_WRITE, EIO,
+			     "what was read back does not choose slot '%s', or not it alone",
+			     slot->name);
+	envset_clear(&now);
+	return rc;
+}
+
+static int boot_running_again(const struct activation *a, struct err *e)
+{
+	const struct marks m = marks_of(a);
+	struct envset back = {0}, all = {0};
+	int rc = bootenv_load(a->session->env, &all, e);
+
+	if (rc == 0)
+		rc = slots_env(a->session->slots.running, &back, e);
+	if (rc == 0)
+		rc = marks_put_taken_back(&m, &back, &all, e);
+	if (rc == 0)
+		rc = commit_choosing(a, &back, a->session->slots.running, e);
+	envset_clear(&all);
+	envset_clear(&back);
+	return rc;
 }
 
 /* a second install before the reboot: the slot that is about to be written must not be booted */
 static int take_back(const struct activation *a, struct err *e)
 {
-	const struct slots *s = &a->session->slots;
-	struct envset back = {0};
 	struct err cause = {0};
 	int rc;
 
-	if (!a->plan->taken || !s->running || !s->next || s->running == s->next)
+	if (!a->plan->taken || !slots_pending(&a->session->slots))
 		return 0;
-	rc = slots_env(s->running, &back, &cause);
-	if (rc == 0)
-		rc = put_not_pending(a, &back, &cause);
-	if (rc == 0)
-		rc = bootenv_commit(a->session->env, &back, &cause);
-	envset_clear(&back);
-	if (rc == 0) {
-		reporter_warn(
-			a->session->reporter,
-			"an earlier update was waiting for its reboot: taken back, the running slot "
-			"boots until this one is complete");
-		return 0;
-	}
-	return err_set(e, E_SLOT_PENDING, -rc,
-		       "slot '%s' boots next and is to be written; making "
-		       "'%s' boot again failed: %s",
-		       s->next->name, s->running->name, cause.why);
+	rc = boot_running_again(a, &cause);
+	if (rc < 0)
+		return err_set(e, E_SLOT_PENDING, -rc,
+			       "slot '%s' boots next since an earlier update; making '%s' "
+			       "boot again failed: %s",
+			       a->session->slots.next->name, a->session->slots.running->name,
+			       cause.why);
+	reporter_warn(a->session->reporter,
+		      "an earlier update was waiting for its reboot: taken back, the running slot "
+		      "boots until this one is complete");
+	return 0;
 }
 
 static int new_txn(struct activation *a, struct err *e)
@@ -195,16 +199,20 @@ static int not_begun(struct activation *a, int rc)
 
 int activate_begin(struct activation *a, struct err *e)
 {
-	int rc = new_txn(a, e);
+	const struct marks m = marks_of(a);
+	int rc = check_pending(a, e);
 
+	if (rc == 0)
+		rc = new_txn(a, e);
 	if (rc < 0)
 		return rc;
+	bootenv_phase(a->session->env);
 	rc = take_back(a, e);
 	if (rc < 0)
 		return not_begun(a, rc);
 	a->began = true;
 	name_files(a);
-	rc = mark(a, "in_progress", e);
+	rc = marks_write_status(&m, "in_progress", e);
 	return err_while(e, rc, "marking the beginning in the boot environment");
 }
 
@@ -282,19 +290,19 @@ static int version_lines(const struct activation *a, char **lines, struct err *e
 }
 
 /* the old values of what commit 2 changes, should it have to be taken back */
-static int old_values(const struct activation *a, const struct envset *now, struct envset *old,
+static int old_values(const struct activation *a, const struct envset *changes, struct envset *old,
 		      struct err *e)
 {
-	int rc = 0;
+	struct envset all = {0};
+	int rc = bootenv_load(a->session->env, &all, e);
 
-	for (size_t i = 0; rc >= 0 && i < now->count; i++) {
-		AUTO_FREE char *value = NULL;
+	for (size_t i = 0; rc == 0 && i < changes->count; i++) {
+		const struct envvar *v = envset_find(&all, changes->vars[i].name);
 
-		rc = bootenv_get(a->session->env, now->vars[i].name, &value, e);
-		if (rc >= 0)
-			rc = envset_put(old, now->vars[i].name, rc > 0 ? value : NULL, e);
+		rc = envset_put(old, changes->vars[i].name, v ? v->value : NULL, e);
 	}
-	return rc < 0 ? rc : 0;
+	envset_clear(&all);
+	return rc;
 }
 
 /*
@@ -303,11 +311,10 @@ static int old_values(const struct activation *a, const struct envset *now, stru
  */
 static void take_back_switch(struct activation *a, struct envset *old)
 {
+	const struct marks m = marks_of(a);
 	struct err ignored = {0};
-	int rc = 0;
+	int rc = marks_put_status(&m, old, "failed", &ignored);
 
-	if (activate_marks(a->session->cfg, a->plan->manifest))
-		rc = envset_put(old, RECOVERY_STATUS, "failed", &ignored);
 	if (rc == 0)
 		rc = bootenv_commit(a->session->env, old, &ignored);
 	a->unknown = rc < 0;
@@ -323,24 +330,42 @@ static int commit_journal(struct activation *a, struct err *e)
 	return rc;
 }
 
-static int switch_over(struct activation *a, struct err *e)
+static int switch_variables(struct activation *a, struct err *e)
 {
-	struct envset now = {0}, old = {0};
-	int rc;
+	struct envset changes = {0}, old = {0};
+	int rc = final_set(a, a->session->txn, &changes, e);
 
-	if (!bootenv_is_switch(a->session->env))
-		return commit_journal(a, e);
-	rc = final_set(a, a->session->txn, &now, e);
 	if (rc == 0)
-		rc = old_values(a, &now, &old, e);
+		rc = old_values(a, &changes, &old, e);
 	if (rc == 0) {
-		rc = bootenv_commit(a->session->env, &now, e);
+		rc = commit_choosing(a, &changes, a->plan->taken, e);
 		if (rc < 0)
 			take_back_switch(a, &old);
 	}
-	envset_clear(&now);
+	envset_clear(&changes);
 	envset_clear(&old);
 	return err_while(e, rc, "switching the boot environment to the new system");
+}
+
+/* by whatever it is switched: nobody can ask later which slot was meant */
+static int note_slot(struct activation *a, struct err *e)
+{
+	const struct session *s = a->session;
+
+	if (!a->plan->taken || !s->slots.running || slots_have_env(s->cfg))
+		return 0;
+	a->noted = true;
+	return pending_note(s->cfg, a->plan->taken->name, s->txn, e);
+}
+
+static int switch_over(struct activation *a, struct err *e)
+{
+	int rc = note_slot(a, e);
+
+	if (rc < 0)
+		return rc;
+	bootenv_phase(a->session->env);
+	return bootenv_is_switch(a->session->env) ? switch_variables(a, e) : commit_journal(a, e);
 }
 
 /* once more before it is left to recovery */
@@ -467,6 +492,7 @@ static bool anything_left(const struct plan *p)
 
 void activate_abort(struct activation *a)
 {
+	const struct marks m = marks_of(a);
 	struct err e = {0};
 
 	if (a->switched)
@@ -483,7 +509,10 @@ void activate_abort(struct activation *a)
 	install_discard(a->plan);
 	if (!a->began)
 		return;
-	if (mark(a, "failed", &e) < 0)
+	if (a->noted)
+		pending_forget(a->session->cfg, a->session->txn);
+	bootenv_phase(a->session->env);
+	if (marks_write_status(&m, "failed", &e) < 0)
 		warn_of(a, "recovery_status=failed could not be written", &e);
 	else if (anything_left(a->plan))
 		reporter_warn(

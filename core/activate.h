@@ -12,20 +12,15 @@
 
 #include "core/plan/plan.h"
 
-#define RECOVERY_STATUS "recovery_status"
-#define TXN_VARIABLE	"swinstall_txn"
-
 struct activation {
 	struct session *session;
 	struct plan *plan;
 	/* kept here */
 	bool began;
 	bool switched; /* the commit point is behind us */
+	bool noted;    /* the slot that boots next: core/state/pending.h */
 	bool unknown;  /* the switch failed and could not be taken back: recovery decides */
 };
-
-int activate_env(const struct settings *cfg, struct bootenv **env, struct err *e);
-bool activate_marks(const struct settings *cfg, const struct manifest *m);
 
 /* while planning: could both commits be done, untorn? */
 int activate_check(const struct activation *a, struct err *e);

@@ -298,7 +298,7 @@ static int tidy_up(struct run *r, tidying how, char *did, size_t n, struct err *
 	int rc = run_lock(r, e);
 
 	if (rc == 0)
-		rc = activate_env(&r->cfg, &r->session.env, e);
+		rc = marks_env(&r->cfg, &r->session.env, e);
 	if (rc < 0)
 		return rc;
 	scripts_tidy(&r->cfg);

@@ -86,7 +86,7 @@ static int open_state(struct run *r, struct err *e)
 	int rc = run_lock(r, e);
 
 	if (rc == 0)
-		rc = activate_env(&r->cfg, &r->session.env, e);
+		rc = marks_env(&r->cfg, &r->session.env, e);
 	if (rc < 0)
 		return rc;
 	scripts_tidy(&r->cfg);
@@ -101,8 +101,17 @@ static int open_state(struct run *r, struct err *e)
 
 static void warn_state(struct run *r)
 {
+	const struct slot_setting *in =
+		r->cfg.state_dir ? slots_holding(&r->cfg, r->cfg.state_dir) : NULL;
 	const char *w = bootenv_warning(r->session.env);
 
+	if (in)
+		reporter_warn(
+			r->session.reporter,
+			"the state directory %s lies in slot '%s': after a switch, or an update "
+			"of that slot, what was interrupted is not known any more; set state-dir "
+			"to a place outside all slots",
+			r->cfg.state_dir, in->name);
 	if (w)
 		reporter_warn(r->session.reporter, "%s", w);
 	if (!r->session.journal)
@@ -350,7 +359,7 @@ int run_open(struct run *r, struct err *e)
 	if (rc == 0 && r->session.mode == JOB_INSTALL)
 		rc = open_state(r, e);
 	else if (rc == 0)
-		rc = activate_env(&r->cfg, &r->session.env, e);
+		rc = marks_env(&r->cfg, &r->session.env, e);
 	if (rc < 0)
 		return rc;
 	if (r->session.mode == JOB_INSTALL)

@@ -5,6 +5,7 @@
 #include "core/activate.h"
 #include "core/hooks.h"
 #include "core/install.h"
+#include "core/marks.h"
 #include "core/job.h"
 #include "core/state/lock.h"
 #include "core/state/recover.h"

@@ -103,13 +103,19 @@ int scripts_make(const struct settings *cfg, char *path, size_t n, struct err *e
 	return 0;
 }
 
+/* the kernel's list of mounts has real names: a state directory may be reached through a link */
 void scripts_tidy(const struct settings *cfg)
 {
-	char path[PATH_MAX];
+	const char *const parents[] = {cfg->state_dir, cfg->run_dir};
 
-	if (cfg->state_dir && text_print(path, sizeof(path), "%s/" FOLDER, cfg->state_dir) == 0 &&
-	    access(path, F_OK) == 0)
-		scripts_remove(path);
+	for (size_t i = 0; i < ARRAY_SIZE(parents); i++) {
+		char real[PATH_MAX], path[PATH_MAX];
+
+		if (parents[i] && realpath(parents[i], real) &&
+		    text_print(path, sizeof(path), "%s/" FOLDER, real) == 0 &&
+		    access(path, F_OK) == 0)
+			scripts_remove(path);
+	}
 }
 
 /* ---- mounts ---- */

@@ -151,6 +151,59 @@ static int check_slot_pair(const struct slot_setting *a, const struct slot_setti
 	return 0;
 }
 
+static bool has_env(const struct slot_setting *s)
+{
+	return s->env && s->env->child;
+}
+
+/* 'a' sets what 'b' leaves alone: whichever the boot loader chose before stays in part */
+static int check_same_variables(const struct slot_setting *a, const struct slot_setting *b,
+				const struct node *at, struct err *e)
+{
+	char text[256];
+
+	node_for_each(v, a->env) {
+		if (node_find(b->env, v->name))
+			continue;
+		text_print(
+			text, sizeof(text),
+			"has slot '%.64s', which does not say what '%.64s' is; slot '%.64s' does: "
+			"env has the same variables in all slots (an empty value means unset), or is in none",
+			b->name, v->name, a->name);
+		return refuse(at, text, e);
+	}
+	return 0;
+}
+
+static bool same_values(const struct slot_setting *a, const struct slot_setting *b)
+{
+	node_for_each(v, a->env)
+		if (strcmp(v->string, node_find(b->env, v->name)->string) != 0)
+			return false;
+	return true;
+}
+
+/* what is chosen is one slot, and setting its variables chooses no other */
+static int check_env_pair(const struct slot_setting *a, const struct slot_setting *b,
+			  const struct node *n, struct err *e)
+{
+	char text[256];
+	int rc;
+
+	if (!has_env(a) && !has_env(b))
+		return 0;
+	rc = check_same_variables(a, b, n, e);
+	if (rc == 0)
+		rc = check_same_variables(b, a, n, e);
+	if (rc < 0 || !same_values(a, b))
+		return rc;
+	text_print(
+		text, sizeof(text),
+		"has the values of slot '%.64s' in env (as '%.64s'): nothing tells it from slot '%.64s'",
+		a->name, a->env->child->name, b->name);
+	return refuse(n, text, e);
+}
+
 static int fill_slots(const struct reading *r, const struct node *list, struct err *e)
 {
 	struct slot_setting *slots;
@@ -168,6 +221,8 @@ static int fill_slots(const struct reading *r, const struct node *list, struct e
 		rc = fill_slot(&slots[n], i, r->s->arena, e);
 		for (size_t k = 0; rc == 0 && k < n; k++)
 			rc = check_slot_pair(&slots[k], &slots[n], i, e);
+		for (size_t k = 0; rc == 0 && k < n; k++)
+			rc = check_env_pair(&slots[k], &slots[n], i, e);
 		if (rc < 0)
 			return rc;
 		n++;

@@ -53,7 +53,8 @@ struct settings {
 	/* ours */
 	const char *state_dir, *spool_dir, *run_dir, *bootenv_path, *versions_file,
 		*hwrevision_file;
-	const char *state_variable; /* ustate */
+	const char *state_variable;    /* ustate */
+	const char *running_slot_file; /* NULL: root device and kernel command line tell */
 	bool allow_unsigned, allow_unchecked_key, strict, strict_members, require_redundant_env,
 		verify_writes;
 	int direct_io;	    /* enum blkdev_direct */

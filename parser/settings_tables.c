@@ -82,6 +82,9 @@ static const struct attr globals[] = {
 	  .dflt = "/etc/hwrevision", .help = "name and revision of the board" },
 	{ .name = "state-variable", .type = ATTR_STRING, AT(state_variable), .dflt = "ustate",
 	  .help = "boot variable that tells the state of an update" },
+	TEXT("running-slot-file", running_slot_file,
+	     "file that holds the name of the slot that runs, for devices where neither root device nor "
+	     "kernel command line tells, as where slots are files"),
 	FLAG("allow-unsigned", allow_unsigned,
 	     "install bundles without a signature; only for devices on a desk"),
 	FLAG("allow-unchecked-key", allow_unchecked_key,
@@ -165,7 +168,8 @@ static const struct attr slot_keys[] = {
 	  .help = "the SET,MODE of bundles that installs into this slot, for select = \"auto\"" },
 	{ .name = "env", .type = ATTR_GROUP, .where = ALWAYS, .code = E_CONFIG,
 	  .at = offsetof(struct slot_setting, env),
-	  .help = "boot variables (name = \"value\") that make this slot boot; every other key is a "
+	  .help = "boot variables (name = \"value\", empty: unset) that make this slot boot: the same "
+		  "ones in all slots, with other values, or in none; every other key is a "
 		  "role: rootfs = \"/dev/mmcblk0p2\"" },
 };
 

@@ -9,6 +9,7 @@
 
 #include "core/plan/inuse.h"
 #include "core/plan/place.h"
+#include "core/state/pending.h"
 #include "corelib/device/extent.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
@@ -115,24 +116,64 @@ static bool env_chooses(const struct slot_setting *slot, const struct envset *al
 	node_for_each(n, slot->env) {
 		const struct envvar *v = envset_find(all, n->name);
 
-		if (!v || strcmp(v->value, n->string) != 0)
+		if (strcmp(v ? v->value : "", n->string) != 0)
 			return false;
 		any = true;
 	}
 	return any;
 }
 
+bool slots_have_env(const struct settings *cfg)
+{
+	for (size_t i = 0; i < cfg->slot_count; i++)
+		if (cfg->slots[i].env && cfg->slots[i].env->child)
+			return true;
+	return false;
+}
+
+bool slots_only(const struct settings *cfg, const struct slot_setting *slot,
+		const struct envset *all)
+{
+	bool chosen = false;
+
+	for (size_t i = 0; i < cfg->slot_count; i++) {
+		const struct slot_setting *s = &cfg->slots[i];
+
+		if (!env_chooses(s, all))
+			continue;
+		if (s != slot)
+			return false;
+		chosen = true;
+	}
+	return chosen;
+}
+
+/* whatever the bundle or another record switched to: the note tells until the restart */
+static void next_by_note(struct slots *s)
+{
+	char name[128];
+
+	if (!pending_find(s->cfg, name, sizeof(name)))
+		return;
+	for (size_t i = 0; i < s->cfg->slot_count; i++)
+		if (strcmp(s->cfg->slots[i].name, name) == 0)
+			s->next = &s->cfg->slots[i];
+}
+
 static int find_next(struct slots *s, struct bootenv *env, struct err *e)
 {
 	struct envset all = {0};
-	int rc = bootenv_load(env, &all, e);
+	int rc;
 
+	if (!slots_have_env(s->cfg)) {
+		next_by_note(s);
+		return 0;
+	}
+	rc = bootenv_load(env, &all, e);
 	if (rc < 0)
 		return rc;
-	if (s->running && env_chooses(s->running, &all))
-		s->next = s->running;
-	for (size_t i = 0; !s->next && i < s->cfg->slot_count; i++)
-		if (env_chooses(&s->cfg->slots[i], &all))
+	for (size_t i = 0; i < s->cfg->slot_count; i++)
+		if (slots_only(s->cfg, &s->cfg->slots[i], &all))
 			s->next = &s->cfg->slots[i];
 	envset_clear(&all);
 	return 0;
@@ -156,20 +197,50 @@ static void find_target(struct slots *s, bool plain)
 			s->target = &s->cfg->slots[i];
 }
 
-int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *env, struct err *e)
+/* a device whose slots are files has no root device that tells; something else keeps this word */
+static int by_file(const struct settings *cfg, const struct slot_setting **found, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	char shown[64];
+	int rc = sys_read_file(AT_FDCWD, cfg->running_slot_file, 256, &text, NULL);
+
+	if (rc < 0)
+		return err_sys(e, E_SLOT, -rc, "reading '%s', which says what slot runs",
+			       cfg->running_slot_file);
+	text[strcspn(text, " \t\r\n")] = '\0';
+	for (size_t i = 0; i < cfg->slot_count; i++)
+		if (strcmp(cfg->slots[i].name, text) == 0)
+			*found = &cfg->slots[i];
+	if (*found)
+		return 0;
+	text_printable(text, strlen(text), shown, sizeof(shown));
+	err_fix(e, "write the name of the slot that runs into the file");
+	return err_set(e, E_SLOT, ENOENT, "'%s' says that slot '%s' runs, which there is not",
+		       cfg->running_slot_file, shown);
+}
+
+static int find_running(struct slots *s, struct err *e)
 {
 	struct inuse u;
+	int rc = inuse_read(&u, e);
 
+	if (rc < 0)
+		return rc;
+	s->running = by_root(s->cfg, &u);
+	inuse_clear(&u);
+	if (!s->running)
+		rc = by_cmdline(s->cfg, &s->running, e);
+	if (rc < 0 || s->running || !s->cfg->running_slot_file)
+		return rc;
+	return by_file(s->cfg, &s->running, e);
+}
+
+int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *env, struct err *e)
+{
 	*s = (struct slots){.cfg = cfg};
 	if (!cfg->slot_count || !cfg->slots)
 		return 0;
-	int rc = inuse_read(&u, e);
-	if (rc == 0) {
-		s->running = by_root(cfg, &u);
-		inuse_clear(&u);
-	}
-	if (rc == 0 && !s->running)
-		rc = by_cmdline(cfg, &s->running, e);
+	int rc = find_running(s, e);
 	if (rc == 0)
 		rc = find_next(s, env, e);
 	if (rc < 0)
@@ -179,6 +250,21 @@ int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *e
 		s->running = s->next;
 	find_target(s, plain);
 	return 0;
+}
+
+const struct slot_setting *slots_holding(const struct settings *cfg, const char *folder)
+{
+	struct extent mine, x;
+	struct stat st;
+
+	if (stat(folder, &st) < 0 || extent_of_device(st.st_dev, 0, 0, &mine) < 0)
+		return NULL;
+	for (size_t i = 0; i < cfg->slot_count; i++)
+		for (size_t k = 0; k < cfg->slots[i].place_count; k++)
+			if (place_extent(cfg->slots[i].places[k].path, &x) == 0 &&
+			    extent_overlaps(&mine, &x))
+				return &cfg->slots[i];
+	return NULL;
 }
 
 bool slots_pending(const struct slots *s)
@@ -238,7 +324,7 @@ int slots_env(const struct slot_setting *slot, struct envset *out, struct err *e
 	if (!slot)
 		return 0;
 	node_for_each(n, slot->env) {
-		int rc = envset_put(out, n->name, n->string, e);
+		int rc = envset_put(out, n->name, *n->string ? n->string : NULL, e);
 
 		if (rc < 0)
 			return rc;

@@ -1,8 +1,10 @@
 /*
  * Which slot runs, which one boots next, which one is the target; and whether a place is live.
  *
- * running = root device, else kernel command line. next = boot environment; it stands for running
- * only where all slots are plain files. A target is never the running slot.
+ * running = root device, else kernel command line, else the file that the key running-slot-file
+ * names. next = boot environment, where the slots have env, else the note of an update that waits
+ * for its reboot; it stands for running only where all slots are plain files. A target is never the
+ * running slot.
  */
 #ifndef CORE_SLOTS_H
 #define CORE_SLOTS_H
@@ -25,8 +27,15 @@ int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *e
 int slots_place(const struct slots *s, const char *role, const char **path, struct err *e);
 /* select = "auto": the SET,MODE that installs into the target slot */
 int slots_selection(const struct slots *s, const char **set_mode, struct err *e);
-/* variables that choose a slot */
+/* variables that choose a slot; one with an empty value is unset */
 int slots_env(const struct slot_setting *slot, struct envset *out, struct err *e);
+/* all slots have env, or none has: the configuration says so */
+bool slots_have_env(const struct settings *cfg);
+/* does the boot loader choose this slot, and no other, by what the environment holds? */
+bool slots_only(const struct settings *cfg, const struct slot_setting *slot,
+		const struct envset *all);
+/* the slot whose storage a folder lies on, which an update of it overwrites; NULL: none */
+const struct slot_setting *slots_holding(const struct settings *cfg, const char *folder);
 /* an earlier install waits for its reboot: another slot than the running one boots next */
 bool slots_pending(const struct slots *s);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/activate.h"
+#include "core/marks.h"
 #include "core/state/journal.h"
 #include "core/session.h"
 #include "core/state/lock.h"
@@ -71,7 +71,7 @@ static void look_at_slots(struct device *d, const struct settings *cfg)
 	d->has_slots = cfg->slot_count > 0;
 	if (!d->has_slots)
 		return;
-	rc = activate_env(cfg, &env, &e);
+	rc = marks_env(cfg, &env, &e);
 	if (rc == 0)
 		rc = slots_observe(&s, cfg, env, &e);
 	if (rc == 0) {

@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/activate.h"
+#include "core/marks.h"
 #include "core/plan/installed.h"
+#include "core/state/pending.h"
 #include "core/state/status.h"
 #include "corelib/device/mounts.h"
 #include "corelib/base/sys.h"
@@ -22,18 +23,17 @@ static bool has_record(const struct journal *j, enum journal_type type)
 	return false;
 }
 
+static struct marks marks_of(const struct recovery *r)
+{
+	return (struct marks){.cfg = r->session->cfg, .env = r->session->env};
+}
+
 static int was_committed(const struct recovery *r, const char *txn, bool *yes, struct err *e)
 {
-	AUTO_FREE char *value = NULL;
-	int rc;
+	const struct marks m = marks_of(r);
 
 	*yes = has_record(r->session->journal, JOURNAL_COMMITTED);
-	if (*yes || !bootenv_is_switch(r->session->env))
-		return 0;
-	rc = bootenv_get(r->session->env, TXN_VARIABLE, &value, e);
-	if (rc > 0)
-		*yes = strcmp(value, txn) == 0;
-	return rc < 0 ? rc : 0;
+	return *yes ? 0 : marks_have_txn(&m, txn, yes, e);
 }
 
 /* ---- files ---- */
@@ -97,48 +97,17 @@ static int finish(struct recovery *r, struct err *e)
 
 /* ---- before it ---- */
 
-static int write_marker(const struct recovery *r, const char *value, struct err *e)
+static int undo(struct recovery *r, const char *txn, struct err *e)
 {
-	struct envset s = {0};
-	int rc = envset_put(&s, RECOVERY_STATUS, value, e);
-
-	if (rc == 0)
-		rc = bootenv_commit(r->session->env, &s, e);
-	envset_clear(&s);
-	return rc;
-}
-
-/*
- * A marker of a run that is no more: we hold the install lock, so nobody else is at it. 'always':
- * write what is there once more, because a commit that was cut may have left its temporary file.
- */
-static int clear_marker(struct recovery *r, bool always, bool *was, struct err *e)
-{
-	AUTO_FREE char *value = NULL;
-	int rc;
-
-	*was = false;
-	if (!bootenv_is_switch(r->session->env))
-		return 0;
-	rc = bootenv_get(r->session->env, RECOVERY_STATUS, &value, e);
-	if (rc < 0)
-		return rc;
-	*was = value && strcmp(value, "in_progress") == 0 &&
-	       !r->session->cfg->no_transaction_marker;
-	if (!*was && !always)
-		return 0;
-	return write_marker(r, *was ? "failed" : value, e);
-}
-
-static int undo(struct recovery *r, struct err *e)
-{
+	const struct marks m = marks_of(r);
 	bool marker;
 	int rc = settle_files(r, false, e);
 
 	if (rc == 0)
-		rc = clear_marker(r, true, &marker, e);
+		rc = marks_clear(&m, true, &marker, e);
 	if (rc < 0)
 		return rc;
+	pending_forget(r->session->cfg, txn);
 	r->did = RECOVERED_UNDONE;
 	text_print(r->text, sizeof(r->text),
 		   "the installation of release %s was interrupted before its "
@@ -172,7 +141,7 @@ static int settle(struct recovery *r, struct err *e)
 		text_printable(first->payload, first->length, r->version, sizeof(r->version));
 	rc = was_committed(r, txn, &committed, e);
 	if (rc == 0)
-		rc = committed ? finish(r, e) : undo(r, e);
+		rc = committed ? finish(r, e) : undo(r, txn, e);
 	if (rc < 0)
 		return rc;
 	keep_status(r);
@@ -181,8 +150,9 @@ static int settle(struct recovery *r, struct err *e)
 
 static int only_marker(struct recovery *r, struct err *e)
 {
+	const struct marks m = marks_of(r);
 	bool marker;
-	int rc = clear_marker(r, false, &marker, e);
+	int rc = marks_clear(&m, false, &marker, e);
 
 	if (rc == 0 && marker) {
 		r->did = RECOVERED_UNDONE;

@@ -95,3 +95,31 @@ boots() { [ "$(fw_printenv -c fw_env.config -n bootslot)" = "$1" ]; }
 	wait $pid
 	boots b
 }
+
+@test 'a state directory that lies in a slot is warned about' {
+	umount -l mnt 2>/dev/null || true
+	mkfs.ext4 -q -F "$loop_b"
+	mkdir mnt && mount "$loop_b" mnt || skip 'mounting is not possible here'
+	mkdir -m 700 mnt/state
+	sed "s|state-dir = .*|state-dir = \"$PWD/mnt/state\";|" device.cfg >inside.cfg
+	run swinstall -f inside.cfg "$good"
+	umount mnt
+	[[ $output == *"lies in slot 'b'"* ]]
+	run swinstall -f device.cfg "$good"
+	[ "$status" -eq 0 ]
+	[[ $output != *'lies in slot'* ]]
+}
+
+@test 'where slots have no variables, a second install before the reboot is refused' {
+	sed 's/ env = { bootslot = "[ab]"; };//' device.cfg >bare.cfg
+	run swinstall -f bare.cfg "$good"
+	[ "$status" -eq 0 ]
+	run swctl -f bare.cfg status
+	[[ $output == *'running: a, boots next: b'* ]]
+	run swinstall -f bare.cfg "$good"
+	[ "$status" -ne 0 ]
+	[[ $output == *E_SLOT_PENDING* ]]
+	# as after a restart
+	sed -i 's/^[^ ]*/00000000-0000-0000-0000-000000000000/' state/switched
+	swinstall -f bare.cfg "$good"
+}

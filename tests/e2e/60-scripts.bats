@@ -278,6 +278,19 @@ failing() {
 	[ "$(tr '\n' ' ' <out)" = 'x with y ' ]
 }
 
+@test "what a killed job's script had mounted goes at the next start, through links and in run-dir too" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	mv state real && ln -s real state && mkdir -m 700 run
+	sed -i "s|^globals : {|& run-dir = \"$PWD/run\";|" device.cfg
+	mkdir -p -m 700 real/scripts/left run/scripts/left
+	mount -t tmpfs tmpfs real/scripts/left 2>/dev/null || skip "mounting is not possible here"
+	mount -t tmpfs tmpfs run/scripts/left
+	swctl -f device.cfg recover
+	! grep -F "$PWD" /proc/self/mountinfo
+	[ ! -e real/scripts ]
+	[ ! -e run/scripts ]
+}
+
 @test "five hundred descriptors of the caller do not reach a script" {
 	printf '#!/bin/sh\nls /proc/$$/fd | tr "\\n" " " >%s/out\n' "$PWD" | script fds
 	build '{ filename = "fds"; type = "preinstall"; }'

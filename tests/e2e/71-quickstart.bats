@@ -22,6 +22,8 @@ tree() {
 	says 'signed by cms'
 	says 'bootslot=a'; says 'bootslot=b'
 	says 'slot b: release 2.0'
+	says 'running: a, boots next: b' # right after the install
+	says 'running: b, boots next: b'
 	says "'build/demo/flipped.swu' was not installed"
 	for part in what where why fix E_PAYLOAD_HASH; do says "[ERROR] : $part"; done
 	[ "$(sed -n '/^Next$/,$p' <<<"$output" | grep -c '^  - ')" -eq 3 ]

@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 #include "core/activate.h"
+#include "core/marks.h"
+#include "core/state/pending.h"
+#include "corelib/bootenv/bootenv_private.h"
 #include "corelib/base/text.h"
 #include "tests/unit/kit/envkit.h"
 #include "tests/unit/kit/fake_blkdev.h"
@@ -22,7 +25,7 @@
 struct bench {
 	char dir[64], env_path[96], versions[96];
 	struct settings cfg;
-	struct slot_setting a, b;
+	struct slot_setting slot[3];
 	struct manifest m;
 	struct entry entries[3];
 	struct plan_step steps[3];
@@ -165,14 +168,18 @@ static int setup(void **state)
 	snprintf(b->env_path, sizeof(b->env_path), "%s/env/bootenv", b->dir);
 	snprintf(b->versions, sizeof(b->versions), "%s/sw-versions", b->dir);
 	envkit_write_file(b->env_path, "boot_slot=a\nkeep=me\n", 20);
-	make_slot(&b->a, "a", &b->env_a, &b->var_a);
-	make_slot(&b->b, "b", &b->env_b, &b->var_b);
+	make_slot(&b->slot[0], "a", &b->env_a, &b->var_a);
+	make_slot(&b->slot[1], "b", &b->env_b, &b->var_b);
 	b->cfg.state_variable = "ustate";
-	b->session.slots =
-		(struct slots){.cfg = &b->cfg, .running = &b->a, .next = &b->a, .target = &b->b};
+	b->cfg.state_dir = b->dir;
+	b->cfg.slots = b->slot;
+	b->cfg.slot_count = 2;
+	b->session.slots = (struct slots){
+		.cfg = &b->cfg, .running = &b->slot[0], .next = &b->slot[0], .target = &b->slot[1]};
 	b->m.version = "2.0";
 	make_steps(b);
-	b->plan = (struct plan){.manifest = &b->m, .steps = b->steps, .count = 3, .taken = &b->b};
+	b->plan = (struct plan){
+		.manifest = &b->m, .steps = b->steps, .count = 3, .taken = &b->slot[1]};
 	assert_int_equal(envset_put(&b->plan.variables, "app", "2.0", &b->e), 0);
 	told_open(&b->told);
 	b->session.cfg = &b->cfg;
@@ -380,7 +387,7 @@ static void a_slot_that_waits_for_its_reboot_is_taken_back_first(void **state)
 	envset_put(&s, "boot_slot", "b", &b->e);
 	assert_int_equal(bootenv_commit(b->session.env, &s, &b->e), 0);
 	envset_clear(&s);
-	b->session.slots.next = &b->b;
+	b->session.slots.next = &b->slot[1];
 	run_begin(b);
 	assert_string_equal(var(b, "boot_slot"), "a");
 	assert_non_null(strstr(told_lines(&b->told), "waiting for its reboot"));
@@ -392,7 +399,7 @@ static void what_is_taken_back_does_not_count_as_installed(void **state)
 	static const char *const before[] = {"1", "2"}, *const after[] = {"0", "2"};
 	struct bench *b = *state;
 
-	b->session.slots.next = &b->b;
+	b->session.slots.next = &b->slot[1];
 	for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
 		struct envset s = {0};
 
@@ -407,12 +414,137 @@ static void what_is_taken_back_does_not_count_as_installed(void **state)
 	}
 }
 
+/* what the configuration forbids, seen where it would hurt: 'b' would boot all the same */
+static void l3_a_slot_that_still_boots_next_after_it_was_taken_back_is_never_written(void **state)
+{
+	struct bench *b = *state;
+	struct node keep = {.type = NODE_STRING, .name = "keep", .string = "me"};
+	struct node env = {.type = NODE_GROUP, .name = "env", .child = &keep, .count = 1};
+
+	b->session.slots.next = &b->slot[1];
+	b->slot[1].env = &env;
+	assert_true(activate_begin(&b->act, &b->e) < 0);
+	assert_int_equal(b->e.code, E_SLOT_PENDING);
+	assert_non_null(strstr(b->e.why, "or not it alone"));
+	assert_false(b->act.began);
+	assert_null(journal_at(b->session.journal, 0));
+	b->slot[0].env = NULL; /* nothing is set, and nothing chosen */
+	assert_true(activate_begin(&b->act, &b->e) < 0);
+	assert_false(b->act.began);
+}
+
+/* the bundle's own variables switched: what boots next is not ours to change */
+static void l3_without_variables_of_slots_a_second_install_waits_for_the_reboot(void **state)
+{
+	struct bench *b = *state;
+	char name[64];
+
+	b->slot[0].env = b->slot[1].env = NULL;
+	b->session.slots.next = NULL;
+	assert_int_equal(activate_check(&b->act, &b->e), 0);
+	run_begin(b);
+	assert_false(pending_find(&b->cfg, name, sizeof(name)));
+	assert_int_equal(activate_commit(&b->act, &b->e), 0);
+	assert_string_equal(var(b, "boot_slot"), "a");
+	assert_string_equal(var(b, "app"), "2.0");
+	assert_true(pending_find(&b->cfg, name, sizeof(name)));
+	assert_string_equal(name, "b");
+	b->session.slots.next = &b->slot[1]; /* as slots_observe() has it from the note */
+	b->act.switched = false;
+	assert_true(activate_check(&b->act, &b->e) < 0);
+	assert_int_equal(b->e.code, E_SLOT_PENDING);
+	err_clear(&b->e);
+	assert_true(activate_begin(&b->act, &b->e) < 0);
+	assert_int_equal(b->e.code, E_SLOT_PENDING);
+	b->plan.taken = NULL; /* what leaves the slots alone may go on */
+	err_clear(&b->e);
+	assert_int_equal(activate_check(&b->act, &b->e), 0);
+}
+
+static void what_did_not_switch_is_noted_nowhere(void **state)
+{
+	struct bench *b = *state;
+	char away[96], here[96], name[64];
+
+	b->slot[0].env = b->slot[1].env = NULL;
+	run_begin(b);
+	snprintf(here, sizeof(here), "%s/env", b->dir);
+	snprintf(away, sizeof(away), "%s/away", b->dir);
+	assert_int_equal(rename(here, away), 0);
+	assert_true(activate_commit(&b->act, &b->e) < 0);
+	assert_true(b->act.noted);
+	assert_int_equal(rename(away, here), 0);
+	b->act.unknown = false;
+	activate_abort(&b->act);
+	assert_false(pending_find(&b->cfg, name, sizeof(name)));
+}
+
+static unsigned loads, commits;
+static const struct bootenv_backend *counted;
+
+static int count_load(struct bootenv *env, struct envset *all, struct err *e)
+{
+	loads++;
+	return counted->load(env, all, e);
+}
+
+static int count_commit(struct bootenv *env, const struct envset *changes, struct err *e)
+{
+	commits++;
+	return counted->commit(env, changes, e);
+}
+
+/* each look starts a program and waits for a lock: as many for a hundred variables as for one */
+static void l4_many_variables_are_looked_up_at_once(void **state)
+{
+	struct bench *b = *state;
+	struct bootenv_backend counting = *b->session.env->ops;
+	char name[16];
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "v%d", i);
+		assert_int_equal(envset_put(&b->plan.variables, name, "1", &b->e), 0);
+	}
+	for (unsigned i = 0; i < b->plan.count; i++)
+		b->steps[i].step.dev = NULL; /* its flush looks too, in this test */
+	counted = b->session.env->ops;
+	counting.load = count_load;
+	counting.commit = count_commit;
+	b->session.env->ops = &counting;
+	b->steps[0].started = b->steps[2].started = false;
+	run_begin(b);
+	assert_int_equal(activate_commit(&b->act, &b->e), 0);
+	b->session.env->ops = counted;
+	assert_int_equal(commits, 2); /* the mark, the switch */
+	assert_int_equal(loads, 3);   /* each read back, and the old values */
+	assert_string_equal(var(b, "v99"), "1");
+	assert_string_equal(var(b, "boot_slot"), "b");
+}
+
+/* the write came through, and what it leaves chooses more than one */
+static void l3_a_switch_that_does_not_choose_the_slot_is_taken_back(void **state)
+{
+	struct bench *b = *state;
+	struct node keep = {.type = NODE_STRING, .name = "keep", .string = "me"};
+	struct node env = {.type = NODE_GROUP, .name = "env", .child = &keep, .count = 1};
+
+	b->slot[2] = (struct slot_setting){.name = "c", .env = &env};
+	b->cfg.slot_count = 3;
+	run_begin(b);
+	assert_true(activate_commit(&b->act, &b->e) < 0);
+	assert_int_equal(b->e.code, E_ENV_WRITE);
+	assert_non_null(strstr(b->e.why, "does not choose slot 'b'"));
+	activate_abort(&b->act);
+	assert_old(b);
+	assert_null(journal_at(b->session.journal, 0));
+}
+
 static void a_pending_slot_that_cannot_be_taken_back_stops_the_install(void **state)
 {
 	struct bench *b = *state;
 	char away[96], here[96];
 
-	b->session.slots.next = &b->b;
+	b->session.slots.next = &b->slot[1];
 	snprintf(here, sizeof(here), "%s/env", b->dir);
 	snprintf(away, sizeof(away), "%s/away", b->dir);
 	assert_int_equal(rename(here, away), 0);
@@ -431,7 +563,7 @@ static void a_plan_that_leaves_the_slots_alone_leaves_the_pending_switch_alone(v
 	envset_put(&s, "boot_slot", "b", &b->e);
 	assert_int_equal(bootenv_commit(b->session.env, &s, &b->e), 0);
 	envset_clear(&s);
-	b->session.slots.next = &b->b;
+	b->session.slots.next = &b->slot[1];
 	b->plan.taken = NULL;
 	run_begin(b);
 	assert_int_equal(activate_commit(&b->act, &b->e), 0);
@@ -514,6 +646,38 @@ static void variables_that_cannot_be_stored_are_refused_while_planning(void **st
 	assert_string_equal(var(b, "recovery_status"), "");
 }
 
+static void boot_variables_without_a_boot_loader_are_told(void **state)
+{
+	struct bench *b = *state;
+
+	b->cfg.slot_count = 0;
+	open_env(b, "none");
+	assert_int_equal(activate_check(&b->act, &b->e), 0);
+	assert_non_null(
+		strstr(told_lines(&b->told), "boot variables of the bundle are not stored"));
+	b->cfg.strict = true;
+	assert_true(activate_check(&b->act, &b->e) < 0);
+	assert_int_equal(b->e.code, E_CONFIG);
+	envset_clear(&b->plan.variables);
+	b->plan.variables = (struct envset){0};
+	err_clear(&b->e);
+	assert_int_equal(activate_check(&b->act, &b->e), 0);
+}
+
+static void slots_with_variables_need_a_boot_loader(void **state)
+{
+	struct bench *b = *state;
+	struct bootenv *env = NULL;
+
+	assert_true(marks_env(&b->cfg, &env, &b->e) < 0);
+	assert_int_equal(b->e.code, E_CONFIG);
+	assert_null(env);
+	err_clear(&b->e);
+	b->slot[0].env = b->slot[1].env = NULL;
+	assert_int_equal(marks_env(&b->cfg, &env, &b->e), 0);
+	bootenv_close(env);
+}
+
 static void without_a_journal_an_image_still_installs(void **state)
 {
 	struct bench *b = *state;
@@ -540,6 +704,13 @@ int main(void)
 		T(markers_can_be_switched_off_by_root_or_bundle),
 		T(a_slot_that_waits_for_its_reboot_is_taken_back_first),
 		T(what_is_taken_back_does_not_count_as_installed),
+		T(l3_a_slot_that_still_boots_next_after_it_was_taken_back_is_never_written),
+		T(l3_without_variables_of_slots_a_second_install_waits_for_the_reboot),
+		T(what_did_not_switch_is_noted_nowhere),
+		T(l4_many_variables_are_looked_up_at_once),
+		T(l3_a_switch_that_does_not_choose_the_slot_is_taken_back),
+		T(boot_variables_without_a_boot_loader_are_told),
+		T(slots_with_variables_need_a_boot_loader),
 		T(a_pending_slot_that_cannot_be_taken_back_stops_the_install),
 		T(a_plan_that_leaves_the_slots_alone_leaves_the_pending_switch_alone),
 		T(installed_versions_are_written_after_the_switch),

@@ -15,6 +15,7 @@
 
 #include "core/activate.h"
 #include "core/state/journal_address.h"
+#include "core/state/pending.h"
 #include "core/state/recover.h"
 #include "core/state/status.h"
 #include "corelib/files/staged.h"
@@ -101,13 +102,13 @@ static const char *var(struct bench *b, const char *name)
 /* how far the install came before the cut */
 enum came { NOTED, STAGED, PUBLISHED };
 
-static void stage_file(struct bench *b, unsigned i, bool create, enum came how)
+static void stage_path(struct bench *b, const char *path, unsigned i, bool create, enum came how)
 {
 	struct staged *s = NULL;
 	char text[ADDRESS_TEXT];
 	int fd;
 
-	assert_int_equal(staged_open(&s, b->file[i], b->txn, i, create, &b->e), 0);
+	assert_int_equal(staged_open(&s, path, b->txn, i, create, &b->e), 0);
 	assert_int_equal(staged_look_kept(s, &b->e), 0);
 	assert_int_equal(journal_address_text(&s->address, text, sizeof(text)), 0);
 	assert_int_equal(journal_add(b->session.journal, JOURNAL_FILE, text, &b->e), 0);
@@ -121,6 +122,11 @@ static void stage_file(struct bench *b, unsigned i, bool create, enum came how)
 	if (how >= PUBLISHED)
 		assert_int_equal(staged_publish(s, &b->e), 0);
 	staged_close(s);
+}
+
+static void stage_file(struct bench *b, unsigned i, bool create, enum came how)
+{
+	stage_path(b, b->file[i], i, create, how);
 }
 
 static void stage(struct bench *b, unsigned i, enum came how)
@@ -194,6 +200,40 @@ static void t103_a_cut_while_staging_leaves_the_old_files(void **state)
 	assert_string_equal(var(b, "recovery_status"), "failed");
 	assert_non_null(strstr(b->r.text, "release 2.0"));
 	recovers(b, RECOVERED_NOTHING); /* told once */
+}
+
+/* two archives may go into one folder: the second one's old version is the first one's new one */
+static void t103_what_two_steps_replaced_is_undone_in_reverse(void **state)
+{
+	struct bench *b = *state;
+
+	begin(b);
+	stage_path(b, b->file[0], 0, false, PUBLISHED);
+	stage_path(b, b->file[0], 1, false, PUBLISHED);
+	assert_true(file_is(b, 0, "new"));
+	recovers(b, RECOVERED_UNDONE);
+	assert_true(file_is(b, 0, "old"));
+}
+
+/* what was noted right before a switch that never came stops no later install */
+static void an_undone_update_has_no_slot_that_boots_next(void **state)
+{
+	struct bench *b = *state;
+	char name[64];
+
+	begin(b);
+	assert_int_equal(pending_note(&b->cfg, "b", "0000000000000000", &b->e), 0);
+	recovers(b, RECOVERED_UNDONE);
+	assert_true(pending_find(&b->cfg, name, sizeof(name))); /* of another update */
+	begin(b);
+	assert_int_equal(pending_note(&b->cfg, "b", b->txn, &b->e), 0);
+	recovers(b, RECOVERED_UNDONE);
+	assert_false(pending_find(&b->cfg, name, sizeof(name)));
+	begin(b);
+	assert_int_equal(pending_note(&b->cfg, "b", b->txn, &b->e), 0);
+	set(b, "swinstall_txn", b->txn);
+	recovers(b, RECOVERED_FINISHED);
+	assert_true(pending_find(&b->cfg, name, sizeof(name)));
 }
 
 static void a_cut_between_publishing_and_the_switch_brings_the_old_files_back(void **state)
@@ -551,6 +591,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(without_a_journal_entry_there_is_nothing_to_do),
 		T(t103_a_cut_while_staging_leaves_the_old_files),
+		T(t103_what_two_steps_replaced_is_undone_in_reverse),
+		T(an_undone_update_has_no_slot_that_boots_next),
 		T(a_cut_between_publishing_and_the_switch_brings_the_old_files_back),
 		T(a_cut_after_the_switch_keeps_the_new_files_and_finishes),
 		T(a_versions_file_that_cannot_be_written_does_not_hold_recovery_up),

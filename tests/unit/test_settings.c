@@ -52,7 +52,7 @@ static void settings_slots_have_places_env_and_cmdline(void **state)
 		"globals = { slots = (\n"
 		"{ name = \"a\"; rootfs = \"/dev/sda2\"; kernel = \"/boot/a\"; cmdline = \"root=/dev/sda2\";\n"
 		"  env = { slot = \"a\"; try = \"3\"; }; },\n"
-		"{ name = \"b\"; rootfs = \"/dev/sda3\"; env = { slot = \"b\"; }; }); };");
+		"{ name = \"b\"; rootfs = \"/dev/sda3\"; env = { slot = \"b\"; try = \"\"; }; }); };");
 
 	(void)state;
 	assert_int_equal(p.rc, 0);
@@ -100,7 +100,7 @@ static void settings_every_key_of_globals_arrives(void **state)
 		"postupdatecmd = \"post\"; preupdatecmd = \"pre\"; no-downgrading = \"1\"; max-version = \"2\";\n"
 		"no-reinstalling = \"3\"; reboot = \"disabled\";\n"
 		"state-dir = \"/s\"; spool-dir = \"/p\"; run-dir = \"/r\"; bootenv-path = \"/b\"; versions-file = \"/v\";\n"
-		"hwrevision-file = \"/h\"; state-variable = \"st\"; allow-unsigned = \"yes\"; strict = true;\n"
+		"hwrevision-file = \"/h\"; state-variable = \"st\"; running-slot-file = \"/w\"; allow-unsigned = \"yes\"; strict = true;\n"
 		"strict-members = \"yes\"; require-redundant-env = \"enabled\"; verify-writes = true;\n"
 		"direct-io = \"no\"; compare-writes = \"yes\"; compat-cpio = \"loose\"; mem-max = \"64M\";\n"
 		"max-members = 10; threads = 2; lock-timeout = 0; idle-timeout = 7; targets = [ \"/dev/a\", \"/dev/b\" ];\n"
@@ -144,6 +144,7 @@ static void settings_every_key_of_globals_arrives(void **state)
 	assert_string_equal(s->versions_file, "/v");
 	assert_string_equal(s->hwrevision_file, "/h");
 	assert_string_equal(s->state_variable, "st");
+	assert_string_equal(s->running_slot_file, "/w");
 	assert_true(s->allow_unsigned && s->strict && s->strict_members &&
 		    s->require_redundant_env && s->verify_writes);
 	assert_int_equal(s->direct_io, DIRECT_NO);
@@ -372,6 +373,20 @@ static void settings_of_slots_that_contradict_are_refused(void **state)
 		"the name of another slot", "line 3");
 	refused(SLOTS("{ name = \"a\"; rootfs = \"/a\"; },\n{ name = \"b\"; x = \"/y\"; kernel = \"/a\"; }"),
 		"shares a place with another slot", "line 3");
+	/* the boot loader has to be able to choose each of them, and no other */
+#define ENV_A	"{ name = \"a\"; rootfs = \"/a\"; env = { x = \"1\"; }; },\n"
+#define B(more) "{ name = \"b\"; rootfs = \"/b\"; " more "}"
+	refused(SLOTS(ENV_A B("")), "slot 'b', which does not say what 'x' is; slot 'a' does",
+		"line 3");
+	refused(SLOTS(ENV_A B("env = { };")), "does not say what 'x' is", "line 3");
+	refused(SLOTS(ENV_A B("env = { x = \"1\"; y = \"1\"; };")),
+		"slot 'a', which does not say what 'y' is; slot 'b' does", "line 3");
+	refused(SLOTS(ENV_A B("env = { y = \"1\"; };")), "does not say what 'x' is", "line 3");
+	refused(SLOTS(ENV_A B("env = { x = \"1\"; };")),
+		"has the values of slot 'a' in env (as 'x'): nothing tells it from slot 'b'",
+		"line 3");
+	settings_free(good(SLOTS(ENV_A B("env = { x = \"\"; };"))).s);
+	settings_free(good(SLOTS("{ name = \"a\"; rootfs = \"/a\"; },\n" B("env = { };"))).s);
 	refused(SLOTS("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}"), "more than 16 slots",
 		"line 1");
 }
@@ -439,7 +454,8 @@ static void fail_each(const char *text, size_t padding)
 static void settings_survive_every_failed_allocation(void **state)
 {
 	static const char text[] =
-		"globals = { slots = ({ name = \"a\"; rootfs = \"/a\"; }); targets = (\"x\"); };"
+		"globals = { slots = ({ name = \"a\"; rootfs = \"/a\"; env = { x = \"1\"; }; },"
+		"{ name = \"b\"; rootfs = \"/b\"; env = { x = \"2\"; }; }); targets = (\"x\"); };"
 		"update-types = ({ name = \"t\"; }); versions = ({ name = \"a\"; version = \"1\"; });";
 
 	(void)state;

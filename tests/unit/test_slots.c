@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/plan/slots.h"
+#include "core/state/pending.h"
 #include "corelib/base/sys.h"
 #include "kit/envkit.h"
 #include "parser/text/node.h"
@@ -22,11 +23,13 @@
 
 /* ---- two slots ---- */
 
-static const struct node env_a = {.type = NODE_STRING, .name = "slot", .string = "a"};
+static const struct node env_a2 = {.type = NODE_STRING, .name = "second", .string = ""};
+static const struct node env_a = {
+	.type = NODE_STRING, .name = "slot", .string = "a", .next = &env_a2};
 static const struct node env_b2 = {.type = NODE_STRING, .name = "second", .string = "yes"};
 static const struct node env_b = {
 	.type = NODE_STRING, .name = "slot", .string = "b", .next = &env_b2};
-static const struct node group_a = {.type = NODE_GROUP, .child = &env_a, .count = 1};
+static const struct node group_a = {.type = NODE_GROUP, .child = &env_a, .count = 2};
 static const struct node group_b = {.type = NODE_GROUP, .child = &env_b, .count = 2};
 
 static struct slot_place places_a[2], places_b[2];
@@ -247,8 +250,103 @@ static void slots_next_is_the_one_whose_variables_are_all_set(void **state)
 	assert_true(slots_pending(&s));
 	set_env("slot", "a");
 	observe();
+	assert_null(s.next); /* an empty value means unset */
+	set_env("second", NULL);
+	observe();
 	assert_ptr_equal(s.next, &two[0]);
 	assert_false(slots_pending(&s));
+}
+
+/* what the configuration forbids; whoever asks is told that it is not one slot alone */
+static void slots_only_means_this_one_and_no_other(void **state)
+{
+	static const struct node both = {.type = NODE_GROUP, .child = &env_b2, .count = 1};
+	struct envset all = {0};
+	struct err e = {0};
+
+	(void)state;
+	assert_false(slots_only(&cfg, &two[1], &all));
+	assert_int_equal(slots_env(&two[1], &all, &e), 0);
+	assert_true(slots_only(&cfg, &two[1], &all));
+	assert_false(slots_only(&cfg, &two[0], &all));
+	two[0].env = &both;
+	assert_false(slots_only(&cfg, &two[1], &all));
+	envset_clear(&all);
+}
+
+/* nothing can be asked which slot boots next: the note of the update says it, until the restart */
+static void slots_without_variables_boot_next_what_an_update_noted(void **state)
+{
+	char state_dir[128], run_dir[128];
+	struct err e = {0};
+
+	(void)state;
+	make_two_devices();
+	make("/proc/self/mountinfo", ROOT_IS("8:1", "/dev/root"));
+	make("/proc/sys/kernel/random/boot_id", "11111111-2222\n");
+	make("/state/x", "");
+	make("/run/x", "");
+	snprintf(state_dir, sizeof(state_dir), "%s/state", root);
+	snprintf(run_dir, sizeof(run_dir), "%s/run", root);
+	cfg.state_dir = state_dir;
+	cfg.run_dir = run_dir;
+	two[0].env = two[1].env = NULL;
+	observe();
+	assert_null(s.next);
+	assert_int_equal(pending_note(&cfg, "b", "0123456789abcdef", &e), 0);
+	observe();
+	assert_ptr_equal(s.next, &two[1]);
+	assert_true(slots_pending(&s));
+	pending_forget(&cfg, "0000000000000000"); /* of another update */
+	observe();
+	assert_true(slots_pending(&s));
+	make("/proc/sys/kernel/random/boot_id", "33333333-4444\n");
+	observe();
+	assert_null(s.next);
+	assert_false(slots_pending(&s));
+	assert_int_equal(pending_note(&cfg, "b", "0123456789abcdef", &e), 0);
+	observe();
+	assert_true(slots_pending(&s));
+	pending_forget(&cfg, "0123456789abcdef");
+	observe();
+	assert_false(slots_pending(&s));
+	cfg.state_dir = "/nowhere/at/all"; /* then in run-dir, which a restart empties */
+	assert_int_equal(pending_note(&cfg, "b", "0123456789abcdef", &e), 0);
+	observe();
+	assert_true(slots_pending(&s));
+}
+
+static void slots_running_may_be_told_by_a_file(void **state)
+{
+	char file[128];
+	struct err e = {0};
+
+	(void)state;
+	make("/dev/sda1", "x");
+	make("/dev/sda2", "x");
+	make("/dev/sda4", "x");
+	make("/running", "a\n");
+	snprintf(file, sizeof(file), "%s/running", root);
+	cfg.running_slot_file = file;
+	set_env("slot", "b");
+	set_env("second", "yes");
+	observe();
+	assert_ptr_equal(s.running, &two[0]);
+	assert_ptr_equal(s.next, &two[1]);
+	assert_true(slots_pending(&s));
+	make("/running", "b\n"); /* as after a reboot */
+	observe();
+	assert_ptr_equal(s.running, &two[1]);
+	assert_ptr_equal(s.target, &two[0]);
+	assert_false(slots_pending(&s));
+	make("/running", "c\n");
+	assert_true(slots_observe(&s, &cfg, env, &e) < 0);
+	assert_int_equal(e.code, E_SLOT);
+	assert_non_null(strstr(e.why, "slot 'c'"));
+	err_clear(&e);
+	unlink(file);
+	assert_true(slots_observe(&s, &cfg, env, &e) < 0);
+	assert_int_equal(e.code, E_SLOT);
 }
 
 static void slots_of_plain_files_run_what_boots_next(void **state)
@@ -392,6 +490,9 @@ int main(void)
 		T(slots_command_line_of_two_slots_is_an_error),
 		T(slots_without_a_known_running_slot_have_no_target),
 		T(slots_next_is_the_one_whose_variables_are_all_set),
+		T(slots_only_means_this_one_and_no_other),
+		T(slots_without_variables_boot_next_what_an_update_noted),
+		T(slots_running_may_be_told_by_a_file),
 		T(slots_of_plain_files_run_what_boots_next),
 		T(slots_place_gives_roles_of_the_target_only),
 		T(slots_without_configuration_have_no_place),

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/activate.h"
+#include "core/marks.h"
 #include "corelib/base/crc32c.h"
 #include "corelib/base/digest.h"
 #include "corelib/base/log.h"
@@ -84,17 +84,19 @@ static void make_env(struct jobkit *k, const char *bootloader)
 
 void jobkit_configure(struct jobkit *k)
 {
-	char text[4096];
+	char text[4096], env[2][64] = {"", ""};
 
+	/* without a boot loader nothing reads what slots have in env */
+	for (size_t i = 0; i < 2 && !strstr(k->globals, "\"none\""); i++)
+		snprintf(env[i], sizeof(env[i]), "env = { boot_slot = \"%c\"; };", "ab"[i]);
 	settings_free(k->cfg);
 	job_free(k->job);
-	snprintf(
-		text, sizeof(text),
-		"globals : {\n"
-		"public-key-file = \"%s/key.pem\";\nstate-dir = \"%s\";\n%s\n"
-		"slots = ( { name = \"a\"; rootfs = \"%s\"; env = { boot_slot = \"a\"; }; },\n"
-		"          { name = \"b\"; rootfs = \"%s\"; env = { boot_slot = \"b\"; }; } );\n};\n",
-		k->dir, k->state, k->globals, k->slot[0], k->slot[1]);
+	snprintf(text, sizeof(text),
+		 "globals : {\n"
+		 "public-key-file = \"%s/key.pem\";\nstate-dir = \"%s\";\n%s\n"
+		 "slots = ( { name = \"a\"; rootfs = \"%s\"; %s },\n"
+		 "          { name = \"b\"; rootfs = \"%s\"; %s } );\n};\n",
+		 k->dir, k->state, k->globals, k->slot[0], env[0], k->slot[1], env[1]);
 	err_clear(&k->e);
 	k_why = k->e.why;
 	NEED(settings_new(&k->cfg, &k->e) == 0);
@@ -315,7 +317,7 @@ const char *jobkit_var(struct jobkit *k, const char *name)
 	char *value = NULL;
 
 	text[0] = '\0';
-	NEED(activate_env(k->cfg, &env, &e) == 0);
+	NEED(marks_env(k->cfg, &env, &e) == 0);
 	if (bootenv_get(env, name, &value, &e) > 0)
 		snprintf(text, sizeof(text), "%s", value);
 	free(value);

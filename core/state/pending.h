@@ -1,0 +1,23 @@
+/*
+ * A slot that boots next, where the configuration names no boot variables of its slots: the
+ * bundle's own variables or another record switched, and until the reboot nothing can be asked
+ * which slot was meant. So it is noted with the boot id of the running system: after a restart the
+ * note counts no more.
+ */
+#ifndef CORE_PENDING_H
+#define CORE_PENDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "corelib/base/err.h"
+#include "parser/settings.h"
+
+/* right before the switch; in the state directory, else in run-dir */
+int pending_note(const struct settings *cfg, const char *slot, const char *txn, struct err *e);
+/* the update of this transaction did not switch */
+void pending_forget(const struct settings *cfg, const char *txn);
+/* has a slot been switched to since this system started? 'slot' is its name */
+bool pending_find(const struct settings *cfg, char *slot, size_t n);
+
+#endif
