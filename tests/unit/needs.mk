@@ -1,12 +1,13 @@
 # Test programs that need what a configuration may leave out: UNIT_OF_<symbol> := <test_ names>
 UNIT_SYMBOLS := PARSER_JSON ENCRYPTION LUA BOOTENV_UBOOT BOOTENV_GRUB BOOTENV_FILE SWBUNDLE
-UNIT_SYMBOLS += GZIP XZ ZSTD LZ4 ARCHIVE PKCS11
+UNIT_SYMBOLS += GZIP XZ ZSTD LZ4 ARCHIVE PKCS11 PARTTABLE
 UNIT_SYMBOLS += HANDLER_RAW HANDLER_RAWFILE HANDLER_BOOTENV HANDLER_DUMMY HANDLER_SHELLSCRIPT
 
 UNIT_OF_PARSER_JSON := jsonout device guard manifest manifest_select manifest_threats node template
 UNIT_OF_ENCRYPTION := job_settings encrypt
 UNIT_OF_LUA := luavm lua lua_told hooks called
 UNIT_OF_PKCS11 := pkcs11
+UNIT_OF_PARTTABLE := parttable
 CONFIG_GZIP := $(if $(CONFIG_GZIP_NONE),,y)
 UNIT_OF_GZIP := archive called decrypt job_settings pipeline
 UNIT_OF_XZ := archive
