@@ -2,6 +2,7 @@
 #include "corelib/files/staged.h"
 
 #include "corelib/files/beneath.h"
+#include "corelib/files/keep.h"
 #include "corelib/files/nature.h"
 #include "corelib/files/staged_private.h"
 
@@ -18,11 +19,11 @@
 
 #define PREFIX ".swinstall-"
 
-enum part { PART_NEW, PART_OLD, PART_NONE };
+enum part { PART_NEW, PART_OLD, PART_NONE, PART_BACK };
 
 static const char *part_name(const struct staged *s, enum part p, char out[32])
 {
-	static const char *const suffix[] = {"new", "old", "none"};
+	static const char *const suffix[] = {"new", "old", "none", "old.back"};
 
 	text_print(out, 32, "%u.%s", s->address.index, suffix[p]);
 	return out;
@@ -230,10 +231,27 @@ struct staged *staged_close(struct staged *s)
 	return NULL;
 }
 
+/* has the new content left its folder? 1, 0, -errno. A cut may leave it both names, or take the
+ * target away that has an old one: then it has too */
+static int has_moved(const struct staged *s, const bool has[3])
+{
+	char name[32];
+	int there;
+
+	if (!has[PART_NEW])
+		return 1;
+	there = beneath_has(s->folder_fd, s->address.name);
+	if (there <= 0)
+		return there < 0 ? there : has[PART_OLD];
+	return keep_is_same(s->stage_fd, part_name(s, PART_NEW, name), s->folder_fd,
+			    s->address.name);
+}
+
 /* what the names say; 0 or -errno with *e */
 static int read_state(struct staged *s, bool has[3], struct err *e)
 {
 	char name[32];
+	int moved;
 
 	for (enum part p = PART_NEW; p <= PART_NONE; p++) {
 		int rc = s->stage_fd < 0 ? 0 : beneath_has(s->stage_fd, part_name(s, p, name));
@@ -242,7 +260,10 @@ static int read_state(struct staged *s, bool has[3], struct err *e)
 			return staged_failed(s, e, rc, "the staging folder cannot be read");
 		has[p] = rc == 1;
 	}
-	s->published = !has[PART_NEW] && (has[PART_OLD] || has[PART_NONE]);
+	moved = has_moved(s, has);
+	if (moved < 0)
+		return staged_failed(s, e, moved, "the target cannot be examined");
+	s->published = moved && (has[PART_OLD] || has[PART_NONE]);
 	return 0;
 }
 
@@ -427,7 +448,6 @@ int staged_sync(struct staged *s, struct err *e)
 		      : sync_folders(s, e);
 }
 
-/* keep the old file under a second name, or (no links here) under another one */
 static int keep_old(struct staged *s, struct err *e)
 {
 	char name[32];
@@ -436,9 +456,7 @@ static int keep_old(struct staged *s, struct err *e)
 	part_name(s, PART_OLD, name);
 	rc = sys_unlinkat(s->stage_fd, name, 0); /* of a publish that was cut: it may be stale */
 	if (rc == 0 || rc == -ENOENT)
-		rc = sys_linkat(s->folder_fd, s->address.name, s->stage_fd, name, 0);
-	if (staged_no_links(rc))
-		rc = sys_renameat(s->folder_fd, s->address.name, s->stage_fd, name, 0);
+		rc = keep_file(s->folder_fd, s->address.name, s->stage_fd, name);
 	return rc < 0 ? staged_failed(s, e, rc, "the old file cannot be kept aside") : 0;
 }
 
@@ -467,20 +485,6 @@ static int move_new(struct staged *s, unsigned flags, struct err *e)
 		return staged_at(s, e,
 				 err_set(e, E_FILE, EEXIST, "somebody made this file meanwhile"));
 	return rc < 0 ? staged_failed(s, e, rc, "the new file cannot be put in place") : 0;
-}
-
-/* two renames were cut in the middle: the only file is aside */
-static int heal(struct staged *s, const bool has[3], struct err *e)
-{
-	char name[32];
-	int rc;
-
-	if (!has[PART_NEW] || !has[PART_OLD] || beneath_has(s->folder_fd, s->address.name) != 0)
-		return 0;
-	rc = sys_renameat(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd, s->address.name,
-			  0);
-	return rc < 0 ? staged_failed(s, e, rc, "the old file cannot be put back")
-		      : sync_folders(s, e);
 }
 
 static int unlink_part(struct staged *s, enum part p, struct err *e)
@@ -523,9 +527,7 @@ int staged_publish(struct staged *s, struct err *e)
 		return sync_folders(s, e);
 	if (!has[PART_NEW])
 		return staged_at(s, e, err_set(e, E_INTERNAL, ENOENT, "there is no new content"));
-	rc = heal(s, has, e);
-	if (rc == 0)
-		rc = note_old(s, e);
+	rc = note_old(s, e);
 	if (rc == 0)
 		rc = move_new(s, s->existed ? 0 : RENAME_NOREPLACE, e);
 	if (rc == 0)
@@ -538,24 +540,25 @@ int staged_revert(struct staged *s, struct err *e)
 {
 	char name[32];
 	bool has[3];
-	int rc = 0;
+	int rc;
 
 	if (staged_is_tree(s))
 		return staged_tree_revert(s, e);
 	if (read_state(s, has, e) < 0)
 		return -e->sys;
 	if (!s->published)
-		return heal(s, has, e);
+		return 0;
 	if (has[PART_OLD])
-		rc = sys_renameat(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd,
-				  s->address.name, 0);
+		rc = keep_put_back(s->stage_fd, part_name(s, PART_OLD, name), s->folder_fd,
+				   s->address.name);
 	else
 		rc = sys_unlinkat(s->folder_fd, s->address.name, 0);
 	if (rc < 0 && rc != -ENOENT)
 		return staged_failed(s, e, rc, "the old state cannot be brought back");
 	s->published = false;
-	/* the mark goes last: without it nobody would know that the file was new */
-	if (sync_folders(s, e) < 0 || unlink_part(s, PART_NONE, e) < 0)
+	/* the marks go last, when the target is durable: until then it can be done again. */
+	if (sync_folders(s, e) < 0 || unlink_part(s, PART_OLD, e) < 0 ||
+	    unlink_part(s, PART_NONE, e) < 0)
 		return -e->sys;
 	return 0;
 }
@@ -563,14 +566,12 @@ int staged_revert(struct staged *s, struct err *e)
 /* marks before content: content alone is 'not published', a mark alone would be 'published' */
 int staged_drop(struct staged *s, struct err *e)
 {
-	bool has[3];
-
 	if (staged_is_tree(s))
 		return staged_tree_drop(s, e);
 	if (s->stage_fd < 0)
 		return 0;
-	if (read_state(s, has, e) < 0 || heal(s, has, e) < 0 || unlink_part(s, PART_OLD, e) < 0 ||
-	    unlink_part(s, PART_NONE, e) < 0 || unlink_part(s, PART_NEW, e) < 0)
+	if (unlink_part(s, PART_OLD, e) < 0 || unlink_part(s, PART_NONE, e) < 0 ||
+	    unlink_part(s, PART_BACK, e) < 0 || unlink_part(s, PART_NEW, e) < 0)
 		return -e->sys;
 	return staged_remove_stage(s, e);
 }

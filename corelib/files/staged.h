@@ -8,16 +8,16 @@
  * sync, publish, revert and drop are idempotent: recovery runs them again after a cut.
  *
  * The names in the folder alone tell the state, N being the index: 'N.new' is there until it is
- * published; before that, 'N.old' (a second link to the old file) or 'N.none' (there was none) is
- * made durable. So published is: no N.new, but N.old or N.none. (An exchange of two names could not
- * be told from its absence after a cut.) A file system without links gets two renames instead, with
- * a moment between them in which only recovery brings a file back.
+ * published; before that, 'N.old' (a second name of the old file, see keep.h) or 'N.none' (there
+ * was none) is made durable. So published is: N.old or N.none, and no N.new. A power cut may keep
+ * each half of a move by itself: N.new that is the target too is published as well. (An exchange of
+ * two names could not be told from its absence after a cut.)
  *
  * A path that ends with '/' is a tree: what staged_tree_folder() gives is filled, and
  * staged_publish() puts it into the folder: what is new by one move (a folder with all that is in
  * it), what is there is replaced file by file, a folder on both sides takes owner, mode and ACLs of
  * the new one (which are its own unless the archive says others), all else stays as it is. Before
- * the first move 'N.list' says all of them, durable, and 'N.old/' holds a second link to each file
+ * the first move 'N.list' says all of them, durable, and 'N.old/' holds a second name of each file
  * that will go; so staged_revert() knows what to bring back, move by move, by what still is in
  * 'N.new/'. A link or another file system where the tree has a folder, and a folder where it has
  * none, are E_FILE before the first move.

@@ -3,8 +3,6 @@
 #ifndef CORELIB_STAGED_PRIVATE_H
 #define CORELIB_STAGED_PRIVATE_H
 
-#include <errno.h>
-
 #include "corelib/files/staged.h"
 
 /* a descriptor; -errno, with *e only where the errno does not say it all */
@@ -27,13 +25,6 @@ int staged_remove_stage(struct staged *s, struct err *e); /* unless it holds som
 static inline bool staged_is_tree(const struct staged *s)
 {
 	return !s->address.name[0];
-}
-
-/* what linkat() says where a second name of this file cannot be made: on FAT, across file systems
- */
-static inline bool staged_no_links(int rc)
-{
-	return rc == -EPERM || rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EMLINK || rc == -EXDEV;
 }
 
 /* the verbs of trees, in corelib/files/staged_tree.c */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "corelib/files/beneath.h"
+#include "corelib/files/keep.h"
 #include "corelib/base/digest.h"
 #include "corelib/files/nature.h"
 #include "corelib/files/staged_moves.h"
@@ -22,7 +23,6 @@ struct sides {
 	struct staged *s;
 	struct beneath here, fresh; /* the target; the new content */
 	int new_fd, old_fd;
-	bool unkept; /* links cannot be made here: the move itself puts old files aside */
 };
 
 static const char *side_name(const struct staged *s, enum side side, char out[32])
@@ -179,28 +179,16 @@ static int keep_one(struct sides *x, const struct move *m, struct err *e)
 	struct spot at;
 	int rc = find_spot(x, m, &at);
 
-	if (rc == 0 && m->kind == MOVE_NATURE) {
+	if (rc < 0)
+		return move_failed(x, m->path, rc, "its folder cannot be opened", e);
+	if (m->kind == MOVE_NATURE) {
 		rc = keep_nature(x, &at);
 		return rc == 0 ? 0
 			       : move_failed(x, m->path, rc, "owner and mode cannot be kept", e);
 	}
-	if (rc == 0 && m->kind == MOVE_REPLACE)
-		rc = sys_linkat(at.here, at.name, x->old_fd, at.old, 0);
-	if (staged_no_links(rc)) {
-		x->unkept = true;
-		return 0;
-	}
+	if (m->kind != MOVE_ADD)
+		rc = keep_file(at.here, at.name, x->old_fd, at.old);
 	return rc == 0 ? 0 : move_failed(x, m->path, rc, "the old file cannot be kept aside", e);
-}
-
-static int put_aside(struct sides *x, const struct move *m, const struct spot *at)
-{
-	int rc;
-
-	if (m->kind == MOVE_ADD || (m->kind == MOVE_REPLACE && !x->unkept))
-		return 0;
-	rc = beneath_has(x->old_fd, at->old);
-	return rc ? (rc < 0 ? rc : 0) : sys_renameat(at->here, at->name, x->old_fd, at->old, 0);
 }
 
 static int move_one(struct sides *x, const struct move *m, struct err *e)
@@ -213,8 +201,8 @@ static int move_one(struct sides *x, const struct move *m, struct err *e)
 		rc = copy_nature(at.fresh, at.fresh_name, at.here, at.name, false);
 		return rc == 0 ? 0 : move_failed(x, m->path, rc, "owner and mode cannot be set", e);
 	}
-	if (rc == 0)
-		rc = put_aside(x, m, &at);
+	if (rc == 0 && m->kind == MOVE_FOLDER) /* no folder replaces a file by itself */
+		rc = sys_unlinkat(at.here, at.name, 0);
 	if (rc == 0)
 		rc = sys_renameat(at.fresh, at.fresh_name, at.here, at.name, flags);
 	if (flags && (rc == -EINVAL || rc == -ENOSYS)) /* a file system of before these flags */
@@ -233,6 +221,7 @@ static int each(struct sides *x, const struct moves *l,
 	return rc;
 }
 
+/* old files and their names are durable before the list that speaks of them */
 static int publish(struct sides *x, const struct moves *l, struct err *e)
 {
 	struct staged *s = x->s;
@@ -241,14 +230,14 @@ static int publish(struct sides *x, const struct moves *l, struct err *e)
 
 	if (rc >= 0)
 		rc = each(x, l, keep_one, e);
-	if (rc == 0)
-		rc = moves_save(l, s->stage_fd, side_name(s, SIDE_LIST, name));
 	if (rc < 0)
-		return err_is_set(e) ? rc
-				     : staged_failed(s, e, rc, "the list of moves cannot be kept");
+		return rc;
 	rc = sys_fsync(x->old_fd);
 	if (rc < 0)
 		return staged_failed(s, e, rc, "the old files cannot be kept");
+	rc = moves_save(l, s->stage_fd, side_name(s, SIDE_LIST, name));
+	if (rc < 0)
+		return staged_failed(s, e, rc, "the list of moves cannot be kept");
 	rc = flush_stage(s, e);
 	if (rc == 0)
 		rc = each(x, l, move_one, e);
@@ -282,25 +271,47 @@ int staged_tree_publish(struct staged *s, struct err *e)
 
 /* ---- back ---- */
 
+static bool is_folder(int dir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* what was added goes back, or goes away where a cut has left it both names */
+static int take_away(const struct spot *at, bool fresh)
+{
+	if (fresh)
+		return sys_unlinkat(at->here, at->name, 0);
+	return at->fresh < 0 ? 0 : sys_renameat(at->here, at->name, at->fresh, at->fresh_name, 0);
+}
+
+/* each half of a move may have come to nothing: ours is what has left the new content or is still
+ * there too */
 static int take_back(struct sides *x, const struct move *m, const struct spot *at)
 {
-	int fresh = beneath_has(at->fresh, at->fresh_name), here = beneath_has(at->here, at->name);
-	int old = m->kind == MOVE_ADD ? 0 : beneath_has(x->old_fd, at->old);
-	int rc = 0;
+	const int fresh = beneath_has(at->fresh, at->fresh_name);
+	const int here = beneath_has(at->here, at->name);
+	const int old = m->kind == MOVE_ADD ? 0 : beneath_has(x->old_fd, at->old);
+	int ours, rc;
 
 	if (fresh < 0 || here < 0 || old < 0)
 		return fresh < 0 ? fresh : here < 0 ? here : old;
 	if (m->kind == MOVE_NATURE)
 		return old && here ? copy_nature(x->old_fd, at->old, at->here, at->name, false) : 0;
+	ours = fresh ? keep_is_same(at->here, at->name, at->fresh, at->fresh_name) : here;
+	if (ours < 0)
+		return ours;
 	if (m->kind == MOVE_ADD)
-		return fresh || !here || at->fresh < 0
-			       ? 0
-			       : sys_renameat(at->here, at->name, at->fresh, at->fresh_name, 0);
-	if (!old || (fresh && here))
+		return ours ? take_away(at, fresh) : 0;
+	if (!old || (here && !ours))
 		return 0;
-	if (m->kind == MOVE_FOLDER && here && at->fresh >= 0)
-		rc = sys_renameat(at->here, at->name, at->fresh, at->fresh_name, 0);
-	return rc < 0 ? rc : sys_renameat(x->old_fd, at->old, at->here, at->name, 0);
+	if (here && m->kind == MOVE_FOLDER && is_folder(at->here, at->name)) {
+		rc = take_away(at, fresh);
+		if (rc < 0)
+			return rc;
+	}
+	return at->here < 0 ? at->here : keep_put_back(x->old_fd, at->old, at->here, at->name);
 }
 
 static int revert(struct sides *x, const struct moves *l, struct err *e)

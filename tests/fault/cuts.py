@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """The power-cut sweep: every scenario is run once and recorded; then the power is cut after each change, in several
 ways (all, none, torn at 512 bytes, random subsets of what was not flushed), `swctl recover` runs on what is left, and
-an oracle looks: old or new, never half.
+an oracle looks: old or new, never half. All of it twice: on a disk that keeps a move between two folders in both or in neither,
+and on one that keeps each half of it by itself.
 
   cuts.py --bin build [--cuts 20000] [--seed 1] [--only NAME] [--mutant NAME]
 
@@ -485,7 +486,7 @@ class Sweep:
     def __init__(self, tools, seed, twice=0.0):
         """twice: how many of the states are cut once more while they are recovered"""
         self.tools, self.seed, self.count, self.states, self.twice, self.second = tools, seed, 0, 0, twice, 0
-        self.edit_again = None
+        self.edit_again, self.apart = None, False
 
     def prepare(self, sc):
         root = os.path.realpath(tempfile.mkdtemp(dir=self.tools.work, prefix="dev-"))
@@ -507,7 +508,7 @@ class Sweep:
 
     def check_model(self, sc, root, ops, after):
         """the recording, played to its end and kept whole, is what the install left"""
-        disk = simdisk.Disk(root)
+        disk = simdisk.Disk(root, self.apart)
         for op in ops:
             disk.play(op)
         whole = root + ".whole"
@@ -536,7 +537,7 @@ class Sweep:
         root, ops, before, after = self.prepare(sc)
         whole, ops = ops, edit(ops) if edit else ops
         same = next((i for i, (x, y) in enumerate(zip(whole, ops)) if x is not y), 0)  # before it a mutant is none yet
-        disk = simdisk.Disk(root)
+        disk = simdisk.Disk(root, self.apart)
         points = 1 + sum(o.kind != "seek" for o in ops)
         rounds = max(1, cuts // (points * 5))
         faults, seen = collections.Counter(), set()
@@ -592,7 +593,7 @@ class Sweep:
 
     def cut_again(self, sc, state, root, before, after, rng):
         """the power is cut while recovery is at work on what a first cut left"""
-        disk = simdisk.Disk(root)
+        disk = simdisk.Disk(root, self.apart)
         rc, ops, text = simdisk.record([f"{self.tools.bin}/swctl", "-f", f"{root}/device.cfg", "recover"], root)
         if rc:
             return f"swctl recover: status {rc}: " + text[-200:]
@@ -642,11 +643,13 @@ def main():
         ]
         chosen = [s for s in scenarios if not a.only or a.only in s.name]
         sweep = Sweep(tools, a.seed, a.twice)
-        for sc in chosen if not a.mutant else []:
-            faults, distinct, points = sweep.sweep(sc, a.cuts // len(chosen))
+        for sc, sweep.apart in [(s, x) for s in chosen for x in (False, True)] if not a.mutant else []:
+            faults, distinct, points = sweep.sweep(sc, a.cuts // len(chosen) // 2)
             ok = not faults
             passed, failed = passed + ok, failed + (not ok)
-            print(f"{'ok    ' if ok else 'FAILED'} {sc.name}: {points} points, {distinct} distinct states" + ("" if ok else f", {sum(faults.values())} bad"))
+            print(f"{'ok    ' if ok else 'FAILED'} {sc.name}{', moves in two parts' if sweep.apart else ''}: {points} points, {distinct} distinct states"
+                  + ("" if ok else f", {sum(faults.values())} bad"))
+        sweep.apart = False
         for name, edit, again, where in mutants():
             if (a.mutant and a.mutant not in name) or (a.only and not a.mutant):
                 continue

@@ -6,7 +6,10 @@ breaks and that a hostile one uses to the full:
   - a write is durable only after fsync or fdatasync of that file (or syncfs); until then any subset of its
     512-byte sectors may have reached the medium, in any order;
   - a name (create, link, rename, exchange, unlink) is durable only after fsync of its folder; until then the folder keeps any
-    prefix of its changes; each change is atomic, a move between two folders too;
+    prefix of its changes; each change is atomic, a move between two folders too, on file systems that keep a log;
+  - on a disk made with apart=True such a move is two changes, one in each folder (POSIX promises no more, and FAT keeps no more): the new
+    name may be durable while the old one is still there, and the old one gone while the new one is not. A folder never ends up under two
+    names: that is what no check of a file system leaves;
   - fsync of a file or folder says nothing about its own name, and fsync of a folder nothing about the folders in it;
   - mode, owner and attributes are like content: any subset of what was set since the last fsync.
 """
@@ -303,8 +306,8 @@ def nature_of(path):
 class Disk:
     """a folder and all that is in it, as it is now and as it is on the medium"""
 
-    def __init__(self, root):
-        self.root, self.nodes, self.changes, self.offset = root, [], [], {}
+    def __init__(self, root, apart=False):
+        self.root, self.nodes, self.changes, self.offset, self.apart = root, [], [], {}, apart
         self.top = self.take(root, {})
         for n in self.nodes:
             n.kept = dict(n.names)
@@ -340,7 +343,9 @@ class Disk:
 
     def change(self, edit):
         """names of folders, [(folder, name, node or None)]: done now; on the medium as one, and in the order of each folder"""
-        self.changes.append(edit)
+        folders = list(dict.fromkeys(d for d, _, _ in edit)) if self.apart else [None]
+        # the new name first, as a kernel does
+        self.changes += [[x for x in edit if only in (None, x[0])] for only in reversed(folders)]
         for folder, name, node in edit:
             self.put(folder.names, name, node)
 
@@ -462,9 +467,12 @@ class Disk:
                 after[node] = node.after(keeper(how, rng, torn, number[node]))
             return after[node]
 
-        out, todo = [], [("", self.top)]
+        out, todo, seen = [], [("", self.top)], set()
         while todo:
-            path, node = todo.pop()
+            path, node = todo.pop(rng.randrange(len(todo)) if self.apart and rng else -1)
+            if node.kind == "d" and node in seen:
+                continue
+            seen.add(node)
             data, meta = content(node)
             out.append((path, node.kind, number[node], data, tuple(sorted(meta.items()))))
             if node.kind == "d":

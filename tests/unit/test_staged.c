@@ -271,6 +271,59 @@ static void staged_revert_brings_back_what_was(void **state)
 	}
 }
 
+/* FAT: no links, so that the old file is copied; no moment without a whole file under its name */
+static void staged_file_without_links_comes_back_as_it_was(void **state)
+{
+	const struct timespec times[2] = {{.tv_sec = 1000000}, {.tv_sec = 1234567}};
+	struct err e = {0};
+	struct stat st;
+	struct staged *s;
+
+	(void)state;
+	put_file(target, "old", 0640);
+	assert_int_equal(utimensat(AT_FDCWD, target, times, 0), 0);
+	fault.no_links = true;
+	s = open_ok(target, 3, false);
+	assert_int_equal(write_new(s, "new", &e), 0);
+	assert_int_equal(staged_publish(s, &e), 0);
+	assert_string_equal(content(target), "new");
+	assert_int_equal(staged_revert(s, &e), 0);
+	assert_string_equal(content(target), "old");
+	assert_int_equal(staged_drop(s, &e), 0);
+	staged_close(s);
+	assert_int_equal(left_over(dir), 0);
+	assert_int_equal(stat(target, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(st.st_mtime, 1234567);
+}
+
+/* what a cut may leave of a move between two folders: the new name, and the old one too */
+static void t103_staged_undo_knows_new_content_that_kept_both_names(void **state)
+{
+	char new_name[160];
+
+	(void)state;
+	for (unsigned existed = 0; existed < 2; existed++) {
+		struct err e = {0};
+		struct staged *s;
+
+		unlink(target);
+		if (existed)
+			put_file(target, "old", 0644);
+		s = open_ok(target, 3, false);
+		assert_int_equal(write_new(s, "new", &e), 0);
+		assert_int_equal(staged_publish(s, &e), 0);
+		snprintf(new_name, sizeof(new_name), "%s/.swinstall-" TXN "/3.new", dir);
+		assert_int_equal(link(target, new_name), 0);
+		assert_int_equal(staged_revert(s, &e), 0);
+		assert_string_equal(content(target), existed ? "old" : "");
+		assert_int_equal(staged_drop(s, &e), 0);
+		staged_close(s);
+		assert_string_equal(content(target), existed ? "old" : "");
+		assert_int_equal(left_over(dir), 0);
+	}
+}
+
 static void staged_files_may_share_a_folder(void **state)
 {
 	struct staged *a, *b;
@@ -893,6 +946,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(staged_file_replaces_the_old_one_and_leaves_nothing),
 		T(staged_revert_brings_back_what_was),
+		T(staged_file_without_links_comes_back_as_it_was),
+		T(t103_staged_undo_knows_new_content_that_kept_both_names),
 		T(staged_files_may_share_a_folder),
 		T(staged_file_keeps_mode_owner_and_attributes_of_the_old_one),
 		T(staged_new_file_has_the_mode_asked_for_whatever_the_umask),
