@@ -5,6 +5,7 @@
 #include "corelib/base/text.h"
 #include "corelib/base/words.h"
 #include "handlers/handler.h"
+#include "handlers/props.h"
 #include "parser/keyfile.h"
 #include "parser/version.h"
 
@@ -52,14 +53,6 @@ static void check_property_value(struct lint *l, const struct node *n, const str
 		lint_say(l, true, n, "must be a whole number");
 }
 
-static const struct attr *find_property(const struct handler *h, const char *name)
-{
-	for (size_t i = 0; i < h->prop_count; i++)
-		if (strcmp(h->props[i].name, name) == 0)
-			return &h->props[i];
-	return NULL;
-}
-
 static void unknown_property(struct lint *l, const struct node *n, const struct handler *h)
 {
 	static const char *const general[] = {"decompressed-size", "decrypted-size", KEY_CHECK,
@@ -82,7 +75,7 @@ static void unknown_property(struct lint *l, const struct node *n, const struct 
 static void check_properties(struct lint *l, const struct lint_entry *x, const struct handler *h)
 {
 	node_for_each(n, x->d.properties) {
-		const struct attr *row = h ? find_property(h, n->name) : NULL;
+		const struct attr *row = h ? props_row(h, n->name) : NULL;
 
 		if (n->type != NODE_STRING && n->type != NODE_LIST)
 			lint_say(l, true, n, "must be a text or a list of texts, not %s",

@@ -9,6 +9,7 @@
 #include "corelib/base/digest.h"
 #include "corelib/files/staged.h"
 #include "corelib/base/text.h"
+#include "handlers/props.h"
 #include "parser/keyfile.h"
 
 /* a list of this size serves a payload of 512 GiB in blocks of 1 MiB, 128 GiB in the default ones
@@ -74,14 +75,6 @@ static bool is_generic(const char *name)
 	       strcmp(name, KEY_CHECK) == 0;
 }
 
-static const struct attr *find_row(const struct handler *h, const char *name)
-{
-	for (size_t i = 0; i < h->prop_count; i++)
-		if (strcmp(h->props[i].name, name) == 0)
-			return &h->props[i];
-	return NULL;
-}
-
 static int unknown_property(const struct handler *h, const char *name, struct err *e)
 {
 	const char *names[64];
@@ -127,7 +120,7 @@ static bool may_be_unknown(const struct plan_step *ps, const char *name)
 static int check_property(const struct plan_step *ps, const struct property *p, struct err *e)
 {
 	const struct handler *h = ps->step.handler;
-	const struct attr *row = find_row(h, p->name);
+	const struct attr *row = props_row(h, p->name);
 
 	if (!row)
 		return may_be_unknown(ps, p->name) ? 0 : unknown_property(h, p->name, e);

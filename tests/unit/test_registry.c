@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "handlers/handler.h"
+#include "handlers/props.h"
 
 static void registry_finds_nothing_for_an_unknown_name(void **state)
 {
@@ -39,6 +40,21 @@ static void a_type_is_found_whether_it_is_built_in_or_not(void **state)
 	}
 }
 
+static void a_row_that_ends_in_n_stands_for_any_number(void **state)
+{
+	static const struct attr rows[] = {{.name = "labeltype"}, {.name = "partition-N"}};
+	const struct handler h = {.props = rows, .prop_count = 2};
+
+	(void)state;
+	assert_ptr_equal(props_row(&h, "partition-1"), &rows[1]);
+	assert_ptr_equal(props_row(&h, "partition-128"), &rows[1]);
+	assert_ptr_equal(props_row(&h, "labeltype"), &rows[0]);
+	assert_null(props_row(&h, "partition-"));
+	assert_null(props_row(&h, "partition-1a"));
+	assert_null(props_row(&h, "partition"));
+	assert_null(props_row(&h, "labeltype-1"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -46,6 +62,7 @@ int main(void)
 		cmocka_unit_test(registry_finds_every_listed_handler_by_its_name),
 		cmocka_unit_test(every_built_in_handler_is_a_type_of_the_format),
 		cmocka_unit_test(a_type_is_found_whether_it_is_built_in_or_not),
+		cmocka_unit_test(a_row_that_ends_in_n_stands_for_any_number),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
