@@ -177,16 +177,6 @@ static int new_txn(struct activation *a, struct err *e)
 	return 0;
 }
 
-static void name_files(struct activation *a)
-{
-	for (size_t i = 0; i < a->plan->count; i++) {
-		struct staged *f = a->plan->steps[i].step.file;
-
-		if (f)
-			text_copy(f->address.txn, sizeof(f->address.txn), a->session->txn);
-	}
-}
-
 /* nothing has happened yet: as if it had not begun */
 static int not_begun(struct activation *a, int rc)
 {
@@ -211,7 +201,6 @@ int activate_begin(struct activation *a, struct err *e)
 	if (rc < 0)
 		return not_begun(a, rc);
 	a->began = true;
-	name_files(a);
 	rc = marks_write_status(&m, "in_progress", e);
 	return err_while(e, rc, "marking the beginning in the boot environment");
 }
@@ -230,14 +219,12 @@ static int flush_all(const struct activation *a, struct err *e)
 		struct plan_step *ps = &p->steps[i];
 		int rc = 0;
 
-		if (ps->step.dev && !plan_shares_device(p, ps))
-			rc = blkdev_flush(ps->step.dev, e);
 		if (ps->step.file && ps->started)
 			rc = staged_sync(ps->step.file, e);
 		if (rc < 0)
 			return plan_at(p, ps, rc, e);
 	}
-	return mounts_flush(p->mounts, e);
+	return places_flush(p->places, e);
 }
 
 static int commit_handlers(const struct activation *a, struct err *e)
@@ -479,8 +466,7 @@ static bool anything_left(const struct plan *p)
 		struct staged *left = NULL;
 		struct err ignored = {0};
 
-		if (!f ||
-		    (f->address.device[0] && f->root_fd < 0)) /* never mounted: never touched */
+		if (!f || !f->address.txn[0]) /* its step never began */
 			continue;
 		if (staged_find(&left, &f->address, f->root_fd, &ignored) != 0) {
 			staged_close(left);

@@ -188,12 +188,7 @@ static int bind(const struct called *c, struct plan_step *ps, const struct load 
 	if (rc == 0)
 		rc = check_slot(p, taken, e);
 	if (rc == 0)
-		rc = plan_place_overlaps(p, e);
-	if (rc == 0)
-		rc = plan_mount_overlaps(p, e);
-	if (ps->step.file)
-		text_copy(ps->step.file->address.txn, sizeof(ps->step.file->address.txn),
-			  c->in->session->txn);
+		rc = plan_overlaps(p, c->in->session, e);
 	ps->route = ROUTE_NONE;
 	return rc;
 }
@@ -254,7 +249,8 @@ static int add_step(const struct called *c, const struct entry *t, const struct 
 	if (p->count == p->manifest->entry_count + PLAN_CALLED)
 		return err_set(e, E_LUA, E2BIG, "Lua code asked for more than %d steps",
 			       (int)PLAN_CALLED);
-	*ps = (struct plan_step){.called = true, .room = UINT64_MAX};
+	*ps = (struct plan_step){.called = true};
+	span_init(&ps->span);
 	ps->step.entry = t;
 	ps->step.host = c->in->session->host;
 	p->count++;

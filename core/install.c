@@ -46,7 +46,7 @@ static int begin(struct install *in, struct err *e)
 	if (!writes(in))
 		return 0;
 	int rc = in->begin(in->arg, e);
-	return rc < 0 ? rc : plan_mount_early(in->plan, e);
+	return rc < 0 ? rc : plan_open_early(in->plan, e);
 }
 
 /* ---- the journal knows of a file before it is touched ---- */
@@ -124,7 +124,7 @@ static int hook(const struct install *in, const struct plan_step *ps, const char
 
 static int run_step(struct install *in, struct plan_step *ps, struct err *e)
 {
-	int rc = !writes(in) ? 0 : plan_mount_open(in->plan, ps, e);
+	int rc = !writes(in) ? 0 : plan_open_place(in->plan, ps, e);
 
 	tell_step(in, "writing", ps, ps->intake ? ps->intake->size : 0);
 	if (rc == 0)
@@ -134,6 +134,7 @@ static int run_step(struct install *in, struct plan_step *ps, struct err *e)
 	ps->started = rc == 0 && writes(in);
 	if (rc == 0)
 		rc = pull(in, ps, e);
+	place_end(&ps->span);
 	if (rc == 0)
 		rc = hook(in, ps, "postinstall", e);
 	ps->done = rc == 0;
@@ -489,7 +490,7 @@ int install_called(struct install *in, struct plan_step *ps, struct stream *s,
 	/* its bytes were counted on their way to the code that asks */
 	struct meter m = {.cancel = in->session->cancel};
 	const struct feed f = {.session = in->session, .meter = &m, .threads = 1, .notes = n};
-	int rc = plan_mount_open(in->plan, ps, e);
+	int rc = plan_open_place(in->plan, ps, e);
 
 	if (rc == 0)
 		rc = note_file(in, ps, e);
@@ -499,6 +500,7 @@ int install_called(struct install *in, struct plan_step *ps, struct stream *s,
 	}
 	ps->started = true;
 	rc = pipeline_install(ps, s, &f, e);
+	place_end(&ps->span);
 	ps->done = rc == 0;
 	return rc;
 }

@@ -106,8 +106,8 @@ static int stack(struct stream **s, const struct plan_step *ps, const struct fee
 			rc = ahead(s, f, e);
 	}
 	/* records have heads of their own; who makes files of them counts their bytes */
-	if (rc == 0 && ps->room != UINT64_MAX && !wants_records(ps))
-		rc = stage_cap_open(s, ps->room, e);
+	if (rc == 0 && ps->span.room != UINT64_MAX && !wants_records(ps))
+		rc = stage_cap_open(s, ps->span.room, e);
 	return rc;
 }
 

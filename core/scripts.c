@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "core/plan/inuse.h"
@@ -120,38 +119,6 @@ void scripts_tidy(const struct settings *cfg)
 
 /* ---- mounts ---- */
 
-/* is the mounted device a loop over this file? */
-static bool is_loop_over(dev_t dev, const struct stat *file)
-{
-	char name[64], path[PATH_MAX];
-	AUTO_FREE char *text = NULL;
-	struct stat st;
-	size_t n;
-
-	text_print(name, sizeof(name), "/sys/dev/block/%u:%u/loop/backing_file", major(dev),
-		   minor(dev));
-	if (sys_path(name, path, sizeof(path)) < 0 ||
-	    sys_read_file(AT_FDCWD, path, PATH_MAX, &text, &n) < 0)
-		return false;
-	if (n && text[n - 1] == '\n')
-		text[n - 1] = '\0';
-	return stat(text, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
-}
-
-static bool is_target(const struct plan *p, dev_t mounted)
-{
-	for (size_t i = 0; i < p->count; i++) {
-		const struct blkdev *d = p->steps[i].step.dev;
-		struct stat st;
-
-		if (!d || plan_shares_device(p, &p->steps[i]) || fstat(d->fd, &st) < 0)
-			continue;
-		if (S_ISBLK(st.st_mode) ? st.st_rdev == mounted : is_loop_over(mounted, &st))
-			return true;
-	}
-	return false;
-}
-
 static bool any_ran(const struct plan *p)
 {
 	if (p->code)
@@ -171,7 +138,7 @@ int scripts_flush(const struct plan *p, struct err *e)
 		return 0;
 	rc = inuse_read(&u, e);
 	for (size_t i = 0; rc == 0 && i < u.mounts.count; i++)
-		if (is_target(p, u.mounts.at[i].dev))
+		if (places_hold(p->places, u.mounts.at[i].dev))
 			rc = flush_mount(u.mounts.at[i].point, e);
 	inuse_clear(&u);
 	return rc;

@@ -68,6 +68,11 @@ struct handler {
 	size_t prop_count;
 	int (*check)(struct step *st, struct err *e);
 	int (*install)(struct step *st, struct stream *in, struct err *e);
+	/*
+	 * The i-th device that this step makes for later ones (a partition, a volume), by the path
+	 * that they name: 1; 0 past the last. What lies on it is opened when its own step begins.
+	 */
+	int (*makes)(const struct step *st, size_t i, char *path, size_t n, struct err *e);
 	int (*commit)(struct step *st, struct err *e);
 	void (*discard)(struct step *st);
 	/*

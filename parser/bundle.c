@@ -296,7 +296,7 @@ const struct payload *bundle_find(const struct bundle *b, const char *name)
 {
 	const struct wanted *row = b->reader.seek ? wanted_find(&b->wanted, name) : NULL;
 
-	return row ? &row->payload : NULL;
+	return row && row->found ? &row->payload : NULL;
 }
 
 /* ---- payloads -------------------------------------------------------------------------------- */

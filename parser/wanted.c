@@ -72,7 +72,8 @@ static int name_plain(const char *name, struct err *e)
 	return 0;
 }
 
-static int put(struct wanted_list *w, const char *name, uint64_t parts, struct err *e)
+static int put(struct wanted_list *w, const struct entry *t, const char *name, uint64_t parts,
+	       struct err *e)
 {
 	int rc = name_plain(name, e);
 
@@ -84,7 +85,11 @@ static int put(struct wanted_list *w, const char *name, uint64_t parts, struct e
 	if (parts && strlen(name) + sizeof(".001") > CPIO_NAME_MAX)
 		return err_set(e, E_CPIO_NAME, EINVAL, "'%s' is too long for a payload in parts",
 			       name);
-	w->rows[w->count++] = (struct wanted){.payload = {.name = name}, .parts = parts};
+	w->rows[w->count++] = (struct wanted){
+		.payload = {.name = name},
+		.parts = parts,
+		.may_lack = t->install_if_different || t->install_if_higher,
+	};
 	return 0;
 }
 
@@ -102,6 +107,7 @@ static int merge(struct wanted_list *w, struct err *e)
 					e, E_PARTS, EINVAL,
 					"two entries use '%s' with different numbers of parts",
 					w->rows[i].payload.name);
+			w->rows[n - 1].may_lack &= w->rows[i].may_lack;
 			continue;
 		}
 		w->rows[n++] = w->rows[i];
@@ -133,9 +139,9 @@ static int collect(struct wanted_list *w, const struct manifest *m, struct err *
 		int rc = 0;
 
 		if (t->filename)
-			rc = put(w, t->filename, t->parts, e);
+			rc = put(w, t, t->filename, t->parts, e);
 		if (rc == 0 && t->hashes.name)
-			rc = put(w, t->hashes.name, 0, e);
+			rc = put(w, t, t->hashes.name, 0, e);
 		if (rc < 0)
 			return err_at(e, rc, "line %u of the description", t->line);
 	}
@@ -241,7 +247,7 @@ int wanted_complete(const struct wanted_list *w, struct err *e)
 	for (size_t i = 0; i < w->count; i++) {
 		const struct wanted *row = &w->rows[i];
 
-		if (row->found)
+		if (row->found || row->may_lack) /* who needs it all the same says so */
 			continue;
 		if (row->parts)
 			return err_set(e, E_MEMBER_MISSING, ENOENT, "'%s.001' is not in the bundle",

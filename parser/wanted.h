@@ -25,6 +25,7 @@ struct wanted {
 	uint64_t parts;		/* as the entry says; 0 = one member of this name */
 	uint64_t found;		/* members met so far */
 	size_t first;		/* its first piece */
+	bool may_lack;		/* asked for by entries alone that may be left out */
 };
 
 struct wanted_list {

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "corelib/base/text.h"
 
 #define LIST_MAX (8 * 1024 * 1024)
+/* loop devices and swap space of others come without a word: what is older is looked at again */
+#define AGE_MS 10
 
 /* ---- folders of sysfs ---- */
 
@@ -136,7 +139,7 @@ static dev_t source_dev(const struct mountinfo *m)
 	return stat_name(m->source, &st) && S_ISBLK(st.st_mode) ? st.st_rdev : 0;
 }
 
-static void say_mounted(const struct mountinfo *m, char *why, size_t n)
+void inuse_say_mounted(const struct mountinfo *m, char *why, size_t n)
 {
 	char shown[128];
 
@@ -144,15 +147,28 @@ static void say_mounted(const struct mountinfo *m, char *why, size_t n)
 	snprintf(why, n, "is mounted on %s", shown);
 }
 
+/* of this job, for code that runs beside it */
+static bool is_aside(const struct inuse *u, const struct mountinfo *m)
+{
+	size_t n = u->aside ? strlen(u->aside) : 0;
+
+	return n && strncmp(m->point, u->aside, n) == 0 && m->point[n] == '/';
+}
+
 /* btrfs and others show a number of their own: then the source tells */
+static bool is_mount_of(const struct mountinfo *m, dev_t dev)
+{
+	return m->dev == dev || source_dev(m) == dev;
+}
+
 static bool is_mounted(const struct inuse *u, dev_t dev, char *why, size_t n)
 {
 	for (size_t i = 0; i < u->mounts.count; i++) {
 		const struct mountinfo *m = &u->mounts.at[i];
 
-		if (m->dev != dev && source_dev(m) != dev)
+		if (!is_mount_of(m, dev) || is_aside(u, m))
 			continue;
-		say_mounted(m, why, n);
+		inuse_say_mounted(m, why, n);
 		return true;
 	}
 	return false;
@@ -166,9 +182,9 @@ static bool is_mounted_file(const struct inuse *u, const struct stat *want, char
 		struct stat st;
 
 		if (!stat_name(m->source, &st) || !S_ISREG(st.st_mode) ||
-		    st.st_dev != want->st_dev || st.st_ino != want->st_ino)
+		    st.st_dev != want->st_dev || st.st_ino != want->st_ino || is_aside(u, m))
 			continue;
-		say_mounted(m, why, n);
+		inuse_say_mounted(m, why, n);
 		return true;
 	}
 	return false;
@@ -281,9 +297,20 @@ static int read_loops(struct inuse *u)
 	return rc;
 }
 
+static int open_list(const char *name)
+{
+	char path[512];
+	int rc = sys_path(name, path, sizeof(path));
+
+	return rc < 0 ? rc : sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+}
+
 int inuse_read(struct inuse *u, struct err *e)
 {
-	*u = (struct inuse){0};
+	*u = (struct inuse){.read_at = sys_now_ms()};
+	/* before they are read: what changes meanwhile shows */
+	u->watch[0] = open_list("/proc/self/mountinfo");
+	u->watch[1] = open_list("/proc/swaps");
 	int rc = mountinfo_read(&u->mounts);
 	if (rc == 0)
 		rc = read_swaps(&u->swaps);
@@ -312,7 +339,59 @@ void inuse_clear(struct inuse *u)
 	free(u->swaps.text);
 	free(u->swaps.at);
 	free(u->loops);
-	*u = (struct inuse){0};
+	sys_close(&u->watch[0]);
+	sys_close(&u->watch[1]);
+	*u = (struct inuse){.watch = {-1, -1}};
+}
+
+static bool is_stale(const struct inuse *u)
+{
+	struct pollfd p[2] = {{.fd = u->watch[0], .events = POLLPRI},
+			      {.fd = u->watch[1], .events = POLLPRI}};
+
+	return poll(p, 2, 0) != 0 || sys_now_ms() - u->read_at >= AGE_MS;
+}
+
+static bool same_loop(const struct inuse_loop *a, const struct inuse_loop *b)
+{
+	return a->dev == b->dev && a->x.kind == b->x.kind && a->x.dev == b->x.dev &&
+	       a->x.ino == b->x.ino && a->x.off == b->x.off && a->x.end == b->x.end;
+}
+
+static bool is_same(const struct inuse *a, const struct inuse *b)
+{
+	if (a->mounts.count != b->mounts.count || a->swaps.count != b->swaps.count ||
+	    a->root_count != b->root_count || a->loop_count != b->loop_count ||
+	    a->loops_rc != b->loops_rc)
+		return false;
+	for (size_t i = 0; i < a->mounts.count; i++)
+		if (a->mounts.at[i].id != b->mounts.at[i].id ||
+		    a->mounts.at[i].dev != b->mounts.at[i].dev ||
+		    strcmp(a->mounts.at[i].source, b->mounts.at[i].source) != 0)
+			return false;
+	for (size_t i = 0; i < a->swaps.count; i++)
+		if (strcmp(a->swaps.at[i], b->swaps.at[i]) != 0)
+			return false;
+	for (size_t i = 0; i < a->loop_count; i++)
+		if (!same_loop(&a->loops[i], &b->loops[i]))
+			return false;
+	return memcmp(a->roots, b->roots, a->root_count * sizeof(*a->roots)) == 0;
+}
+
+int inuse_renew(struct inuse *u, struct err *e)
+{
+	struct inuse now;
+	bool changed;
+
+	if (!is_stale(u))
+		return 0;
+	int rc = inuse_read(&now, e);
+	if (rc < 0)
+		return rc;
+	changed = !is_same(u, &now);
+	inuse_clear(u);
+	*u = now;
+	return changed;
 }
 
 bool inuse_is_root(const struct inuse *u, dev_t dev)
@@ -346,10 +425,14 @@ static bool has_holder(dev_t dev, char *why, size_t n)
 }
 
 /* for those whose mounts no list of ours shows: another mount namespace, or another program */
-static bool is_claimed(dev_t dev)
+static bool is_claimed(const struct inuse *u, dev_t dev)
 {
 	char name[64], plain[96], path[512];
 	struct stat st;
+
+	for (size_t i = 0; u->aside && i < u->mounts.count; i++)
+		if (is_aside(u, &u->mounts.at[i]) && is_mount_of(&u->mounts.at[i], dev))
+			return false; /* by that mount */
 
 	if (inuse_name(dev, name, sizeof(name)) < 0 ||
 	    text_print(plain, sizeof(plain), "/dev/%s", name) < 0 ||
@@ -380,7 +463,7 @@ bool inuse_device(const struct inuse *u, dev_t dev, char *why, size_t n)
 {
 	if (inuse_listed(u, dev, why, n))
 		return true;
-	if (is_claimed(dev))
+	if (is_claimed(u, dev))
 		snprintf(why, n, "is held by another program");
 	else
 		return false;

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 #include "corelib/base/err.h"
@@ -39,9 +40,14 @@ struct inuse {
 	struct inuse_loop *loops;
 	size_t loop_count;
 	int loops_rc; /* < 0: they could not be looked at; no file counts as unused then */
+	int watch[2]; /* the kernel's lists, which tell that they have changed */
+	uint64_t read_at;
+	const char *aside; /* mounts beneath this folder are not counted; NULL: all are */
 };
 int inuse_read(struct inuse *u, struct err *e);
 void inuse_clear(struct inuse *u);
+/* looks again where the lists have changed or are old: 1 = it is not what it was, 0, or -errno */
+int inuse_renew(struct inuse *u, struct err *e);
 
 bool inuse_is_root(const struct inuse *u, dev_t dev);
 /* true and a few words ("is mounted on /data") when the device itself is in use; 'listed': without
@@ -55,6 +61,12 @@ bool inuse_file(const struct inuse *u, const struct stat *st, char *why, size_t 
 /* the same for what a loop device shows (x, of extent_of_device), by another loop device or by the
  * device below; false for all other disks */
 bool inuse_backing(const struct inuse *u, dev_t loop, const struct extent *x, char *why, size_t n);
+/* the same for a character device of flash: an MTD that is mounted or attached to UBI, a UBI volume
+ * that is mounted */
+bool inuse_flash(const struct inuse *u, dev_t dev, char *why, size_t n);
+
+/* "is mounted on /data" */
+void inuse_say_mounted(const struct mountinfo *m, char *why, size_t n);
 
 /* calls f with each partition of a disk until it returns something else than 0, and returns that */
 int inuse_each_partition(dev_t disk, int (*f)(dev_t part, void *arg), void *arg);

@@ -1,309 +1,566 @@
-/* Live or not: may these bytes of this place be written, and do they count only after activation?
- */
 #include "core/plan/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
+#include <linux/fs.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <unistd.h>
+#include <sys/sysmacros.h>
 
-#include "core/plan/inuse.h"
-#include "core/plan/slots.h"
+#include "core/plan/own.h"
+#include "core/state/statedir.h"
+#include "corelib/base/flag.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
-#define WHY 192
-
-/* ---- places by name ---- */
-
-static int open_name(const char *path)
-{
-	char real[PATH_MAX];
-	int rc = sys_path(path, real, sizeof(real));
-
-	return rc < 0 ? rc : sys_openat(AT_FDCWD, real, O_PATH | O_CLOEXEC, 0);
-}
-
-int place_extent(const char *path, struct extent *x)
-{
-	AUTO_CLOSE int fd = open_name(path);
-
-	return fd < 0 ? fd : extent_of(fd, 0, 0, x);
-}
-
-bool place_is_plain(const char *path)
-{
-	AUTO_CLOSE int fd = open_name(path);
-	struct stat st;
-
-	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-/* ---- what belongs to the installer ---- */
-
-bool place_is_beneath(const char *path, const char *folder)
-{
-	size_t n = folder ? strlen(folder) : 0;
-
-	while (n > 1 && folder[n - 1] == '/')
-		n--;
-	return n > 1 && strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
-void place_ours(const struct settings *c, const char *ours[PLACE_OURS])
-{
-	const char *const all[PLACE_OURS] = {c->state_dir,	     c->run_dir,  c->spool_dir,
-					     c->public_key_file,     c->crl_path, c->aes_key_file,
-					     c->decryption_key_file, c->file};
-
-	memcpy(ours, all, sizeof(all));
-}
-
-/* by name, and by inode: a second name of the key is the key */
-static bool is_ours(const char *path, const struct stat *st, const char *ours)
-{
-	char real[PATH_MAX];
-	struct stat mine;
-
-	if (!ours || !*ours || !realpath(ours, real))
-		return false;
-	if (stat(real, &mine) == 0 && mine.st_dev == st->st_dev && mine.st_ino == st->st_ino)
-		return true;
-	return place_is_beneath(path, real);
-}
-
-static int check_protected(const struct settings *c, const struct place_range *r,
-			   const struct stat *st, struct err *e)
-{
-	const char *ours[PLACE_OURS + 2] = {[PLACE_OURS] = c->versions_file, c->hwrevision_file};
-	char link[40], path[PATH_MAX];
-
-	place_ours(c, ours);
-	text_print(link, sizeof(link), "/proc/self/fd/%d", r->fd);
-	ssize_t n = readlink(link, path, sizeof(path) - 1);
-	path[n > 0 ? n : 0] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
-		if (is_ours(path, st, ours[i]))
-			return err_set(e, E_TARGET_PROTECTED, EPERM,
-				       "it is, or lies in, '%s' of the installer", ours[i]);
-	return 0;
-}
-
-/* ---- slots ---- */
-
-/* 1 = inside of a slot that does not run, 0 = of no slot */
-static int judge_slots(const struct slots *s, const struct extent *x, struct err *e)
-{
-	bool inside = false;
-
-	for (size_t i = 0; i < s->cfg->slot_count; i++) {
-		const struct slot_setting *slot = &s->cfg->slots[i];
-
-		for (size_t k = 0; k < slot->place_count; k++) {
-			struct extent mine;
-
-			if (place_extent(slot->places[k].path, &mine) < 0 ||
-			    !extent_overlaps(&mine, x))
-				continue;
-			if (slot == s->running)
-				return err_set(e, E_TARGET_ACTIVE, EBUSY,
-					       "it belongs to the running slot '%s'", slot->name);
-			if (!s->running && !s->target)
-				return err_set(e, E_SLOT, EBUSY,
-					       "it belongs to slot '%s', and which "
-					       "slot runs is not known",
-					       slot->name);
-			inside |= extent_contains(&mine, x);
-		}
-	}
-	return inside;
-}
-
-/* ---- block devices ---- */
-
-struct cover {
-	const struct inuse *u;
-	struct extent x;
-	uint64_t bytes; /* of the range that lie in partitions */
-	unsigned partitions;
-	char *why;
+/* what a step will have made when later ones begin */
+struct promise {
+	struct promise *next;
+	const struct place *on;
+	char path[];
 };
 
-static int cover_partition(dev_t part, void *arg)
+void span_init(struct span *s)
 {
-	struct cover *c = arg;
-	struct extent p;
-	char name[64] = "a partition", inner[WHY - 66];
+	*s = (struct span){.room = UINT64_MAX, .claim = -1};
+}
 
-	c->partitions++;
-	if (extent_on_disk(part, 0, 0, &p) < 0 || !extent_overlaps(&p, &c->x))
-		return 0;
-	if (inuse_device(c->u, part, inner, sizeof(inner))) {
-		inuse_name(part, name, sizeof(name));
-		snprintf(c->why, WHY, "%s %s", name, inner);
-		return 1;
+/* ---- all of them ---- */
+
+int places_init(struct places *all, struct session *s, struct err *e)
+{
+	*all = (struct places){.session = s};
+	return judge_new(&all->judge, &s->slots, s->env, e);
+}
+
+static void release(struct place *p)
+{
+	if (p->dev)
+		blkdev_close(p->dev);
+	if (p->file)
+		staged_close(p->file);
+	p->state = PLACE_RELEASED;
+	free(p);
+}
+
+void places_free(struct places *all)
+{
+	struct place **lists[] = {&all->devices, &all->files};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		while (*lists[i]) {
+			struct place *p = *lists[i];
+
+			*lists[i] = p->next;
+			release(p);
+		}
+	while (all->promises) {
+		struct promise *p = all->promises;
+
+		all->promises = p->next;
+		free(p);
 	}
-	c->bytes += (p.end < c->x.end ? p.end : c->x.end) - (p.off > c->x.off ? p.off : c->x.off);
+	mounts_free(all->mounts); /* after all descriptors on them */
+	judge_free(all->judge);
+	*all = (struct places){0};
+}
+
+int places_promise(struct places *all, const char *path, const struct place *on, struct err *e)
+{
+	size_t n = strlen(path) + 1;
+	struct promise *p = malloc(sizeof(*p) + n);
+
+	if (!p)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for a path");
+	memcpy(p->path, path, n);
+	p->on = on;
+	p->next = all->promises;
+	all->promises = p;
 	return 0;
 }
 
-/* mmcblk0boot1: what the processor's first loader reads */
-static bool is_boot_partition(dev_t dev)
+static const struct place *find_promise(const struct places *all, const char *path)
 {
-	char name[64];
-	int end = 0;
-
-	if (inuse_name(dev, name, sizeof(name)) < 0)
-		return false;
-	return sscanf(name, "mmcblk%*[0-9]boot%*[0-9]%n", &end) == 0 && end && !name[end];
+	for (const struct promise *p = all->promises; p; p = p->next)
+		if (strcmp(p->path, path) == 0)
+			return p->on;
+	return NULL;
 }
 
-/* a disk without partitions may hold a boot loader; what is made of other storage (loop, dm) does
- * not */
-static bool is_hardware(dev_t disk)
+int places_flush(struct places *all, struct err *e)
 {
-	char text[512];
+	for (struct place *p = all->devices; p; p = p->next) {
+		int rc = p->dev ? blkdev_flush(p->dev, e) : 0;
 
-	return extent_sysfs_line(disk, "device/uevent", text, sizeof(text)) == 0;
+		if (rc < 0)
+			return rc;
+	}
+	return mounts_flush(all->mounts, e);
 }
 
-static int active(struct err *e, const char *why)
+bool places_hold(const struct places *all, dev_t mounted)
 {
-	return err_set(e, E_TARGET_ACTIVE, EBUSY, "%s", why);
-}
+	for (const struct place *p = all->devices; p; p = p->next) {
+		struct loop_back b;
+		struct stat st;
 
-static int judge_block(const struct inuse *u, const struct place_range *r, dev_t dev,
-		       enum liveness *live, struct err *e)
-{
-	char why[WHY];
-	struct cover c = {.u = u, .why = why};
-	struct extent below;
-
-	int rc = extent_on_disk(dev, r->off, r->len, &c.x);
-	if (rc < 0)
-		return err_sys(e, E_TARGET, -rc, "asking the kernel about the device");
-	dev_t disk = c.x.dev;
-	if (inuse_listed(u, disk, why, sizeof(why)) ||
-	    (dev != disk && inuse_device(u, dev, why, sizeof(why))))
-		return active(e, why);
-	rc = inuse_each_partition(disk, cover_partition, &c);
-	if (rc < 0)
-		return err_sys(e, E_TARGET, -rc, "asking the kernel about its partitions");
-	if (rc > 0)
-		return active(e, why);
-	if (!c.partitions && inuse_device(u, disk, why, sizeof(why)))
-		return active(e, why);
-	if (extent_of_device(disk, c.x.off, c.x.end - c.x.off, &below) == 0 &&
-	    inuse_backing(u, disk, &below, why, sizeof(why)))
-		return active(e, why);
-	if (is_boot_partition(dev))
-		*live = PLACE_LIVE;
-	else if (c.partitions)
-		*live = c.bytes < c.x.end - c.x.off ? PLACE_LIVE : PLACE_IDLE;
-	else
-		*live = is_hardware(disk) ? PLACE_LIVE : PLACE_IDLE;
-	return 0;
-}
-
-/* ---- files ---- */
-
-static bool is_listed(const struct settings *cfg, const struct extent *x)
-{
-	for (size_t i = 0; i < cfg->targets.count; i++) {
-		struct extent t;
-
-		if (place_extent(cfg->targets.at[i], &t) == 0 && extent_contains(&t, x))
+		if (!p->dev || fstat(p->dev->fd, &st) < 0)
+			continue;
+		if (S_ISBLK(st.st_mode) ? st.st_rdev == mounted
+					: extent_loop_back(mounted, &b) == 0 && !b.is_block &&
+						  b.dev == st.st_dev && b.ino == st.st_ino)
 			return true;
 	}
 	return false;
 }
 
-static int judge_file(const struct slots *s, const struct inuse *u, const struct place_range *r,
-		      const struct stat *st, struct err *e)
+static int add(struct place **list, struct place **out, const struct place *what, struct err *e)
 {
-	char why[WHY];
-	int rc = check_protected(s->cfg, r, st, e);
+	struct place *p = malloc(sizeof(*p));
 
-	if (rc == 0 && inuse_file(u, st, why, sizeof(why)))
-		rc = active(e, why);
-	return rc;
+	if (!p)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for a place");
+	*p = *what;
+	p->next = *list;
+	*list = *out = p;
+	return 0;
 }
 
-/* ---- verdict ---- */
+/* ---- devices ---- */
 
-/* a slot that is mounted or held is refused as any other place; what is no slot decides by its kind
- */
-static int judge(const struct slots *s, const struct inuse *u, const struct place_range *r,
-		 enum liveness *live, struct err *e)
+static int device_path(const struct places *all, const struct entry *t, const char **path,
+		       struct err *e)
 {
-	struct extent x;
+	if (t->slot)
+		return slots_place(&all->session->slots, t->slot, path, e);
+	*path = t->device;
+	return t->device ? 0
+			 : err_set(e, E_DESC_MISSING, EINVAL,
+				   "the entry names neither device nor slot");
+}
+
+static enum place_kind kind_of(int fd)
+{
 	struct stat st;
 
-	if (fstat(r->fd, &st) < 0)
-		return err_sys(e, E_TARGET, errno, "looking at it");
-	int rc = extent_of(r->fd, r->off, r->len, &x);
-	if (rc < 0)
-		return err_set(e, E_TARGET, -rc, "it is neither a device nor a file");
-	int slot = judge_slots(s, &x, e);
-	if (slot < 0)
-		return slot;
-	*live = PLACE_LIVE;
-	if (S_ISREG(st.st_mode)) {
-		rc = judge_file(s, u, r, &st, e);
-		if (slot || is_listed(s->cfg, &x))
-			*live = PLACE_IDLE;
-	} else if (S_ISBLK(st.st_mode)) {
-		rc = judge_block(u, r, st.st_rdev, live, e);
-		if (slot)
-			*live = PLACE_IDLE;
-	}
-	return rc;
+	if (fstat(fd, &st) < 0 || S_ISBLK(st.st_mode))
+		return PLACE_BLOCK;
+	if (S_ISREG(st.st_mode))
+		return PLACE_FILE;
+	return major(st.st_rdev) == 90 ? PLACE_MTD : PLACE_UBI;
 }
 
-int slots_look(struct slots *s, struct err *e)
+/* else it shows at the first write only. The switch of an eMMC's boot partitions is ours to lift */
+static int check_writable(const struct blkdev *dev, struct err *e)
 {
-	int rc;
+	struct stat node;
+	char text[8];
+	int read_only = 0;
 
-	s->seen = calloc(1, sizeof(*s->seen));
-	if (!s->seen)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for what the system uses");
-	rc = inuse_read(s->seen, e);
-	if (rc < 0)
-		slots_look_end(s);
-	return rc;
+	if (fstat(dev->fd, &node) < 0 || !S_ISBLK(node.st_mode) ||
+	    ioctl(dev->fd, BLKROGET, &read_only) < 0 || !read_only ||
+	    extent_sysfs_line(node.st_rdev, "force_ro", text, sizeof(text)) == 0)
+		return 0;
+	err_fix(e, "lift the write protection (blockdev --setrw, a switch of the card), or name "
+		   "another device");
+	return err_at(e, err_set(e, E_TARGET, EROFS, "the device is write-protected"), "%s",
+		      dev->name);
 }
 
-void slots_look_end(struct slots *s)
+static int open_device(struct places *all, struct place *p, struct err *e)
 {
-	if (s->seen)
-		inuse_clear(s->seen);
-	free(s->seen);
-	s->seen = NULL;
-}
-
-static int look_and_judge(const struct slots *s, const struct place_range *r, enum liveness *live,
-			  struct err *e)
-{
-	struct inuse u;
-	int rc = inuse_read(&u, e);
+	const struct settings *cfg = all->session->cfg;
+	const struct blkdev_options o = {
+		.direct = (enum blkdev_direct)cfg->direct_io,
+		.compare = (enum blkdev_compare)cfg->compare_writes,
+	};
+	int fd, rc = slots_open_target(all->session, p->path, &fd, e);
 
 	if (rc < 0)
 		return rc;
-	rc = judge(s, &u, r, live, e);
-	inuse_clear(&u);
+	p->kind = kind_of(fd);
+	return blkdev_open(&p->dev, fd, p->path, &o, e);
+}
+
+/* a bundle may have thousands of entries for one device: one descriptor, one flush for all */
+static int name_device(struct places *all, struct span *s, const char *path, struct err *e)
+{
+	const struct place fresh = {
+		.kind = PLACE_BLOCK, .path = path, .made_on = find_promise(all, path)};
+	struct place **at = &all->devices;
+	int rc;
+
+	while (*at && strcmp((*at)->path, path) != 0)
+		at = &(*at)->next;
+	s->place = *at;
+	if (*at)
+		return 0;
+	rc = add(at, &s->place, &fresh, e);
+	if (rc < 0 || s->place->made_on)
+		return rc;
+	return open_device(all, s->place, e);
+}
+
+/* ---- files ---- */
+
+/* a path in a tree that nothing may touch */
+static int close_path(void *arg, const char *path, struct err *e)
+{
+	struct staged *f = arg;
+	size_t i = 0;
+
+	while (f->closed[i])
+		i++;
+	if (i + 1 >= STAGED_CLOSED)
+		return err_set(e, E_TARGET_PROTECTED, EPERM,
+			       "too much of the installer lies in this folder");
+	f->closed[i] = strdup(path);
+	return f->closed[i] ? 0 : err_set(e, E_MEMORY, ENOMEM, "no memory for a path");
+}
+
+/* devices are looked up by slots_open_target() */
+static int check_listed(const struct staged_address *where, const struct settings *c, struct err *e)
+{
+	if (!c->targets.count)
+		return 0;
+	for (size_t i = 0; i < c->targets.count; i++)
+		if (own_is_beneath(where->folder, c->targets.at[i]))
+			return 0;
+	return err_set(e, E_TARGET, EPERM,
+		       "'%s/%s' is not beneath a folder of the list targets of the configuration",
+		       where->folder, where->name);
+}
+
+static int name_live_file(struct places *all, struct place *p, const char *path, unsigned index,
+			  bool create, struct err *e)
+{
+	const struct staged_address *where;
+	int rc = staged_open(&p->file, path, NULL, index, create, e);
+
+	if (rc < 0)
+		return rc;
+	where = &p->file->address;
+	rc = check_listed(where, all->session->cfg, e);
+	if (rc < 0)
+		return rc;
+	p->state = PLACE_JUDGED;
+	return own_check(judge_own(all->judge), where->folder, where->name, close_path, p->file, e);
+}
+
+/* ---- files on a device that is mounted for them ---- */
+
+static int need_mounts(struct places *all, struct err *e)
+{
+	return all->mounts ? 0 : place_mounts_new(&all->mounts, all->session->cfg, e);
+}
+
+int place_mounts_new(struct mounts **m, const struct settings *cfg, struct err *e)
+{
+	struct err first = {0};
+	const char *folder = cfg->run_dir;
+	int fd = statedir_open(folder, &first);
+
+	if (fd < 0) {
+		folder = cfg->state_dir;
+		fd = statedir_open(folder, e);
+	}
+	if (fd < 0)
+		return err_while(e, fd, "looking for a folder to mount in");
+	sys_close(&fd);
+	return mounts_new(m, folder, e);
+}
+
+static int judge(struct places *all, struct span *s, int fd, const char *aside, struct err *e)
+{
+	const struct range r = {
+		.fd = fd, .path = s->place->path, .off = s->off, .len = s->len, .aside = aside};
+	int rc = judge_range(all->judge, &r, &s->live, e);
+
+	s->live |= s->by_name;
+	s->number = judge_number(all->judge);
 	return rc;
 }
 
-int slots_judge(const struct slots *s, struct bootenv *env, const struct place_range *r,
-		enum liveness *live, struct err *e)
+/* the device is there: what will be mounted of it */
+static int add_mount(struct places *all, struct span *s, struct err *e)
 {
-	int rc = s->seen ? judge(s, s->seen, r, live, e) : look_and_judge(s, r, live, e);
+	struct place *p = s->place;
+	int fd, rc = slots_open_target(all->session, p->path, &fd, e);
 
-	if (env && bootenv_overlaps(env, r->fd, r->off, r->len))
-		*live = PLACE_LIVE;
-	return err_at(e, rc, "%s", r->path);
+	if (rc == 0)
+		rc = need_mounts(all, e);
+	if (rc < 0) {
+		sys_close(&fd);
+		return rc;
+	}
+	rc = mounts_add(all->mounts, &p->mount, &fd, p->path, p->filesystem, e);
+	return rc < 0 ? rc : judge(all, s, mount_device(p->mount), NULL, e);
+}
+
+static int name_file_of_device(struct places *all, struct span *s, const struct entry *t,
+			       const char *path, unsigned index, bool create, struct err *e)
+{
+	struct place *p = s->place;
+	struct staged_address *where;
+	int rc;
+
+	if (!t->filesystem)
+		return err_set(e, E_DESC_MISSING, EINVAL,
+			       "a file on a device needs the attribute filesystem, to mount it");
+	rc = staged_name(&p->file, path, index, create, e);
+	if (rc == 0)
+		rc = device_path(all, t, &p->path, e);
+	if (rc < 0)
+		return rc;
+	where = &p->file->address;
+	p->filesystem = t->filesystem;
+	p->made_on = find_promise(all, p->path);
+	if (text_copy(where->device, sizeof(where->device), p->path) < 0 ||
+	    text_copy(where->filesystem, sizeof(where->filesystem), t->filesystem) < 0)
+		return err_set(e, E_MOUNT, ENAMETOOLONG, "the name of the device is too long");
+	return p->made_on ? 0 : add_mount(all, s, e);
+}
+
+static int name_file(struct places *all, struct span *s, const struct entry *t, bool folder,
+		     unsigned index, struct err *e)
+{
+	const struct place fresh = {.kind = folder ? PLACE_FOLDER : PLACE_FILE};
+	const char *property = entry_property(t, "create-destination");
+	bool create = property && strcmp(property, "true") == 0;
+	size_t n = t->path ? strlen(t->path) : 0;
+	char path[PATH_MAX];
+	int rc;
+
+	if (!n || t->path[0] != '/')
+		return err_set(e, E_DESC_MISSING, EINVAL, "the entry needs an absolute path");
+	if (!folder && t->path[n - 1] == '/')
+		return err_set(e, E_FILE, EINVAL, "the path must end with the name of a file");
+	if (text_print(path, sizeof(path), "%s%s", t->path, folder ? "/" : "") < 0)
+		return err_set(e, E_FILE, ENAMETOOLONG, "the path is too long");
+	rc = add(&all->files, &s->place, &fresh, e);
+	if (rc < 0)
+		return rc;
+	s->live = true;
+	if (t->device || t->slot || t->filesystem)
+		return name_file_of_device(all, s, t, path, index, create, e);
+	return name_live_file(all, s->place, path, index, create, e);
+}
+
+/* ---- code that gets a name alone ---- */
+
+/* a slot is held and flushed whoever writes it; other devices are words of the code's own */
+static int name_for_code(struct places *all, struct span *s, const struct entry *t, struct err *e)
+{
+	const struct slots *slots = &all->session->slots;
+	const char *path = t->device;
+	struct extent x;
+	bool in_slot = false;
+	int rc;
+
+	s->by_name = s->live = true; /* who knows what it does: proven first */
+	if (t->slot) {
+		rc = slots_place(slots, t->slot, &path, e);
+		return rc < 0 ? rc : name_device(all, s, path, e);
+	}
+	if (!path || *path != '/' || judge_extent(path, &x) < 0)
+		return 0;
+	for (size_t i = 0; i < slots->cfg->slot_count; i++)
+		if (&slots->cfg->slots[i] != slots->running)
+			in_slot |= judge_in_slot(&slots->cfg->slots[i], &x);
+	return in_slot ? name_device(all, s, path, e) : 0;
+}
+
+int place_name(struct places *all, struct span *s, const struct entry *t, enum holds holds,
+	       unsigned index, struct err *e)
+{
+	const char *path;
+	int rc;
+
+	s->off = t->offset;
+	switch (holds) {
+	case HOLDS_DEVICE:
+		rc = device_path(all, t, &path, e);
+		return rc < 0 ? rc : name_device(all, s, path, e);
+	case HOLDS_FILE:
+	case HOLDS_FOLDER:
+		s->off = 0;
+		return name_file(all, s, t, holds == HOLDS_FOLDER, index, e);
+	default:
+		s->off = 0;
+		return name_for_code(all, s, t, e);
+	}
+}
+
+/* ---- verdicts ---- */
+
+int place_judge(struct places *all, struct span *s, struct err *e)
+{
+	struct place *p = s->place;
+	int rc;
+
+	if (!p || !p->dev)
+		return 0;
+	rc = judge(all, s, p->dev->fd, NULL, e);
+	if (rc == 0)
+		rc = check_writable(p->dev, e);
+	if (rc < 0)
+		return rc;
+	if (p->dev->has_size && p->dev->size - s->off < s->room)
+		s->room = p->dev->size - s->off;
+	if (p->state == PLACE_NAMED)
+		p->state = PLACE_JUDGED;
+	return 0;
+}
+
+/* ---- when a step begins ---- */
+
+/* what lies below it is on the medium before it is read */
+static int flush_below(struct places *all, const struct place *p, struct err *e)
+{
+	struct extent mine, x;
+	int rc = 0;
+
+	for (struct place *d = all->devices; rc == 0 && d; d = d->next)
+		if (d->dev && d->state == PLACE_OPENED &&
+		    (d == p->made_on || !p->mount ||
+		     extent_of(mount_device(p->mount), 0, 0, &mine) < 0 ||
+		     extent_of(d->dev->fd, 0, 0, &x) < 0 || extent_overlaps(&mine, &x)))
+			rc = blkdev_flush(d->dev, e);
+	return rc;
+}
+
+/* the kernel and its helpers make the names of new devices a moment after the act */
+static void wait_for(const struct places *all, const char *path)
+{
+	struct extent x;
+
+	for (unsigned i = 0; i < 250 && judge_extent(path, &x) < 0; i++) {
+		if (all->session->cancel && flag_is_set(all->session->cancel))
+			return;
+		poll(NULL, 0, 20);
+	}
+}
+
+static int open_late(struct places *all, struct span *s, struct err *e)
+{
+	struct place *p = s->place;
+	int rc = flush_below(all, p, e);
+
+	if (rc < 0)
+		return rc;
+	wait_for(all, p->path);
+	rc = judge_renew(all->judge, e);
+	if (rc < 0)
+		return rc;
+	if (p->file)
+		return p->mount ? 0 : add_mount(all, s, e);
+	if (!p->dev)
+		rc = open_device(all, p, e);
+	return rc < 0 ? rc : place_judge(all, s, e);
+}
+
+/* held alone: nobody mounts it while it is written. 1, or 0 where somebody has a part of it */
+static int claim(struct span *s)
+{
+	char link[40];
+
+	if (s->place->kind != PLACE_BLOCK)
+		return 0;
+	text_print(link, sizeof(link), "/proc/self/fd/%d", s->place->dev->fd);
+	s->claim = sys_openat(AT_FDCWD, link, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC, 0);
+	return s->claim >= 0;
+}
+
+/* what was idle while planning may have been mounted since: by a script, or while a pipe was slow
+ */
+static int judge_again(struct places *all, struct span *s, bool alone, struct err *e)
+{
+	const char *aside =
+		s->by_name && *all->session->scripts_folder ? all->session->scripts_folder : NULL;
+	struct place *p = s->place;
+	bool was_live = s->live, claimed = false;
+	int rc;
+
+	if (!p->dev && (!p->mount || mount_root(p->mount) >= 0))
+		return 0;
+	if (alone && p->dev)
+		claimed = claim(s);
+	rc = judge_renew(all->judge, e);
+	if (rc < 0 || (claimed && s->number == judge_number(all->judge)))
+		return rc;
+	place_end(s); /* our own claim must not look like somebody's */
+	rc = judge(all, s, p->dev ? p->dev->fd : mount_device(p->mount), aside, e);
+	if (rc == 0 && s->live && !was_live)
+		rc = err_at(e,
+			    err_set(e, E_TARGET_ACTIVE, EBUSY,
+				    "it came into use while the update ran"),
+			    "%s", p->path);
+	if (rc == 0 && alone && p->dev)
+		claim(s);
+	return rc;
+}
+
+static int open_mount(struct places *all, struct place *p, struct err *e)
+{
+	int rc = mount_root(p->mount) < 0 ? flush_below(all, p, e) : 0;
+
+	if (rc == 0)
+		rc = mount_open(p->mount, e);
+	return rc < 0 ? rc : staged_bind(p->file, rc, e);
+}
+
+int place_open(struct places *all, struct span *s, bool alone, struct err *e)
+{
+	struct place *p = s->place;
+	int rc;
+
+	if (!p)
+		return 0;
+	if (place_is_late(s))
+		rc = open_late(all, s, e);
+	else
+		rc = judge_again(all, s, alone, e);
+	if (rc == 0 && p->mount)
+		rc = open_mount(all, p, e);
+	if (rc == 0 && p->file)
+		rc = staged_begin(p->file, all->session->txn, place_is_straight(s), e);
+	if (rc == 0)
+		p->state = PLACE_OPENED;
+	return rc;
+}
+
+void place_end(struct span *s)
+{
+	if (s->place)
+		sys_close(&s->claim);
+}
+
+/* ---- questions ---- */
+
+bool place_is_late(const struct span *s)
+{
+	return s->place && s->place->made_on && s->number == 0;
+}
+
+bool place_is_straight(const struct span *s)
+{
+	return s->place && s->place->kind == PLACE_FOLDER && s->place->path && !s->live;
+}
+
+bool place_wants_undo(const struct span *s)
+{
+	return s->place && s->place->file && !place_is_straight(s);
+}
+
+int place_extent(const struct span *s, struct extent *x)
+{
+	const struct place *p = s->place;
+
+	if (p && p->dev)
+		return extent_of(p->dev->fd, s->off, s->len, x);
+	return p && p->mount ? extent_of(mount_device(p->mount), 0, 0, x) : -EAGAIN;
 }

@@ -50,38 +50,45 @@ static int gather_variables(struct plan *p, struct err *e)
 	return 0;
 }
 
-static int bind_step(struct plan *p, struct plan_step *ps, const struct version_list *have,
-		     const struct plan_input *in, struct err *e)
+static int bind_step(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		     struct err *e)
 {
-	int rc;
+	int rc = plan_entry_bind(p, ps, in, e);
 
-	if (installed_skips(have, ps->step.entry)) {
-		ps->skipped = true;
-		ps->route = ROUTE_NONE;
-		return 0;
-	}
-	rc = plan_entry_bind(p, ps, in, e);
-	if (ps->step.file && !ps->step.file->straight)
-		p->wants_undo = true;
+	p->wants_undo |= place_wants_undo(&ps->span);
 	return plan_at(p, ps, rc, e);
 }
 
+/* an entry that may be left out is left out, unless it writes into a slot that another one takes:
+ * the versions speak of the system that runs, and the slot holds something else */
 static int bind_all(struct plan *p, const struct plan_input *in, struct err *e)
 {
 	struct version_list have = {0};
 	int rc = installed_load(&have, in->session->cfg, e);
 
-	if (rc == 0)
-		rc = slots_look(&in->session->slots, e);
 	for (size_t i = 0; rc == 0 && i < p->count; i++) {
 		struct plan_step *ps = &p->steps[i];
 
 		ps->step.entry = &in->manifest->entries[i];
 		ps->step.host = in->session->host;
-		ps->room = UINT64_MAX;
-		rc = bind_step(p, ps, &have, in, e);
+		span_init(&ps->span);
+		ps->skipped = installed_skips(&have, ps->step.entry);
+		ps->route = ROUTE_NONE;
+		if (!ps->skipped)
+			rc = bind_step(p, ps, in, e);
 	}
-	slots_look_end(&in->session->slots);
+	for (size_t i = 0; rc == 0 && i < p->count; i++) {
+		struct plan_step *ps = &p->steps[i];
+
+		if (ps->step.handler || !plan_is_in_taken(p, ps->step.entry, &in->session->slots))
+			continue;
+		reporter_info(in->session->reporter,
+			      "line %u of the description: '%s' has the version that runs, and is "
+			      "installed all the same: slot '%s' is written",
+			      ps->step.entry->line, ps->step.entry->name, p->taken->name);
+		ps->skipped = false;
+		rc = bind_step(p, ps, in, e);
+	}
 	version_list_clear(&have);
 	return rc;
 }
@@ -93,7 +100,7 @@ static int build(struct plan *p, const struct plan_input *in, struct err *e)
 	if (rc == 0)
 		rc = plan_share(p, e);
 	if (rc == 0)
-		rc = plan_place_overlaps(p, e);
+		rc = plan_overlaps(p, in->session, e);
 	if (rc == 0)
 		rc = gather_variables(p, e);
 	return rc;
@@ -105,8 +112,12 @@ int plan_build(struct plan **out, const struct plan_input *in, struct err *e)
 	int rc;
 
 	if (p)
+		p->places = calloc(1, sizeof(*p->places));
+	if (p && p->places)
 		p->steps = calloc(in->manifest->entry_count + PLAN_CALLED, sizeof(*p->steps));
 	if (!p || !p->steps) {
+		if (p)
+			free(p->places);
 		free(p);
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the plan");
 	}
@@ -114,7 +125,9 @@ int plan_build(struct plan **out, const struct plan_input *in, struct err *e)
 	p->manifest = in->manifest;
 	p->count = in->manifest->entry_count;
 	p->seekable = bundle_can_seek(in->bundle);
-	rc = build(p, in, e);
+	rc = places_init(p->places, in->session, e);
+	if (rc == 0)
+		rc = build(p, in, e);
 	if (rc < 0) {
 		plan_free(p);
 		return rc;
@@ -123,25 +136,19 @@ int plan_build(struct plan **out, const struct plan_input *in, struct err *e)
 	return 0;
 }
 
-static void close_step(const struct plan *p, struct plan_step *ps)
-{
-	if (ps->step.dev && !plan_shares_device(p, ps))
-		blkdev_close(ps->step.dev);
-	if (ps->step.file)
-		staged_close(ps->step.file);
-	keys_free(ps->key);
-	free(ps->list);
-}
-
 void plan_free(struct plan *p)
 {
 	if (!p)
 		return;
-	for (size_t i = p->count; i-- > 0;) /* who shares goes before who opened */
-		close_step(p, &p->steps[i]);
-	mounts_free(p->mounts); /* after all descriptors on them */
+	for (size_t i = 0; i < p->count; i++) {
+		place_end(&p->steps[i].span);
+		keys_free(p->steps[i].key);
+		free(p->steps[i].list);
+	}
+	places_free(p->places);
 	plan_share_free(p);
 	envset_clear(&p->variables);
+	free(p->places);
 	free(p->steps);
 	free(p);
 }

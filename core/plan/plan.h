@@ -7,7 +7,7 @@
 
 #include "core/session.h"
 #include "core/spool.h"
-#include "corelib/device/mounts.h"
+#include "core/plan/place.h"
 #include "handlers/handler.h"
 #include "parser/bundle.h"
 
@@ -36,13 +36,11 @@ struct intake {
 struct plan_step {
 	struct step step;
 	struct intake *intake; /* NULL without payload */
-	const char *device;    /* what step.dev was opened by: steps of one path share it */
 	enum route route;
-	uint64_t room;		    /* bytes that may reach the handler; UINT64_MAX = not bounded */
+	struct span span;	    /* what it writes of its place */
 	struct block_hashes blocks; /* digests NULL: no list, or not yet arrived */
 	uint8_t *list;		    /* their memory */
 	struct aes_key *key;	    /* NULL: not encrypted */
-	struct mount *mount;	    /* NULL: its file lies on the live system */
 	bool skipped;		    /* install-if-*: nothing to do */
 	bool called;		    /* Lua code asked for it while the update ran: core/called.h */
 	bool started, done;
@@ -59,7 +57,7 @@ struct plan {
 	size_t intake_count;
 	struct plan_step **users; /* memory of all intakes' users */
 	struct spool spool;	  /* payloads of a pipe that wait */
-	struct mounts *mounts;	  /* NULL: no step needs one */
+	struct places *places;	  /* where the bytes go */
 	struct envset variables;  /* of the bundle: part of commit 2 */
 	struct err failed;	  /* of a step that Lua code asked for: what it began is half */
 	bool seekable;
@@ -79,8 +77,6 @@ struct plan_input {
 int plan_build(struct plan **p, const struct plan_input *in, struct err *e);
 void plan_free(struct plan *p); /* closes places; does not discard */
 
-/* an earlier step of the plan has the same device */
-bool plan_shares_device(const struct plan *p, const struct plan_step *ps);
 /* the payload's size is known now: E_MEMBER_SIZE, E_TARGET_SMALL, then the handler's own check */
 int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e);
 /* the signed list of block hashes has arrived in 's': compared, kept, ready for a payload of 'size'
@@ -89,14 +85,12 @@ int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t list_size, s
 struct intake *plan_intake(const struct plan *p, const char *name); /* lent or NULL */
 
 /*
- * Files on a device that is mounted for them. The plan judges the device and mounts nothing, so
- * that a check writes nothing. early() mounts before the first byte is written, but for a device
- * that an earlier step of the plan writes: that one is mounted by open(), when its step begins.
+ * The place of a step, when the step begins; a check and a dry run open none. early() mounts what
+ * files go to before the first byte is written, but for a device that an earlier step of the plan
+ * writes or makes: that one is there when its step begins.
  */
-int plan_mount_early(struct plan *p, struct err *e);
-int plan_mount_open(struct plan *p, struct plan_step *ps, struct err *e);
-/* the folder that mounts are made in: run-dir, else state-dir */
-int plan_mounts_new(struct mounts **m, const struct settings *cfg, struct err *e);
+int plan_open_early(const struct plan *p, struct err *e);
+int plan_open_place(const struct plan *p, struct plan_step *ps, struct err *e);
 
 /* where it happened, for every error of a step */
 int plan_at(const struct plan *p, const struct plan_step *ps, int rc, struct err *e);

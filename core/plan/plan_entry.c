@@ -1,6 +1,7 @@
 /* One entry of the description becomes a step: handler, properties, place, range, route. */
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,11 +161,6 @@ static int check_payload(const struct plan_step *ps, struct err *e)
 			       "names the file '%s'",
 			       h->name, t->filename);
 	}
-	if (!h->no_data && !h->data_optional && !t->filename)
-		return err_set(e, E_DESC_MISSING, EINVAL,
-			       "handler %s needs a payload, and the entry "
-			       "has no filename",
-			       h->name);
 	if (t->installed_directly && h->wants & WANT_SEEK)
 		return err_set(e, E_DESC_VALUE, EINVAL,
 			       "handler %s reads its payload more than once; "
@@ -187,13 +183,40 @@ static void know_size(struct step *st, uint64_t packed)
 	}
 }
 
-static int fits_device(struct plan_step *ps, struct err *e)
+/* what the handler sees of its place; how much goes there, as far as that is known now; the one
+ * call of its check. What an earlier step makes is checked when it is there */
+static int check_place(struct plan_step *ps, struct err *e)
 {
-	const struct step *st = &ps->step;
+	struct step *st = &ps->step;
+	struct place *p = ps->span.place;
+	int rc = 0;
 
-	if (!st->dev)
+	if (place_is_late(&ps->span))
 		return 0;
-	return blkdev_range(st->dev, st->entry->offset, st->has_size ? st->size : 0, e);
+	st->file = p ? p->file : NULL;
+	if (p && st->handler->holds == HOLDS_DEVICE) {
+		st->dev = p->dev;
+		ps->span.len = st->has_size ? st->size : 0;
+		rc = blkdev_range(st->dev, ps->span.off, ps->span.len, e);
+	}
+	if (rc == 0 && st->handler->check)
+		rc = st->handler->check(st, e);
+	return rc;
+}
+
+/* does it write by itself, so that nobody else may have the device meanwhile? */
+static bool writes_alone(const struct handler *h)
+{
+	return h->holds == HOLDS_DEVICE && !h->no_data && !h->makes;
+}
+
+int plan_open_place(const struct plan *p, struct plan_step *ps, struct err *e)
+{
+	const struct place *place = ps->span.place;
+	bool again = place && (place_is_late(&ps->span) || place->mount);
+	int rc = place_open(p->places, &ps->span, writes_alone(ps->step.handler), e);
+
+	return rc == 0 && again ? check_place(ps, e) : rc;
 }
 
 static int blocks_fit(struct plan_step *ps, uint64_t size, struct err *e)
@@ -228,14 +251,10 @@ int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e)
 			       st->entry->filename, (unsigned long long)size,
 			       (unsigned long long)st->entry->size);
 	know_size(st, size);
-	if (st->has_size && st->size < ps->room)
-		ps->room = st->size;
+	if (st->has_size && st->size < ps->span.room)
+		ps->span.room = st->size;
 	rc = blocks_fit(ps, size, e);
-	if (rc == 0)
-		rc = fits_device(ps, e);
-	if (rc == 0 && st->handler->check)
-		rc = st->handler->check(st, e);
-	return rc;
+	return rc < 0 ? rc : check_place(ps, e);
 }
 
 /* ---- block hashes ---- */
@@ -314,10 +333,7 @@ static int bind_payload(struct plan *p, struct plan_step *ps, const struct plan_
 	if (!t->filename || !p->seekable || ps->called) {
 		if (t->has_size)
 			know_size(&ps->step, t->size);
-		rc = fits_device(ps, e);
-		if (rc == 0 && ps->step.handler->check)
-			rc = ps->step.handler->check(&ps->step, e);
-		return rc;
+		return check_place(ps, e);
 	}
 	load = bundle_find(in->bundle, t->filename);
 	if (!load)
@@ -350,6 +366,63 @@ static int find_key(const struct plan *p, struct plan_step *ps, const struct pla
 	return 0;
 }
 
+/* what it makes for later steps */
+static int promise(struct plan *p, const struct plan_step *ps, struct err *e)
+{
+	char path[PATH_MAX];
+	int rc = 1;
+
+	for (size_t i = 0; ps->step.handler->makes && rc > 0; i++) {
+		rc = ps->step.handler->makes(&ps->step, i, path, sizeof(path), e);
+		if (rc > 0 && places_promise(p->places, path, ps->span.place, e) < 0)
+			return -e->sys;
+	}
+	return rc < 0 ? rc : 0;
+}
+
+static int bind_place(struct plan *p, struct plan_step *ps, const struct plan_input *in,
+		      struct err *e)
+{
+	const struct handler *h = ps->step.handler;
+	int rc = place_name(p->places, &ps->span, ps->step.entry, h->holds,
+			    (unsigned)(ps - p->steps), e);
+
+	if (rc == 0)
+		rc = bind_payload(p, ps, in, e);
+	if (rc == 0)
+		rc = place_judge(p->places, &ps->span, e);
+	if (rc < 0 && ps->step.dev && !ps->step.has_size && ps->step.entry->compressed)
+		err_fix(e, "if the image is small enough not to reach there, say so with the "
+			   "property decompressed-size");
+	if (rc == 0)
+		rc = plan_take_slot(p, ps, &in->session->slots, e);
+	ps->step.live = h->holds != HOLDS_DEVICE || ps->span.live;
+	if (h->holds == HOLDS_NOTHING && ps->step.entry->slot && ps->span.place)
+		ps->step.slot_device = ps->span.place->path;
+	return rc < 0 ? rc : promise(p, ps, e);
+}
+
+/* a file that the handler needs and nobody names: nothing to do, as SWUpdate has it. 1 = that */
+static int lacks_payload(struct plan_step *ps, const struct plan_input *in, struct err *e)
+{
+	const struct handler *h = ps->step.handler;
+	const struct entry *t = ps->step.entry;
+
+	if (h->no_data || h->data_optional || t->filename)
+		return 0;
+	if (ps->called || in->session->cfg->strict)
+		return err_set(e, E_DESC_MISSING, EINVAL,
+			       "handler %s needs a payload, and the entry has no filename",
+			       h->name);
+	reporter_warn(in->session->reporter,
+		      "line %u of the description: handler %s needs a payload, and the entry has "
+		      "no filename: passed over",
+		      t->line, h->name);
+	ps->skipped = true;
+	ps->route = ROUTE_NONE;
+	return 1;
+}
+
 int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		    struct err *e)
 {
@@ -359,16 +432,31 @@ int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_inpu
 	if (rc == 0)
 		rc = check_properties(ps, e);
 	if (rc == 0)
-		rc = check_payload(ps, e);
+		rc = lacks_payload(ps, in, e);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	rc = check_payload(ps, e);
 	if (rc == 0 && t->encrypted)
 		rc = find_key(p, ps, in, e);
 	if (rc == 0)
-		rc = plan_place_open(p, ps, in, e);
-	if (rc == 0)
-		rc = bind_payload(p, ps, in, e);
-	if (rc == 0)
-		rc = plan_place_judge(p, ps, in, e);
+		rc = bind_place(p, ps, in, e);
 	if (rc == 0)
 		ps->route = choose_route(ps, p->seekable);
 	return rc;
+}
+
+int plan_open_early(const struct plan *p, struct err *e)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		struct plan_step *ps = &p->steps[i];
+		bool waits = ps->skipped || !ps->span.place || !ps->span.place->mount;
+		int rc;
+
+		for (const struct plan_step *q = p->steps; !waits && q < ps; q++)
+			waits = plan_writes_below(q, ps);
+		rc = waits ? 0 : plan_open_place(p, ps, e);
+		if (rc < 0)
+			return plan_at(p, ps, rc, e);
+	}
+	return 0;
 }

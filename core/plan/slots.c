@@ -2,13 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "core/plan/inuse.h"
-#include "core/plan/place.h"
+#include "core/plan/judge.h"
 #include "core/state/pending.h"
 #include "corelib/device/extent.h"
 #include "corelib/base/sys.h"
@@ -46,7 +47,7 @@ static const struct slot_setting *by_root(const struct settings *cfg, const stru
 		const char *path = place_of(&cfg->slots[i], ROOTFS);
 		struct extent x;
 
-		if (path && place_extent(path, &x) == 0 && root_is_in(u, &x))
+		if (path && judge_extent(path, &x) == 0 && root_is_in(u, &x))
 			return &cfg->slots[i];
 	}
 	return NULL;
@@ -179,11 +180,20 @@ static int find_next(struct slots *s, struct bootenv *env, struct err *e)
 	return 0;
 }
 
+static bool is_plain(const char *path)
+{
+	char real[PATH_MAX];
+	struct stat st;
+
+	return sys_path(path, real, sizeof(real)) == 0 && stat(real, &st) == 0 &&
+	       S_ISREG(st.st_mode);
+}
+
 static bool all_plain_files(const struct settings *cfg)
 {
 	for (size_t i = 0; i < cfg->slot_count; i++)
 		for (size_t k = 0; k < cfg->slots[i].place_count; k++)
-			if (!place_is_plain(cfg->slots[i].places[k].path))
+			if (!is_plain(cfg->slots[i].places[k].path))
 				return false;
 	return true;
 }
@@ -261,7 +271,7 @@ const struct slot_setting *slots_holding(const struct settings *cfg, const char 
 		return NULL;
 	for (size_t i = 0; i < cfg->slot_count; i++)
 		for (size_t k = 0; k < cfg->slots[i].place_count; k++)
-			if (place_extent(cfg->slots[i].places[k].path, &x) == 0 &&
+			if (judge_extent(cfg->slots[i].places[k].path, &x) == 0 &&
 			    extent_overlaps(&mine, &x))
 				return &cfg->slots[i];
 	return NULL;

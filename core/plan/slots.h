@@ -1,5 +1,5 @@
 /*
- * Which slot runs, which one boots next, which one is the target; and whether a place is live.
+ * Which slot runs, which one boots next, which one is the target.
  *
  * running = root device, else kernel command line, else the file that the key running-slot-file
  * names. next = boot environment, where the slots have env, else the note of an update that waits
@@ -13,13 +13,11 @@
 #include "corelib/base/err.h"
 #include "parser/settings.h"
 
-struct inuse;
 struct session;
 
 struct slots {
 	const struct settings *cfg;
 	const struct slot_setting *running, *next, *target; /* lent; NULL = none */
-	struct inuse *seen; /* NULL: each verdict looks anew; see slots_look() */
 };
 
 int slots_observe(struct slots *s, const struct settings *cfg, struct bootenv *env, struct err *e);
@@ -38,24 +36,6 @@ bool slots_only(const struct settings *cfg, const struct slot_setting *slot,
 const struct slot_setting *slots_holding(const struct settings *cfg, const char *folder);
 /* an earlier install waits for its reboot: another slot than the running one boots next */
 bool slots_pending(const struct slots *s);
-
-enum liveness { PLACE_IDLE, PLACE_LIVE };
-/*
- * Judge an opened place and the range to be written: idle, live (allowed, proven first and staged),
- * or refused with E_TARGET_ACTIVE, E_TARGET_PROTECTED, E_TARGET. 'path' is for messages only.
- */
-struct place_range {
-	int fd;
-	const char *path;
-	uint64_t off, len; /* len 0 = to the end */
-};
-int slots_judge(const struct slots *s, struct bootenv *env, const struct place_range *r,
-		enum liveness *live, struct err *e);
-
-/* many verdicts in a row: what the system uses is looked up once for all of them, until the end.
- * What other programs hold is still asked of the kernel each time. */
-int slots_look(struct slots *s, struct err *e);
-void slots_look_end(struct slots *s);
 
 /* open what an entry names, once: links only where root owns them, the right kind of file (T40). A
  * check and a dry run open it for reading */

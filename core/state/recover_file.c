@@ -33,7 +33,7 @@ static int mount_again(const struct recovery *r, const struct staged_address *pl
 
 	if (rc < 0)
 		return rc;
-	rc = plan_mounts_new(all, r->session->cfg, e);
+	rc = place_mounts_new(all, r->session->cfg, e);
 	if (rc < 0) {
 		sys_close(&fd);
 		return rc;

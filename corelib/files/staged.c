@@ -199,18 +199,27 @@ int staged_name(struct staged **out, const char *path, unsigned index, bool crea
 int staged_open(struct staged **out, const char *path, const char *txn, unsigned index, bool create,
 		struct err *e)
 {
-	int rc = check_txn(txn, e);
+	int rc = txn ? check_txn(txn, e) : 0;
 
 	*out = NULL;
 	if (rc == 0)
 		rc = staged_name(out, path, index, create, e);
 	if (rc < 0)
 		return rc;
-	text_copy((*out)->address.txn, sizeof((*out)->address.txn), txn);
+	if (txn)
+		text_copy((*out)->address.txn, sizeof((*out)->address.txn), txn);
 	rc = look(*out, create, e);
 	if (rc < 0)
 		*out = staged_close(*out);
 	return rc;
+}
+
+int staged_begin(struct staged *s, const char *txn, bool straight, struct err *e)
+{
+	int rc = check_txn(txn, e);
+
+	s->straight = straight;
+	return rc < 0 ? rc : text_copy(s->address.txn, sizeof(s->address.txn), txn);
 }
 
 int staged_bind(struct staged *s, int root, struct err *e)

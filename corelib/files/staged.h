@@ -61,6 +61,8 @@ struct staged {
  */
 int staged_open(struct staged **s, const char *path, const char *txn, unsigned index, bool create,
 		struct err *e);
+/* the update begins: its number, where opening gave none (NULL); 'straight': see above */
+int staged_begin(struct staged *s, const char *txn, bool straight, struct err *e);
 /*
  * On a file system that is not mounted yet: only the path is looked at; staged_bind() gives its
  * root, which is lent, and looks at the target. Nothing outside that root is reached: no part of

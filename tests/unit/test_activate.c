@@ -30,6 +30,8 @@ struct bench {
 	struct entry entries[3];
 	struct plan_step steps[3];
 	struct plan plan;
+	struct places places;
+	struct place held[2];
 	struct fakedev dev[2];
 	struct session session;
 	struct told told;
@@ -178,8 +180,14 @@ static int setup(void **state)
 		.cfg = &b->cfg, .running = &b->slot[0], .next = &b->slot[0], .target = &b->slot[1]};
 	b->m.version = "2.0";
 	make_steps(b);
-	b->plan = (struct plan){
-		.manifest = &b->m, .steps = b->steps, .count = 3, .taken = &b->slot[1]};
+	b->plan = (struct plan){.manifest = &b->m,
+				.steps = b->steps,
+				.count = 3,
+				.taken = &b->slot[1],
+				.places = &b->places};
+	b->held[0] = (struct place){.dev = &b->dev[0].d, .next = &b->held[1]};
+	b->held[1] = (struct place){.dev = &b->dev[1].d};
+	b->places.devices = b->held;
 	assert_int_equal(envset_put(&b->plan.variables, "app", "2.0", &b->e), 0);
 	told_open(&b->told);
 	b->session.cfg = &b->cfg;
@@ -241,8 +249,6 @@ static void a_device_of_many_entries_is_flushed_once(void **state)
 {
 	struct bench *b = *state;
 
-	b->steps[0].device = b->steps[2].device = "/dev/a";
-	b->steps[1].device = "/dev/b";
 	b->steps[2].step.dev = b->steps[0].step.dev;
 	run_begin(b);
 	assert_int_equal(activate_commit(&b->act, &b->e), 0);
@@ -505,8 +511,7 @@ static void l4_many_variables_are_looked_up_at_once(void **state)
 		snprintf(name, sizeof(name), "v%d", i);
 		assert_int_equal(envset_put(&b->plan.variables, name, "1", &b->e), 0);
 	}
-	for (unsigned i = 0; i < b->plan.count; i++)
-		b->steps[i].step.dev = NULL; /* its flush looks too, in this test */
+	b->places.devices = NULL; /* their flush looks too, in this test */
 	counted = b->session.env->ops;
 	counting.load = count_load;
 	counting.commit = count_commit;

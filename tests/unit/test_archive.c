@@ -392,7 +392,7 @@ static void a_handler_that_wants_records_gets_them(void **state)
 		struct archives_look l = {0};
 		struct plan_step ps = {
 			.step = {.entry = &entry, .handler = &collector, .state = &l},
-			.room = UINT64_MAX};
+			.span = {.room = UINT64_MAX}};
 		struct session session = {.cfg = &cfg};
 		struct feed feed = {.session = &session, .threads = i & 2 ? 4 : 1};
 		struct err e = {0};

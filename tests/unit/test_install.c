@@ -163,7 +163,7 @@ static struct plan_step *add(struct bench *b, const char *name, enum route route
 	b->steps[i].step.handler = &taker;
 	b->steps[i].step.state = b;
 	b->steps[i].route = route;
-	b->steps[i].room = UINT64_MAX;
+	b->steps[i].span.room = UINT64_MAX;
 	return &b->steps[i];
 }
 

@@ -82,7 +82,7 @@ static int setup(void **state)
 	b->ps.step.entry = &b->entry;
 	b->ps.step.handler = &taker;
 	b->ps.step.state = &b->seen;
-	b->ps.room = UINT64_MAX;
+	b->ps.span.room = UINT64_MAX;
 	b->session.cfg = &b->cfg;
 	b->feed.session = &b->session;
 	b->feed.threads = 1;
@@ -216,7 +216,7 @@ static void t47_more_than_the_room_is_refused(void **state)
 {
 	struct bench *b = *state;
 
-	b->ps.room = SIZE - 1;
+	b->ps.span.room = SIZE - 1;
 	assert_true(install(b) < 0);
 	assert_int_equal(b->e.code, E_LIMIT_OUTPUT);
 	assert_true(b->seen.bytes < SIZE);

@@ -24,6 +24,7 @@
 #include "tests/unit/kit/fake_host.h"
 #include "tests/unit/kit/loopdev.h"
 #include "tests/unit/kit/make_bundle.h"
+#include "tests/unit/kit/told.h"
 
 enum { SLOT = 256 * 1024, IMAGE = 100 * 1024 };
 
@@ -38,6 +39,8 @@ struct bench {
 	struct manifest *m;
 	struct bundle *b;
 	struct plan *p;
+	struct handler_rows own; /* the job's registry */
+	struct told told;
 	struct err e;
 };
 
@@ -74,6 +77,8 @@ static int setup(void **state)
 					  .next = &b->slot_settings[0],
 					  .target = &b->slot_settings[1]};
 	assert_int_equal(bootenv_open(&b->session.env, &none, &b->e), 0);
+	told_open(&b->told);
+	b->session.reporter = b->told.reporter;
 	*state = b;
 	return 0;
 }
@@ -98,6 +103,7 @@ static int teardown(void **state)
 
 	forget(b);
 	bootenv_close(b->session.env);
+	told_close(&b->told);
 	envkit_remove_tree(b->dir);
 	free(b);
 	return 0;
@@ -167,6 +173,7 @@ static int plan_with(struct bench *b, const char *lists, size_t pipe_chunk)
 		.session = &b->session,
 		.manifest = b->m,
 		.bundle = b->b,
+		.own = b->own,
 	};
 	rc = bundle_bind(b->b, b->m, &b->e);
 	return rc < 0 ? rc : plan_build(&b->p, &in, &b->e);
@@ -201,7 +208,7 @@ static void an_image_from_a_file_is_read_twice(void **state)
 	assert_int_equal(b->p->steps[0].step.size, IMAGE);
 	assert_false(b->p->steps[0].step.live);
 	assert_false(b->p->wants_undo);
-	assert_int_equal(b->p->steps[0].room, IMAGE);
+	assert_int_equal(b->p->steps[0].span.room, IMAGE);
 }
 
 static void an_image_from_a_pipe_is_spooled_unless_it_asks_to_flow(void **state)
@@ -412,10 +419,11 @@ static void a_file_on_a_device_says_its_file_system_and_is_mounted_from_a_device
 		E_FILE, "'..'");
 }
 
-static void two_entries_on_the_same_bytes_are_refused(void **state)
+static void two_entries_on_the_same_bytes_are_refused_under_strict(void **state)
 {
 	struct bench *b = *state;
 
+	b->cfg.strict = true;
 	refused(b, TWO("device = \"%S\";", "device = \"%S\";"), E_RANGE, "same bytes");
 	refused(b, TWO("device = \"%S\";", "device = \"%S\"; offset = 102399;"), E_RANGE,
 		"same bytes");
@@ -443,8 +451,7 @@ static void entries_of_one_device_share_its_descriptor(void **state)
 	assert_int_equal(
 		plan_with(b, TWO("device = \"%S\"; offset = 102400;", "device = \"%S\";"), 0), 0);
 	assert_ptr_equal(b->p->steps[0].step.dev, b->p->steps[1].step.dev);
-	assert_false(plan_shares_device(b->p, &b->p->steps[0]));
-	assert_true(plan_shares_device(b->p, &b->p->steps[1]));
+	assert_ptr_equal(b->p->steps[0].span.place, b->p->steps[1].span.place);
 	unsigned one = open_files();
 	assert_int_equal(plan_with(b, TWO("device = \"%S\";", "device = \"%O\";"), 0), 0);
 	assert_ptr_not_equal(b->p->steps[0].step.dev, b->p->steps[1].step.dev);
@@ -458,6 +465,7 @@ static void a_link_to_the_same_target_is_the_same_target(void **state)
 	struct bench *b = *state;
 	char path[128];
 
+	b->cfg.strict = true;
 	snprintf(path, sizeof(path), "%s/link", b->dir);
 	assert_int_equal(symlink(b->slot, path), 0);
 	refused(b, TWO("device = \"%S\";", "device = \"%D/link\";"), E_RANGE, "same bytes");
@@ -471,6 +479,7 @@ static void a_disk_and_its_partition_are_the_same_bytes(void **state)
 	char disk[128];
 	const char *why;
 
+	b->cfg.strict = true;
 	snprintf(disk, sizeof(disk), "%s/disk", b->dir);
 	envkit_write_file(disk, "", 0);
 	assert_int_equal(truncate(disk, 8 << 20), 0);
@@ -639,16 +648,145 @@ static void errors_name_handler_entry_and_release(void **state)
 	assert_non_null(strstr(b->e.where, "images[0] of release 1"));
 }
 
-static void an_image_of_unknown_length_stops_where_the_next_one_begins(void **state)
+static void an_image_of_unknown_length_stops_where_an_earlier_one_begins(void **state)
 {
 	struct bench *b = *state;
 
+	assert_int_equal(plan_with(b,
+				   TWO("device = \"%S\"; offset = 131072;",
+				       "device = \"%S\"; compressed = \"zstd\";"),
+				   1000),
+			 0);
+	assert_int_equal(b->p->steps[1].span.room, 131072);
+	/* the other way round the later one writes over it, which is told */
 	assert_int_equal(plan_with(b,
 				   TWO("device = \"%S\"; compressed = \"zstd\";",
 				       "device = \"%S\"; offset = 131072;"),
 				   1000),
 			 0);
-	assert_int_equal(b->p->steps[0].room, 131072);
+	assert_int_equal(b->p->steps[0].span.room, SLOT);
+	assert_non_null(strstr(told_lines(&b->told), "may write to the same bytes"));
+}
+
+/* a whole disk, then a part of it: in this order, also where the second one asks to flow */
+static void a_later_entry_writes_over_an_earlier_one_and_this_is_told(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(
+		plan_with(b,
+			  TWO("device = \"%S\";",
+			      "device = \"%S\"; offset = 4096; installed-directly = true;"),
+			  1000),
+		0);
+	assert_int_equal(b->p->steps[1].route, ROUTE_SPOOL);
+	assert_non_null(strstr(told_lines(&b->told), "what the later one writes counts"));
+}
+
+static void an_entry_without_the_file_that_its_handler_needs_is_passed_over(void **state)
+{
+	struct bench *b = *state;
+	const char *lists = "images = ( { device = \"%S\"; type = \"raw\"; }, { filename = "
+			    "\"image\"; sha256 = \"%H\"; device = \"%O\"; } );";
+
+	assert_int_equal(plan_with(b, lists, 0), 0);
+	assert_true(b->p->steps[0].skipped);
+	assert_false(b->p->steps[1].skipped);
+	assert_non_null(strstr(told_lines(&b->told), "passed over"));
+	b->cfg.strict = true;
+	refused(b, lists, E_DESC_MISSING, "has no filename");
+}
+
+/* ---- versions, and the slot that is taken ---- */
+
+#define OLD	     " name = \"fpga\"; version = \"1.5\"; install-if-different = true;"
+#define NAMED(other) "{ filename = \"image\"; sha256 = \"%H\"; " other " }"
+
+/* the versions are those of the running system; the slot holds something else */
+static void nothing_of_a_slot_that_is_taken_is_left_out(void **state)
+{
+	struct bench *b = *state;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/sw-versions", b->dir);
+	envkit_write_file(path, "fpga 1.5\n", 9);
+	b->cfg.versions_file = path;
+	/* another entry takes the slot: both that lie in it are written */
+	assert_int_equal(
+		plan_with(b,
+			  "images = ( " NAMED("slot = \"rootfs\";" OLD) ", " NAMED(
+				  "device = \"%O\";") " ); files = ( " NAMED("path = "
+									     "\"%D/"
+									     "x\";" OLD) " );",
+			  0),
+		0);
+	assert_false(b->p->steps[0].skipped);
+	assert_non_null(b->p->steps[0].step.dev);
+	assert_false(b->p->steps[1].skipped);
+	assert_true(b->p->steps[2].skipped); /* not in a slot */
+	assert_non_null(strstr(told_lines(&b->told), "slot 'b' is written"));
+	/* also by the name of its device, and behind the one that takes it */
+	assert_int_equal(plan_with(b,
+				   "images = ( " NAMED("slot = \"data\";") ", " NAMED(
+					   "device = \"%S\";" OLD) " );",
+				   0),
+			 0);
+	assert_false(b->p->steps[1].skipped);
+	/* nobody takes it: nothing is switched, nothing is written */
+	assert_int_equal(plan_with(b, "images = ( " NAMED("slot = \"rootfs\";" OLD) " );", 0), 0);
+	assert_true(b->p->steps[0].skipped);
+	assert_null(b->p->taken);
+	/* what is written must be in the bundle, what is left out need not */
+	refused(b,
+		"images = ( { filename = \"gone\"; sha256 = \"%H\"; slot = \"rootfs\";" OLD
+		" }, " NAMED("slot = \"data\";") " );",
+		E_MEMBER_MISSING, "gone");
+	assert_int_equal(plan_with(b,
+				   "images = ( { filename = \"gone\"; sha256 = \"%H\"; slot = "
+				   "\"rootfs\";" OLD " } );",
+				   0),
+			 0);
+}
+
+/* ---- handlers of the job's registry ---- */
+
+static int take_all(struct step *st, struct stream *in, struct err *e)
+{
+	(void)st;
+	return stream_drain(in, e);
+}
+
+/* T104: Lua code gets the name of the slot; who flushes what it writes is the plan */
+static void t104_a_slot_that_code_writes_is_held_and_taken(void **state)
+{
+	const struct handler_row row = {.handler = {.name = "mine",
+						    .kind = HANDLER_TARGET,
+						    .sections = SECTION_IMAGES,
+						    .foreign = true,
+						    .install = take_all}};
+	struct bench *b = *state;
+	struct err e = {0};
+
+	b->own = (struct handler_rows){&row, 1};
+	assert_int_equal(plan_with(b, IMG("slot = \"rootfs\"; type = \"mine\";"), 0), 0);
+	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
+	assert_string_equal(b->p->steps[0].step.slot_device, b->slot);
+	assert_null(b->p->steps[0].step.dev); /* not for the handler */
+	assert_non_null(b->p->steps[0].span.place->dev);
+	assert_int_equal(b->p->steps[0].route, ROUTE_TWICE);
+	assert_int_equal(places_flush(b->p->places, &e), 0);
+	b->p->steps[0].span.place->dev->broken = true;
+	assert_int_equal(places_flush(b->p->places, &e), -EIO);
+	/* by the name of its device too; other words of 'device' are the code's own */
+	assert_int_equal(plan_with(b, IMG("device = \"%O\"; type = \"mine\";"), 0), 0);
+	assert_ptr_equal(b->p->taken, &b->slot_settings[1]);
+	assert_null(b->p->steps[0].step.slot_device);
+	assert_int_equal(plan_with(b, IMG("device = \"eth0\"; type = \"mine\";"), 0), 0);
+	assert_null(b->p->taken);
+	/* the running slot is refused as everywhere */
+	b->session.slots.running = &b->slot_settings[1];
+	b->session.slots.target = &b->slot_settings[1];
+	refused(b, IMG("slot = \"rootfs\"; type = \"mine\";"), E_TARGET_ACTIVE, NULL);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -674,7 +812,7 @@ int main(void)
 		T(t17_files_of_the_installer_are_protected),
 		T(a_file_on_a_device_says_its_file_system_and_is_mounted_from_a_device),
 		T(files_outside_of_the_listed_targets_are_refused),
-		T(two_entries_on_the_same_bytes_are_refused),
+		T(two_entries_on_the_same_bytes_are_refused_under_strict),
 		T(entries_of_one_device_share_its_descriptor),
 		T(a_link_to_the_same_target_is_the_same_target),
 		T(two_entries_for_the_same_file_are_refused),
@@ -688,7 +826,11 @@ int main(void)
 		T(the_first_boot_variable_of_a_name_wins),
 		T(what_is_installed_already_is_skipped_and_never_opened),
 		T(errors_name_handler_entry_and_release),
-		T(an_image_of_unknown_length_stops_where_the_next_one_begins),
+		T(an_image_of_unknown_length_stops_where_an_earlier_one_begins),
+		T(a_later_entry_writes_over_an_earlier_one_and_this_is_told),
+		T(an_entry_without_the_file_that_its_handler_needs_is_passed_over),
+		T(nothing_of_a_slot_that_is_taken_is_left_out),
+		T(t104_a_slot_that_code_writes_is_held_and_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

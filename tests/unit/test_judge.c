@@ -18,7 +18,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "core/plan/slots.h"
+#include "core/plan/judge.h"
 #include "corelib/base/sys.h"
 #include "kit/envkit.h"
 #include "tests/unit/kit/fail_malloc.h"
@@ -94,19 +94,24 @@ static void use_slots(const char *a, const char *b, const struct slot_setting *r
 static int judge_env(const char *path, uint64_t off, uint64_t len, struct bootenv *env)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	const struct place_range r = {fd, path, off, len};
-	enum liveness live = (enum liveness)77;
+	const struct range r = {.fd = fd, .path = path, .off = off, .len = len};
+	struct judge *j = NULL;
 	struct err e = {0};
+	bool live = true;
 
 	assert_true(fd >= 0);
-	int rc = slots_judge(&s, env, &r, &live, &e);
+	int rc = judge_new(&j, &s, env, &e);
+	if (rc == 0)
+		rc = judge_range(j, &r, &live, &e);
+	judge_free(j);
 	close(fd);
 	assert_int_equal(rc < 0, e.code != E_NONE);
 	if (rc < 0) {
-		assert_non_null(strstr(e.where, path));
+		if (j)
+			assert_non_null(strstr(e.where, path));
 		return (int)e.code;
 	}
-	return live == PLACE_LIVE ? 'l' : 'i';
+	return live ? 'l' : 'i';
 }
 
 static int judge(const char *path, uint64_t off, uint64_t len)
