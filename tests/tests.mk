@@ -17,12 +17,13 @@ $(O)/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_HELP) $(O)/libswcli.a $(O)/libswbuild.a 
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(O)/libswcli.a $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS)
 .PHONY: fuzz-build fuzz-check fuzz
 fuzz-build: all $(FUZZ) $(O)/libexec/swinstall/swinstall-unpack
-# corpora replayed, then FUZZ_SECONDS of search each
-FUZZ_SECONDS ?= 15
+# corpora replayed, then FUZZ_RUNS of search each, the same ones every time
+FUZZ_RUNS ?= 20000
 fuzz-check: fuzz-build
-	$(Q)O=$(O) SECONDS_EACH=$(FUZZ_SECONDS) scripts/run-fuzz $(FUZZ)
+	$(Q)O=$(O) RUNS=$(FUZZ_RUNS) scripts/run-fuzz $(FUZZ)
+# another search each time, for as long as there is time: a night, not a check
 fuzz: fuzz-build
-	$(Q)O=$(O) SECONDS_EACH=$(or $(FUZZ_LONG),3600) scripts/run-fuzz $(FUZZ)
+	$(Q)O=$(O) SECONDS_EACH=$(or $(FUZZ_LONG),3600) CPU_MOST=unlimited scripts/run-fuzz $(FUZZ)
 .PHONY: print-cflags
 print-cflags: $(AUTO)
 	@echo '$(filter-out -Werror -ftrivial-auto-var-init=%,$(subst $(PREFIX_MAP),,$(ALL_CFLAGS)))'

@@ -98,12 +98,10 @@ need_jq() { command -v jq >/dev/null || skip 'SKIP: there is no jq'; }
 @test "a reader of --json that sleeps does not make the install wait" {
 	mkfifo pipe
 	# shellcheck disable=SC2217 # it holds the pipe and never reads
-	sleep 30 <pipe 3>&- &
+	sleep $HANG <pipe 3>&- &
 	sleeper=$!
-	start=$(date +%s)
-	timeout 20 swinstall -f device.cfg --json "$good" >pipe 2>/dev/null
-	[ $(($(date +%s) - start)) -lt 10 ]
-	kill $sleeper
+	swinstall -f device.cfg --json "$good" >pipe 2>/dev/null
+	kill $sleeper # which still sleeps
 	is_new
 }
 

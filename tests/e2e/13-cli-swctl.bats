@@ -44,13 +44,14 @@ setup() { make_device; }
 	mkfifo fifo
 	swinstall -f device.cfg -i - <fifo 2>log 3>&- &
 	pid=$!
-	{ head -c 600000 "$good" && exec sleep 20; } >fifo 3>&- &
+	{ head -c 600000 "$good" && exec sleep $HANG; } >fifo 3>&- &
 	feeder=$!
-	for _ in $(seq 100); do grep -q storing log && break; sleep 0.05; done
-	run timeout 5 swctl -f device.cfg status
+	wait_for grep -q storing log
+	run swctl -f device.cfg status
 	[ "$status" -eq 0 ]
 	[[ "$output" == *'an installation is running'* ]]
 	[[ "$output" == *"$pid"* ]]
+	kill -0 $feeder # nor did anybody else
 	kill $pid
 	wait $pid || true
 	kill $feeder 2>/dev/null || true
@@ -61,9 +62,9 @@ setup() { make_device; }
 	mkfifo fifo
 	swinstall -f device.cfg -i - <fifo 2>log 3>&- &
 	pid=$!
-	{ head -c 600000 "$good" && exec sleep 20; } >fifo 3>&- &
+	{ head -c 600000 "$good" && exec sleep $HANG; } >fifo 3>&- &
 	feeder=$!
-	for _ in $(seq 100); do grep -q storing log && break; sleep 0.05; done
+	wait_for grep -q storing log
 	kill -KILL $pid
 	wait $pid || true
 	kill $feeder 2>/dev/null || true

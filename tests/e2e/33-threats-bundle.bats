@@ -6,9 +6,9 @@ load helper
 refused() {
 	local f=${2-demo.swu} old
 	old=$(device_sum)
-	fails 1 timeout 20 swinstall -f device.cfg "$f"
+	fails 1 timeout $HANG swinstall -f device.cfg "$f"
 	says "$1"
-	fails 1 timeout 20 sh -c "cat '$f' | swinstall -f device.cfg -i -"
+	fails 1 timeout $HANG sh -c "cat '$f' | swinstall -f device.cfg -i -"
 	says "$1"
 	[ "$(device_sum)" = "$old" ] || { echo 'the device has changed'; return 1; }
 	tidy
@@ -84,12 +84,10 @@ pack() { printf '%s\n' "$@" | cpio -o -H newc --quiet >demo.swu; }
 	signed_release
 	for size in FFFFFFFF 80000000 7FFFFFFF 00100001; do
 		{ head -c 54 demo.swu; printf '%s' $size; tail -c +63 demo.swu; } >bad.swu
-		start=$(date +%s%N)
-		fails 1 sh -c "ulimit -v 400000; timeout 20 swinstall -f device.cfg bad.swu"
+		fails 1 sh -c "ulimit -v 400000; ulimit -t 5; timeout $HANG swinstall -f device.cfg bad.swu"
 		says 'E_'
 		[[ $output != *E_MEMORY* ]]
-		fails 1 sh -c "ulimit -v 400000; cat bad.swu | timeout 20 swinstall -f device.cfg -i -"
-		[ $((($(date +%s%N) - start) / 1000000)) -lt 5000 ]
+		fails 1 sh -c "ulimit -v 400000; ulimit -t 5; cat bad.swu | timeout $HANG swinstall -f device.cfg -i -"
 		boots a
 	done
 }
@@ -309,10 +307,8 @@ pack() { printf '%s\n' "$@" | cpio -o -H newc --quiet >demo.swu; }
 		at = good.index(b"rootfs.img\0", good.index(b"sw-description.sig\0")) - 110
 		open("bad.swu", "wb").write(good[:at] + head * 1000000 + good[at:])
 	P
-	start=$(date +%s%N)
-	fails 1 swinstall -f device.cfg bad.swu
+	fails 1 sh -c 'ulimit -t 5; exec swinstall -f device.cfg bad.swu'
 	says E_LIMIT_MEMBERS
-	[ $((($(date +%s%N) - start) / 1000000)) -lt 3000 ]
 	[ "${#lines[@]}" -lt 100 ]
 	boots a
 }

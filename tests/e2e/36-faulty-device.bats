@@ -13,12 +13,6 @@ teardown() {
 	rm -rf "$T"
 }
 
-wait_for() { # wait_for COMMAND...: up to five seconds
-	local _
-	for _ in $(seq 100); do "$@" 2>/dev/null && return 0; sleep 0.05; done
-	return 1
-}
-
 slot_device() { # slot b is this device; slot a runs by a word of the kernel's command line
 	local word
 	read -r word _ </proc/cmdline
@@ -33,11 +27,11 @@ nbd() {
 	truncate -s 1M nb.img
 	nbdkit -f -U "$T/nb.sock" --filter=error file nb.img error-pwrite=EIO error-pwrite-rate=100% error-file="$T/trigger" 3>&- >nbd.log 2>&1 &
 	echo $! >>pids
-	wait_for test -S nb.sock || skip 'SKIP: nbdkit does not start here'
+	HANG=30 wait_for test -S nb.sock || skip 'SKIP: nbdkit does not start here'
 	touch fz
 	nbdfuse fz --unix nb.sock 3>&- >>nbd.log 2>&1 &
 	echo $! >>pids
-	wait_for mountpoint -q fz || skip 'SKIP: nbdfuse does not start here'
+	HANG=30 wait_for mountpoint -q fz || skip 'SKIP: nbdfuse does not start here'
 	L=$(losetup -f --show fz) || skip 'SKIP: no loop device over FUSE'
 	echo "$L" >>loops
 }
@@ -49,7 +43,7 @@ nbd() {
 		rm -f trigger
 		sed -i "s/ direct-io = [^;]*;//; s/^globals : {/& direct-io = \"$how\";/" device.cfg
 		touch trigger
-		fails 1 timeout 60 swinstall -f device.cfg demo.swu
+		fails 1 timeout $HANG swinstall -f device.cfg demo.swu
 		[[ $output == *E_TARGET_WRITE* || $output == *E_TARGET_FLUSH* ]] || { echo "$output"; return 1; }
 		boots a
 		fails 1 grep -q ustate=1 bootenv
@@ -72,13 +66,13 @@ nbd() {
 		--blockdev driver=blkdebug,image=f,node-name=b,inject-error.0.event=pwritev,inject-error.0.errno=28,inject-error.0.sector=80,inject-error.0.once=off \
 		--export type=fuse,id=e,node-name=b,mountpoint="$T/exported",writable=on 3>&- >qsd.log 2>&1 &
 	echo $! >>pids
-	wait_for mountpoint -q exported || skip "SKIP: qemu-storage-daemon does not export by FUSE here: $(head -n 1 qsd.log)"
+	HANG=30 wait_for mountpoint -q exported || skip "SKIP: qemu-storage-daemon does not export by FUSE here: $(head -n 1 qsd.log)"
 	L=$(losetup -f --show exported) || skip 'SKIP: no loop device over FUSE'
 	echo "$L" >>loops
 	slots; slot_device "$L"; release 2.0; bundle
 	for how in yes no; do
 		sed -i "s/ direct-io = [^;]*;//; s/^globals : {/& direct-io = \"$how\";/" device.cfg
-		fails 1 timeout 60 swinstall -f device.cfg demo.swu
+		fails 1 timeout $HANG swinstall -f device.cfg demo.swu
 		[[ $output == *E_TARGET_WRITE* || $output == *E_TARGET_FLUSH* || $output == *E_NO_SPACE* ]] || { echo "$output"; return 1; }
 		boots a
 	done
@@ -110,7 +104,7 @@ tiny() { # tiny FOLDER SIZE
 		slots
 		sed -i "s,state-dir = \"[^\"]*\",state-dir = \"$T/tiny\"," device.cfg
 		head -c $((65536 - left)) /dev/zero >tiny/filler 2>/dev/null || true
-		run timeout 30 swinstall -f device.cfg demo.swu
+		run timeout $HANG swinstall -f device.cfg demo.swu
 		if [ "$status" -eq 0 ]; then boots b; slot_holds b rootfs.img; else boots a; fi
 		[ "$status" -le 1 ]
 		rm tiny/filler

@@ -88,7 +88,7 @@ boots() { [ "$(fw_printenv -c fw_env.config -n bootslot)" = "$1" ]; }
 @test 'T65: another program holds the lock of the environment' {
 	exec 8>/var/lock/fw_printenv.lock
 	flock 8
-	timeout 60 swinstall -f device.cfg "$good" >out 2>&1 8>&- &
+	timeout $HANG swinstall -f device.cfg "$good" >out 2>&1 8>&- &
 	pid=$!
 	sleep 1
 	flock -u 8

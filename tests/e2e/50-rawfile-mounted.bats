@@ -78,7 +78,7 @@ is_tidy() {
 	[ "$(ls outside)" = file ] && [ "$(cat outside/file)" = safe ]
 }
 
-install_it() { run timeout 60 swinstall -f device.cfg files.swu; echo "$output"; }
+install_it() { run timeout $HANG swinstall -f device.cfg files.swu; echo "$output"; }
 
 @test 'a new file, and a replaced one that keeps mode and owner' {
 	files "$(on_disk /etc/app.conf)" "$(on_disk /data/new)"
@@ -233,7 +233,7 @@ install_it() { run timeout 60 swinstall -f device.cfg files.swu; echo "$output";
 # kill CALL N: killed there; then old or new, and nothing is left
 kill_at() {
 	run env LD_PRELOAD="$BATS_FILE_TMPDIR/libfault.so" FAULT_CALL="$1" FAULT_N="$2" FAULT_ERR=kill \
-		timeout 60 swinstall -f device.cfg files.swu
+		timeout $HANG swinstall -f device.cfg files.swu
 	run swctl -f device.cfg recover
 	echo "$1 $2: $output"
 	[ "$status" -eq 0 ] || return 1
@@ -273,7 +273,7 @@ kill_after_switch() {
 		mount "$loop" mnt && echo old >mnt/etc/app.conf && umount mnt
 		echo 'bootslot=a' >bootenv
 		run env LD_PRELOAD="$BATS_FILE_TMPDIR/libfault.so" FAULT_CALL=unlink FAULT_N="$n" FAULT_ERR=kill \
-			timeout 60 swinstall -f device.cfg files.swu
+			timeout $HANG swinstall -f device.cfg files.swu
 		grep -q '^swinstall_txn=' bootenv && [ "$status" -ne 0 ] && return 0
 		swctl -f device.cfg recover
 	done
@@ -311,7 +311,7 @@ kill_before_switch() {
 	mount "$loop" mnt
 	for n in $(seq 1 30); do
 		run env LD_PRELOAD="$BATS_FILE_TMPDIR/libfault.so" FAULT_CALL=rename FAULT_N="$n" FAULT_ERR=kill \
-			timeout 60 swinstall -f device.cfg files.swu
+			timeout $HANG swinstall -f device.cfg files.swu
 		[ "$status" -ne 0 ] && [ "$(cat mnt/etc/app.conf)" != old ] && return 0
 		swctl -f device.cfg recover
 	done

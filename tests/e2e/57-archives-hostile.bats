@@ -10,7 +10,7 @@ setup_file() {
 	cd "$BATS_FILE_TMPDIR" || return 1
 	swbundle keygen --dir keys --name test >/dev/null
 	mkdir hostile
-	python3 "$BATS_TEST_DIRNAME/../unit/archives.py" hostile hostile
+	python3 "$BATS_TEST_DIRNAME/../unit/kit/archives.py" hostile hostile
 }
 
 setup() {
@@ -59,12 +59,12 @@ disk() {
 	# each second one; tests/unit/test_archive_broken.c and test_archive.c read them all
 	for f in $(find "$BATS_FILE_TMPDIR"/hostile -type f | sort | sed -n 1~2p); do
 		cp "$f" member
-		MEMBER=member archive "path = \"$PWD/live\"; $([ $((n % 3)) -ne 2 ] || echo 'preserve-attributes = true;')"
+		hostile "path = \"$PWD/live\"; $([ $((n % 3)) -ne 2 ] || echo 'preserve-attributes = true;')"
 		how=app.swu
 		[ $((n % 2)) -eq 0 ] || how='-i -'
 		n=$((n + 1))
 		# shellcheck disable=SC2086 # two words
-		run timeout 60 swinstall -f device.cfg -H board:1.0 $how <app.swu
+		run timeout $HANG swinstall -f device.cfg -H board:1.0 $how <app.swu
 		[ "$status" -eq 0 ] || [ "$status" -eq 1 ] || { echo "$f: $status $output"; false; }
 		[ $((n % 9)) -ne 0 ] || unharmed "$f, or one of eight before,"
 		if [ "$status" -eq 1 ]; then
@@ -85,12 +85,12 @@ disk() {
 	for f in symlink-empty dotdot-deep hardlink-deep pax-path pax-linkpath root-as-file links-in-a-circle folder-and-link-in-turn \
 		sparse1-real-huge sparse-wraps longname-many deep pax-dotdot-deep prefix-dotdot hardlink-to-itself; do
 		cp "$BATS_FILE_TMPDIR/hostile/$f" member
-		MEMBER=member archive "device = \"$loop\"; filesystem = \"ext4\"; path = \"/app\"; installed-directly = true;"
+		hostile "device = \"$loop\"; filesystem = \"ext4\"; path = \"/app\"; installed-directly = true;"
 		n=$((n + 1))
 		if [ $((n % 2)) -eq 0 ]; then
-			run timeout 60 swinstall -f device.cfg -H board:1.0 app.swu
+			run timeout $HANG swinstall -f device.cfg -H board:1.0 app.swu
 		else
-			run timeout 60 swinstall -f device.cfg -H board:1.0 -i - <app.swu
+			run timeout $HANG swinstall -f device.cfg -H board:1.0 -i - <app.swu
 		fi
 		[ "$status" -eq 0 ] || [[ $output == *E_ARCHIVE* ]] || [[ $output == *E_FILE* ]] || [[ $output == *E_NO_SPACE* ]] || { echo "$f: $status $output"; false; }
 		unharmed "$f"

@@ -26,12 +26,12 @@ build() {
 		--cert "$BATS_FILE_TMPDIR/keys/test.cert.pem" -o one.swu >/dev/null
 }
 
-install() { run timeout 60 swinstall -f device.cfg -l 5 "$@" one.swu; }
+install() { run timeout $HANG swinstall -f device.cfg -l 5 "$@" one.swu; }
 # the source must not be a file that can be read twice
 piped() {
 	local bundle=$1
 	shift
-	run bash -c 'cat "$0" | timeout 60 swinstall -f device.cfg "$@" -i -' "$bundle" "$@"
+	run bash -c 'cat "$0" | timeout $HANG swinstall -f device.cfg "$@" -i -' "$bundle" "$@"
 }
 says() { [[ $output == *"$1"* ]] || { echo "'$1' is not in:"; echo "$output"; return 1; }; }
 failed_with() {
@@ -294,7 +294,7 @@ failing() {
 @test "five hundred descriptors of the caller do not reach a script" {
 	printf '#!/bin/sh\nls /proc/$$/fd | tr "\\n" " " >%s/out\n' "$PWD" | script fds
 	build '{ filename = "fds"; type = "preinstall"; }'
-	run timeout 60 bash -c 'for n in $(seq 20 520); do eval "exec $n</dev/null"; done; exec swinstall -f device.cfg one.swu'
+	run timeout $HANG bash -c 'for n in $(seq 20 520); do eval "exec $n</dev/null"; done; exec swinstall -f device.cfg one.swu'
 	[ "$status" -eq 0 ]
 	# 10 and above are the shell's own
 	[[ "$(cat out)" =~ ^'0 1 '(10' ')?(11' ')?'2 3 4 '(5' ')?(255' ')?$ ]] || { cat out; false; }
@@ -303,7 +303,7 @@ failing() {
 @test "t120 floods of output are bounded" {
 	printf '#!/bin/sh\nyes out | head -c 30000000\nyes info | head -c 5000000 >&3\nhead -c 5000000 /dev/zero >&2\n' | script flood
 	build '{ filename = "flood"; type = "preinstall"; }'
-	timeout 60 swinstall -f device.cfg -l 5 one.swu >log 2>&1
+	timeout $HANG swinstall -f device.cfg -l 5 one.swu >log 2>&1
 	[ "$(stat -c %s log)" -lt 6000000 ]
 	is_new
 	grep -q 'more messages of this script are not shown' log

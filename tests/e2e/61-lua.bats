@@ -23,7 +23,7 @@ build() {
 	swbundle build src/sw-description -I src --key "$BATS_FILE_TMPDIR/keys/test.key.pem" \
 		--cert "$BATS_FILE_TMPDIR/keys/test.cert.pem" -o one.swu >/dev/null
 }
-install() { run timeout 60 swinstall -f device.cfg -l 5 "$@" one.swu; }
+install() { run timeout $HANG swinstall -f device.cfg -l 5 "$@" one.swu; }
 says() { [[ $output == *"$1"* ]] || { echo "'$1' is not in:"; echo "$output"; return 1; }; }
 nothing_left() { [ ! -e state/scripts ]; }
 

@@ -26,7 +26,7 @@ bundle() {
 		--cert "$BATS_FILE_TMPDIR/keys/test.cert.pem" -o one.swu >/dev/null
 }
 full() { sed -i 's|^globals : {|&\n\tlua-trust = "full";|' device.cfg; }
-install() { run timeout 60 swinstall -f device.cfg -l 5 "$@" one.swu; }
+install() { run timeout $HANG swinstall -f device.cfg -l 5 "$@" one.swu; }
 good() { [ "$status" -eq 0 ] || { echo "$output"; return 1; }; }
 says() { [[ $output == *"$1"* ]] || { echo "'$1' is not in:"; echo "$output"; return 1; }; }
 nothing_left() { [ ! -e state/scripts ] && ! grep -q " $PWD/" /proc/self/mounts; }
@@ -83,7 +83,7 @@ nothing_left() { [ ! -e state/scripts ] && ! grep -q " $PWD/" /proc/self/mounts;
 			return swupdate.call_handler(\"raw\", i) end, swupdate.HANDLER_MASK.IMAGE_HANDLER)' \
 		'type = "mine"; properties: { why = " because"; };'
 	for from in file pipe; do
-		if [ $from = file ]; then install; else run bash -c "cat one.swu | timeout 60 swinstall -f device.cfg -l 5 -i -"; fi
+		if [ $from = file ]; then install; else run bash -c "cat one.swu | timeout $HANG swinstall -f device.cfg -l 5 -i -"; fi
 		good
 		says "for $PWD/slot-b.img because"
 		is_new

@@ -32,6 +32,21 @@ archive() {
 		--cert "$BATS_FILE_TMPDIR/keys/test.cert.pem" -I . -o app.swu >/dev/null
 }
 
+# the same of a member that swbundle would not take for an archive
+hostile() {
+	cat >sw-description <<-DESC
+	software = {
+		version = "2.0";
+		hardware-compatibility: [ "1.0" ];
+		images: ({ filename = "member"; type = "archive"; sha256 = "$(sha256sum member | cut -d' ' -f1)"; $1 });
+	};
+	DESC
+	openssl cms -sign -in sw-description -out sw-description.sig -signer "$BATS_FILE_TMPDIR/keys/test.cert.pem" \
+		-inkey "$BATS_FILE_TMPDIR/keys/test.key.pem" -outform DER -nosmimecap -binary
+	printf '%s\n' sw-description sw-description.sig member | cpio -o -H newc --quiet >app.swu
+	rm sw-description.sig
+}
+
 live_is_old() { find live -type f | sort | xargs sha256sum | cmp - before; }
 
 live_is_new() {

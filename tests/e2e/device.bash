@@ -1,6 +1,8 @@
 # A device played by files, for the bats tests: keys, two slots, a boot environment, a bundle.
 # BIN is the folder of the programs. Everything lies below BATS_FILE_TMPDIR and BATS_TEST_TMPDIR.
 
+# shellcheck source=tests/e2e/wait.bash
+. "${BASH_SOURCE[0]%/*}/wait.bash"
 BIN=${BIN:-build}
 BIN=$(cd "$BIN" && pwd)
 export PATH="$BIN:$PATH"

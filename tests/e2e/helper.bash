@@ -1,6 +1,8 @@
 # shellcheck shell=bash disable=SC2154 # bats sets status and output
 # For all e2e tests: `load helper` in a .bats file. Each test has a folder of its own, $T, which is the working folder
 # and goes away with it. BIN is the folder of the programs.
+# shellcheck source=tests/e2e/wait.bash
+. "${BASH_SOURCE[0]%/*}/wait.bash"
 BIN=$(cd "${BIN:-build}" && pwd)
 PATH=$BIN:$PATH
 export LC_ALL=C.UTF-8
