@@ -5,12 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/install.h"
 #include "core/marks.h"
 #include "core/plan/installed.h"
 #include "core/scripts.h"
 #include "core/state/pending.h"
-#include "corelib/files/staged.h"
 #include "corelib/stream/stream.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
@@ -207,75 +205,6 @@ int activate_begin(struct activation *a, struct err *e)
 
 /* ---- commit ---- */
 
-/* every target that is held, also those that nobody wrote: a script may have */
-static int flush_all(const struct activation *a, struct err *e)
-{
-	struct plan *p = a->plan;
-	int scripts = scripts_flush(p, e);
-
-	if (scripts < 0)
-		return scripts;
-	for (size_t i = 0; i < p->count; i++) {
-		struct plan_step *ps = &p->steps[i];
-		int rc = 0;
-
-		if (ps->step.file && ps->started)
-			rc = staged_sync(ps->step.file, e);
-		if (rc < 0)
-			return plan_at(p, ps, rc, e);
-	}
-	return places_flush(p->places, e);
-}
-
-static int commit_handlers(const struct activation *a, struct err *e)
-{
-	struct plan *p = a->plan;
-
-	for (size_t i = 0; i < p->count; i++) {
-		struct plan_step *ps = &p->steps[i];
-		int rc = 0;
-
-		if (ps->started && ps->step.handler->commit)
-			rc = ps->step.handler->commit(&ps->step, e);
-		if (rc < 0)
-			return plan_at(p, ps, rc, e);
-	}
-	return 0;
-}
-
-/* the list is lines of two words */
-static bool is_word(const char *s)
-{
-	return s && *s && !strpbrk(s, " \t\r\n");
-}
-
-/* "name version" lines of what was installed; *lines is malloc'ed, NULL when there are none */
-static int version_lines(const struct activation *a, char **lines, struct err *e)
-{
-	const struct plan *p = a->plan;
-	size_t n = 0;
-	FILE *f;
-	int rc;
-
-	*lines = NULL;
-	if (!a->session->cfg->gen_swversions)
-		return 0;
-	f = open_memstream(lines, &n);
-	if (!f)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for the installed versions");
-	for (size_t i = 0; i < p->count; i++) {
-		const struct entry *t = p->steps[i].step.entry;
-
-		if (!p->steps[i].skipped && !p->steps[i].called && is_word(t->name) &&
-		    is_word(t->version))
-			fprintf(f, "%s %s\n", t->name, t->version);
-	}
-	rc = ferror(f);
-	if (fclose(f) != 0 || rc)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for the installed versions");
-	return 0;
-}
-
 /* the old values of what commit 2 changes, should it have to be taken back */
 static int old_values(const struct activation *a, const struct envset *changes, struct envset *old,
 		      struct err *e)
@@ -355,82 +284,45 @@ static int switch_over(struct activation *a, struct err *e)
 	return bootenv_is_switch(a->session->env) ? switch_variables(a, e) : commit_journal(a, e);
 }
 
-/* once more before it is left to recovery */
-static int drop_old(struct staged *f, struct err *e)
-{
-	int rc = staged_drop(f, e);
-
-	if (rc == 0)
-		return 0;
-	err_clear(e);
-	return staged_drop(f, e);
-}
-
 /* after the commit point nothing fails the update any more; recovery does it again if need be */
 static void tidy(struct activation *a, const char *lines)
 {
-	struct plan *p = a->plan;
-	bool complete = true;
+	bool complete = steps_settle(a->steps);
+	struct err e = {0};
 
-	for (size_t i = 0; i < p->count; i++) {
-		struct err e = {0};
-		struct plan_step *ps = &p->steps[i];
-
-		if (ps->step.file && ps->started && drop_old(ps->step.file, &e) < 0) {
-			warn_of(a, "the old version of a file could not be removed", &e);
-			complete = false;
-		}
-		ps->started = false;
+	if (lines && *lines && installed_write(a->session->cfg->gen_swversions, lines, &e) < 0) {
+		warn_of(a, "the list of installed versions could not be written", &e);
+		complete = false;
 	}
-	if (lines && *lines) {
-		struct err e = {0};
-
-		if (installed_write(a->session->cfg->gen_swversions, lines, &e) < 0) {
-			warn_of(a, "the list of installed versions could not be written", &e);
-			complete = false;
-		}
-	}
-	if (a->session->journal && complete) {
-		struct err e = {0};
-
-		if (journal_finish(a->session->journal, &e) < 0)
-			warn_of(a, "the journal could not be finished", &e);
-	}
+	err_clear(&e);
+	if (a->session->journal && complete && journal_finish(a->session->journal, &e) < 0)
+		warn_of(a, "the journal could not be finished", &e);
 }
 
 static int prepare(struct activation *a, const char *lines, struct err *e)
 {
-	int rc = flush_all(a, e);
+	int rc = scripts_flush(a->steps, e);
 
+	if (rc == 0)
+		rc = steps_flush(a->steps, e);
 	if (rc == 0 && a->session->journal)
 		rc = journal_add(a->session->journal, JOURNAL_STAGED, "", e);
 	if (rc == 0 && a->session->journal && lines && *lines)
 		rc = journal_add(a->session->journal, JOURNAL_AFTER, lines, e);
 	if (rc == 0)
-		rc = commit_handlers(a, e);
+		rc = steps_commit(a->steps, e);
 	if (rc == 0 && flag_is_set(a->session->cancel))
 		rc = err_set(e, E_CANCELED, ECANCELED, "cancelled before the switch");
 	return rc;
 }
 
-/* code may have been told and have gone on: half a step must not be switched to (L3) */
-static int check_called(const struct plan *p, struct err *e)
-{
-	if (!err_is_set(&p->failed))
-		return 0;
-	*e = p->failed;
-	return e->sys > 0 ? -e->sys : -EIO;
-}
-
 int activate_commit(struct activation *a, struct err *e)
 {
 	AUTO_FREE char *lines = NULL;
-	int rc = check_called(a->plan, e);
+	int rc = steps_close(a->steps, e);
 
-	a->plan->ended = true;
-	if (rc == 0)
-		rc = version_lines(a, &lines, e);
-
+	if (rc == 0 && a->session->cfg->gen_swversions)
+		rc = installed_lines(a->plan, &lines, e);
 	if (rc == 0)
 		rc = prepare(a, lines, e);
 	if (rc == 0)
@@ -443,38 +335,6 @@ int activate_commit(struct activation *a, struct err *e)
 }
 
 /* ---- abort ---- */
-
-static void run_postfailure(const struct activation *a)
-{
-	struct plan *p = a->plan;
-
-	for (size_t i = 0; i < p->count; i++) {
-		struct err e = {0};
-		struct plan_step *ps = &p->steps[i];
-
-		if (ps->ready && ps->step.handler->phases & 1u << PHASE_POSTFAILURE &&
-		    ps->step.handler->run(&ps->step, PHASE_POSTFAILURE, &e) < 0)
-			warn_of(a, "a script failed to tidy up", &e);
-	}
-}
-
-/* a file that could not be put back: the journal keeps it for the next start */
-static bool anything_left(const struct plan *p)
-{
-	for (size_t i = 0; i < p->count; i++) {
-		const struct staged *f = p->steps[i].step.file;
-		struct staged *left = NULL;
-		struct err ignored = {0};
-
-		if (!f || !f->address.txn[0]) /* its step never began */
-			continue;
-		if (staged_find(&left, &f->address, f->root_fd, &ignored) != 0) {
-			staged_close(left);
-			return true;
-		}
-	}
-	return false;
-}
 
 void activate_abort(struct activation *a)
 {
@@ -490,9 +350,10 @@ void activate_abort(struct activation *a)
 			"the next start looks and finishes or undoes (swctl recover)");
 		return;
 	}
-	a->plan->ended = true;
-	run_postfailure(a);
-	install_discard(a->plan);
+	steps_close(a->steps, &e);
+	err_clear(&e);
+	steps_postfailure(a->steps);
+	steps_discard(a->steps);
 	if (!a->began)
 		return;
 	if (a->noted)
@@ -500,7 +361,7 @@ void activate_abort(struct activation *a)
 	bootenv_phase(a->session->env);
 	if (marks_write_status(&m, "failed", &e) < 0)
 		warn_of(a, "recovery_status=failed could not be written", &e);
-	else if (anything_left(a->plan))
+	else if (steps_left_something(a->steps))
 		reporter_warn(
 			a->session->reporter,
 			"a file could not be put back: the next start tries again (swctl recover)");

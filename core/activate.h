@@ -10,11 +10,12 @@
 #ifndef CORE_ACTIVATE_H
 #define CORE_ACTIVATE_H
 
-#include "core/plan/plan.h"
+#include "core/step.h"
 
 struct activation {
 	struct session *session;
-	struct plan *plan;
+	const struct plan *plan;
+	struct steps *steps;
 	/* kept here */
 	bool began;
 	bool switched; /* the commit point is behind us */

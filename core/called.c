@@ -194,84 +194,72 @@ static int bind(const struct called *c, struct plan_step *ps, const struct load 
 }
 
 /* a file with a hash: the whole of it, before the first byte is written (L1) */
-static int prove(const struct called *c, struct plan_step *ps, const struct load *l,
+static int prove(const struct called *c, const struct run_step *rs, const struct load *l,
 		 struct notes **n, struct err *e)
 {
 	const struct feed f = {.session = c->in->session, .threads = 1};
 	struct stream *s = NULL;
 	int rc;
 
-	if (l->fd < 0 || !ps->step.entry->has_sha256)
+	if (l->fd < 0 || !rs->known.step.entry->has_sha256)
 		return 0;
 	*n = notes_new(l->size, e);
 	if (!*n)
 		return -e->sys;
 	rc = open_stream(l, &s, e);
-	return rc < 0 ? rc : pipeline_prove(ps, s, &f, *n, -1, e);
+	return rc < 0 ? rc : pipeline_prove(&rs->known, s, &f, *n, -1, e);
 }
 
-static int install(const struct called *c, struct plan_step *ps, const struct load *l,
-		   struct err *e)
+static int install(const struct called *c, struct run_step *rs, const struct load *l, struct err *e)
 {
+	/* its bytes were counted on their way to the code that asks */
+	struct meter m = {.cancel = c->in->session->cancel};
+	struct feed f = {.session = c->in->session, .meter = &m, .threads = 1};
 	struct notes *n = NULL;
 	struct stream *s = NULL;
-	int rc = prove(c, ps, l, &n, e);
+	int rc = prove(c, rs, l, &n, e);
 
 	if (rc == 0)
 		rc = open_stream(l, &s, e);
+	f.notes = n;
 	if (rc == 0)
-		rc = install_called(c->install, ps, s, n, e);
+		rc = step_write(c->steps, rs, s, &f, e);
+	else
+		step_at(c->steps, rs, rc, e);
 	notes_free(n);
 	return rc;
-}
-
-static bool has_place(const struct plan_step *ps)
-{
-	return ps->step.dev || ps->step.file;
-}
-
-/* nothing of it is committed; what it may have written half fails the update */
-static void give_up(const struct called *c, struct plan_step *ps, const struct err *e)
-{
-	if (ps->started && has_place(ps) && !err_is_set(&c->plan->failed))
-		c->plan->failed = *e;
-	install_discard_step(ps);
-	ps->skipped = true;
 }
 
 static int add_step(const struct called *c, const struct entry *t, const struct load *l,
 		    struct err *e)
 {
-	struct plan *p = c->plan;
-	struct plan_step *ps = &p->steps[p->count];
-	int rc;
+	struct plan_step *ps;
+	struct run_step *rs;
+	int rc = plan_add(c->plan, c->in, t, &ps, e);
 
-	if (p->count == p->manifest->entry_count + PLAN_CALLED)
-		return err_set(e, E_LUA, E2BIG, "Lua code asked for more than %d steps",
-			       (int)PLAN_CALLED);
-	*ps = (struct plan_step){.called = true};
-	span_init(&ps->span);
-	ps->step.entry = t;
-	ps->step.host = c->in->session->host;
-	p->count++;
-	rc = bind(c, ps, l, e);
-	if (rc == 0)
-		rc = install(c, ps, l, e);
 	if (rc < 0)
-		give_up(c, ps, e);
-	return plan_at(p, ps, rc, e);
+		return rc;
+	rc = plan_at(c->plan, ps, bind(c, ps, l, e), e);
+	rs = steps_add(c->steps, ps);
+	if (rc == 0)
+		rc = install(c, rs, l, e);
+	if (rc < 0) {
+		step_give_up(c->steps, rs, e);
+		plan_give_up(ps);
+	}
+	return rc;
 }
 
 static int check_time(const struct called *c, struct err *e)
 {
 	const char *why = NULL;
 
-	if (!c->plan || !c->install->plan)
+	if (!c->steps)
 		why = "works while entries are installed: neither in the embedded script nor in a "
 		      "hook";
-	else if (c->plan->ended)
+	else if (c->steps->closed)
 		why = "does nothing any more: the update has failed or is being activated";
-	else if (!session_writes(c->in->session) || !c->install->begun)
+	else if (!session_writes(c->in->session) || !c->begun)
 		why = "does nothing in a check or a dry run";
 	return why ? err_set(e, E_LUA, EPERM, "call_handler %s", why) : 0;
 }

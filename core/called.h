@@ -11,14 +11,14 @@
 #ifndef CORE_CALLED_H
 #define CORE_CALLED_H
 
-#include "core/install.h"
-#include "core/plan/plan.h"
+#include "core/step.h"
 #include "handlers/host.h"
 
 struct called {
 	const struct plan_input *in;
-	struct plan *plan; /* NULL: not yet made */
-	struct install *install;
+	struct plan *plan;
+	struct steps *steps; /* NULL: not yet made */
+	bool begun;	     /* the first byte may go to a target */
 };
 
 int called_run(const struct called *c, const struct host_call *asked, struct err *e);

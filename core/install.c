@@ -1,31 +1,32 @@
 #include "core/install.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "core/hooks.h"
-#include "core/state/journal_address.h"
 #include "core/pipeline.h"
-#include "core/spool.h"
-#include "corelib/files/staged.h"
-#include "corelib/base/text.h"
 
-static struct feed feed_for(const struct install *in)
+static bool writes(const struct install *in)
 {
-	return (struct feed){
-		.session = in->session, .meter = &in->session->meter, .threads = in->threads};
+	return session_writes(in->session);
 }
 
-static void tell_step(struct install *in, const char *verb, const struct plan_step *ps,
+static const struct plan *plan_of(const struct install *in)
+{
+	return in->steps->plan;
+}
+
+static void tell_step(struct install *in, const char *verb, const struct run_step *rs,
 		      uint64_t size)
 {
-	const struct entry *t = ps->step.entry;
+	const struct step *st = &rs->known.step;
+	const struct entry *t = st->entry;
 	const struct reported_step s = {
 		.verb = verb,
 		.name = t->filename ? t->filename
 			: t->name   ? t->name
 				    : t->type,
-		.handler = ps->step.handler->name,
+		.handler = st->handler->name,
 		.size = size,
 	};
 
@@ -33,194 +34,149 @@ static void tell_step(struct install *in, const char *verb, const struct plan_st
 	reporter_step(in->session->reporter, &s);
 }
 
-static bool writes(const struct install *in)
+/* ---- payloads ---- */
+
+static struct arrival *arrival_of(const struct install *in, const struct plan_payload *planned)
 {
-	return session_writes(in->session);
+	return planned ? &in->arrivals[planned - plan_of(in)->payloads] : NULL;
 }
 
-static int begin(struct install *in, struct err *e)
+static struct run_step *first_user(const struct install *in, const struct arrival *a)
 {
-	if (in->begun)
-		return 0;
-	in->begun = true;
-	if (!writes(in))
-		return 0;
-	int rc = in->begin(in->arg, e);
-	return rc < 0 ? rc : plan_open_early(in->plan, e);
+	return steps_of(in->steps, a->planned->users[0]);
 }
 
-/* ---- the journal knows of a file before it is touched ---- */
-
-static int note_file(const struct install *in, const struct plan_step *ps, struct err *e)
+static int start(struct install *in, struct err *e)
 {
-	char text[ADDRESS_TEXT];
+	const struct plan *p = plan_of(in);
 
-	if (!ps->step.file || ps->step.file->straight || !writes(in))
+	if (in->arrivals)
 		return 0;
-	if (!in->session->journal)
-		return err_set(e, E_STATE_DIR, EROFS, "files need the journal to be undone");
-	if (staged_look_kept(ps->step.file, e) < 0)
-		return -e->sys;
-	if (journal_address_text(&ps->step.file->address, text, sizeof(text)) < 0)
-		return err_set(e, E_FILE, EINVAL, "the path of '%s' cannot be written down",
-			       ps->step.file->address.name);
-	return journal_add(in->session->journal, JOURNAL_FILE, text, e);
+	in->spool.fd = -1;
+	in->arrivals = calloc(p->payload_count + 1, sizeof(*in->arrivals));
+	if (!in->arrivals)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for the payloads");
+	for (size_t i = 0; i < p->payload_count; i++)
+		in->arrivals[i].planned = &p->payloads[i];
+	return 0;
 }
 
-/* ---- one step ---- */
-
-static int open_source(struct install *in, struct plan_step *ps, struct stream **s, struct err *e)
+void install_end(struct install *in)
 {
-	struct intake *from = ps->intake;
-	struct stream_fd_options o = {.cancel = in->session->cancel};
+	if (!in->arrivals)
+		return;
+	for (size_t i = 0; i < plan_of(in)->payload_count; i++)
+		notes_free(in->arrivals[i].notes);
+	cleanup_close(&in->spool.fd);
+	free(in->arrivals);
+	in->arrivals = NULL;
+}
 
-	if (!from)
-		return stream_mem_open(s, "", 0, e);
-	if (!from->spooled)
-		return bundle_payload(in->bundle, from->payload, s, e);
-	o.start = from->spool_at;
-	o.size = from->size;
-	return stream_fd_open(s, in->plan->spool.fd, &o, e);
+static bool must_be_proven(const struct arrival *a, const struct plan_step *ps)
+{
+	return a->spooled || ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL;
 }
 
 /* without the notes of the first pass nothing would compare what is read now with what was proven
  * (L1) */
-static int check_proven(const struct install *in, const struct plan_step *ps, struct err *e)
+static int open_payload(struct install *in, const struct run_step *rs, struct stream **s,
+			struct feed *f, struct err *e)
 {
-	bool stored = ps->intake && (ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL);
+	const struct arrival *a = arrival_of(in, rs->known.payload);
+	struct stream_fd_options o = {.cancel = in->session->cancel};
 
-	if (!stored || !writes(in) || ps->intake->notes)
-		return 0;
-	return err_set(e, E_INTERNAL, EPROTO, "'%s' was not proven before", ps->intake->name);
+	*f = (struct feed){.session = in->session, .meter = &in->session->meter};
+	if (!a)
+		return stream_mem_open(s, "", 0, e);
+	if (must_be_proven(a, &rs->known)) {
+		f->notes = a->notes;
+		if (!a->notes && writes(in))
+			return step_at(in->steps, rs,
+				       err_set(e, E_INTERNAL, EPROTO, "'%s' was not proven before",
+					       a->planned->name),
+				       e);
+	}
+	if (!a->spooled)
+		return bundle_payload(in->bundle, a->payload, s, e);
+	o.start = a->spool_at;
+	o.size = a->size;
+	return stream_fd_open(s, in->spool.fd, &o, e);
 }
 
-static int pull(struct install *in, struct plan_step *ps, struct err *e)
+/* ---- steps ---- */
+
+static int write_step(struct install *in, struct run_step *rs, struct err *e)
 {
-	struct feed f = feed_for(in);
-	struct stream *s = NULL;
-	int rc = check_proven(in, ps, e);
-
-	if (rc == 0)
-		rc = open_source(in, ps, &s, e);
-	if (rc < 0)
-		return rc;
-	if (ps->intake && (ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL))
-		f.notes = ps->intake->notes;
-	return pipeline_install(ps, s, &f, e);
-}
-
-/* the function of the bundle that an entry names for before or after it */
-static int hook(const struct install *in, const struct plan_step *ps, const char *when,
-		struct err *e)
-{
-	const struct entry *t = ps->step.entry;
-	const char *name = strcmp(when, "preinstall") == 0 ? t->preinstall : t->postinstall;
-
-	if (!name || !writes(in))
-		return 0;
-	return err_while(e, hooks_call(in->hooks, name, t, e), "running %s function %s", when,
-			 name);
-}
-
-static int run_step(struct install *in, struct plan_step *ps, struct err *e)
-{
-	int rc = !writes(in) ? 0 : plan_open_place(in->plan, ps, e);
-
-	tell_step(in, "writing", ps, ps->intake ? ps->intake->size : 0);
-	if (rc == 0)
-		rc = note_file(in, ps, e);
-	if (rc == 0)
-		rc = hook(in, ps, "preinstall", e);
-	ps->started = rc == 0 && writes(in);
-	if (rc == 0)
-		rc = pull(in, ps, e);
-	place_end(&ps->span);
-	if (rc == 0)
-		rc = hook(in, ps, "postinstall", e);
-	ps->done = rc == 0;
-	return plan_at(in->plan, ps, rc, e);
-}
-
-static bool is_action(const struct plan_step *ps)
-{
-	return ps->step.handler && ps->step.handler->kind == HANDLER_ACTION;
-}
-
-/* from here on its failure is its own matter too */
-static int store_action(struct install *in, struct plan_step *ps, struct err *e)
-{
+	const struct arrival *a = arrival_of(in, rs->known.payload);
+	struct stream *s;
+	struct feed f;
 	int rc;
 
-	ps->started = true;
-	rc = ps->intake ? pull(in, ps, e) : 0;
-	ps->ready = rc == 0;
-	return plan_at(in->plan, ps, rc, e);
+	tell_step(in, "writing", rs, a ? a->size : 0);
+	rc = open_payload(in, rs, &s, &f, e);
+	return rc < 0 ? rc : step_write(in->steps, rs, s, &f, e);
 }
 
-static bool has_arrived(const struct install *in, const struct plan_step *ps)
+static bool has_arrived(const struct install *in, const struct run_step *rs)
 {
-	return in->plan->seekable || !ps->intake || ps->intake->spooled;
+	const struct arrival *a = arrival_of(in, rs->known.payload);
+
+	return plan_of(in)->seekable || !a || a->spooled;
 }
 
 /* the payloads of actions, as far as they have arrived: proven, then stored where they can run */
 static int store_actions(struct install *in, struct err *e)
 {
-	struct plan *p = in->plan;
-	int rc = 0;
+	if (!writes(in))
+		return 0;
+	steps_each(rs, in->steps)
+	{
+		struct stream *s = NULL;
+		struct feed f = {.session = in->session};
+		int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < p->count && writes(in); i++) {
-		struct plan_step *ps = &p->steps[i];
-
-		if (!ps->skipped && is_action(ps) && !ps->started && has_arrived(in, ps))
-			rc = store_action(in, ps, e);
+		if (!step_is_action(rs) || rs->state != STEP_WAITS || !has_arrived(in, rs))
+			continue;
+		if (rs->known.payload)
+			rc = open_payload(in, rs, &s, &f, e);
+		if (rc == 0)
+			rc = step_store(in->steps, rs, s, &f, e);
+		if (rc < 0)
+			return rc;
 	}
-	return rc;
-}
-
-static bool acts(const struct plan_step *ps, enum phase phase)
-{
-	return !ps->skipped && is_action(ps) && ps->step.handler->phases & 1u << phase;
-}
-
-/* its functions frame all of its phases */
-static int run_action(const struct install *in, struct plan_step *ps, enum phase phase,
-		      struct err *e)
-{
-	bool first = phase == PHASE_PREINSTALL || !acts(ps, PHASE_PREINSTALL);
-	bool last = phase == PHASE_POSTINSTALL || !acts(ps, PHASE_POSTINSTALL);
-	int rc = first ? hook(in, ps, "preinstall", e) : 0;
-
-	if (rc == 0)
-		rc = ps->step.handler->run(&ps->step, phase, e);
-	return rc == 0 && last ? hook(in, ps, "postinstall", e) : rc;
+	return 0;
 }
 
 static int run_actions(struct install *in, enum phase phase, struct err *e)
 {
-	struct plan *p = in->plan;
-	int rc = 0;
+	if (!writes(in))
+		return 0;
+	steps_each(rs, in->steps)
+	{
+		int rc;
 
-	for (size_t i = 0; rc == 0 && i < p->count && writes(in); i++) {
-		struct plan_step *ps = &p->steps[i];
-
-		if (!acts(ps, phase))
+		if (!step_acts_in(rs, phase))
 			continue;
-		tell_step(in, "running", ps, 0);
-		rc = plan_at(p, ps, run_action(in, ps, phase, e), e);
-		ps->done = rc == 0 && phase == PHASE_POSTINSTALL;
+		tell_step(in, "running", rs, 0);
+		rc = step_run(in->steps, rs, phase, e);
+		if (rc < 0)
+			return rc;
 	}
-	return rc;
+	return 0;
 }
 
 /* once, before the first byte goes to a target */
-static int prepare(struct install *in, struct err *e)
+static int begin(struct install *in, struct err *e)
 {
-	int rc;
+	int rc = 0;
 
-	if (in->prepared)
+	if (in->begun)
 		return 0;
-	in->prepared = true;
-	rc = begin(in, e);
+	in->begun = true;
+	if (writes(in))
+		rc = in->begin(in->arg, e);
+	if (rc == 0 && writes(in))
+		rc = steps_mount(in->steps, e);
 	if (rc == 0)
 		rc = store_actions(in, e);
 	return rc < 0 ? rc : run_actions(in, PHASE_PREINSTALL, e);
@@ -229,65 +185,68 @@ static int prepare(struct install *in, struct err *e)
 /* all that has not run yet, in order */
 static int run_rest(struct install *in, struct err *e)
 {
-	struct plan *p = in->plan;
-	int rc = prepare(in, e);
+	int rc = begin(in, e);
 
 	if (rc == 0)
 		rc = store_actions(in, e);
-	for (size_t i = 0; rc == 0 && i < p->count; i++) {
-		struct plan_step *ps = &p->steps[i];
-
-		if (!ps->skipped && !ps->done && !is_action(ps))
-			rc = run_step(in, ps, e);
+	if (rc < 0)
+		return rc;
+	steps_each(rs, in->steps)
+	{
+		if (step_is_action(rs) || rs->state != STEP_WAITS)
+			continue;
+		rc = write_step(in, rs, e);
+		if (rc < 0)
+			return rc;
 	}
-	return rc < 0 ? rc : run_actions(in, PHASE_POSTINSTALL, e);
+	return run_actions(in, PHASE_POSTINSTALL, e);
 }
 
 /* ---- proving ---- */
 
-static bool wants_proof(const struct intake *in)
+static bool wants_proof(const struct plan_payload *p)
 {
-	for (size_t i = 0; i < in->count; i++)
-		if (in->users[i]->route == ROUTE_TWICE || in->users[i]->route == ROUTE_SPOOL)
+	for (size_t i = 0; i < p->count; i++)
+		if (p->users[i]->route == ROUTE_TWICE || p->users[i]->route == ROUTE_SPOOL)
 			return true;
 	return false;
 }
 
 /* the payload flows by from 's' (taken): proven, noted and, with fd, kept */
-static int prove(struct install *in, struct intake *t, struct stream *s, int fd, struct err *e)
+static int prove(struct install *in, struct arrival *a, struct stream *s, int fd, struct err *e)
 {
-	struct plan_step *ps = t->users[0];
-	struct feed f = feed_for(in);
-	int rc;
+	struct run_step *rs = first_user(in, a);
+	struct feed f = {.session = in->session, .meter = &in->session->meter};
 
-	tell_step(in, fd < 0 ? "checking" : "storing", ps, t->size);
-	rc = pipeline_prove(ps, s, &f, t->notes, fd, e);
-	return plan_at(in->plan, ps, rc, e);
+	tell_step(in, fd < 0 ? "checking" : "storing", rs, a->size);
+	return step_at(in->steps, rs, pipeline_prove(&rs->known, s, &f, a->notes, fd, e), e);
 }
 
-static int prove_here(struct install *in, struct intake *t, bool notes, struct err *e)
+static int prove_here(struct install *in, struct arrival *a, bool notes, struct err *e)
 {
 	struct stream *s = NULL;
 	int rc;
 
-	if (notes && !(t->notes = notes_new(t->size, e)))
+	if (notes && !(a->notes = notes_new(a->size, e)))
 		return -e->sys;
-	rc = bundle_payload(in->bundle, t->payload, &s, e);
-	return rc < 0 ? rc : prove(in, t, s, -1, e);
+	rc = bundle_payload(in->bundle, a->payload, &s, e);
+	return rc < 0 ? rc : prove(in, a, s, -1, e);
+}
+
+static int missing(const struct arrival *a, struct err *e)
+{
+	return err_set(e, E_MEMBER_MISSING, ENOENT, "'%s' is not in the bundle", a->planned->name);
 }
 
 static int find_payloads(struct install *in, struct err *e)
 {
-	struct plan *p = in->plan;
+	for (size_t i = 0; i < plan_of(in)->payload_count; i++) {
+		struct arrival *a = &in->arrivals[i];
 
-	for (size_t i = 0; i < p->intake_count; i++) {
-		struct intake *t = &p->intakes[i];
-
-		t->payload = bundle_find(in->bundle, t->name);
-		if (!t->payload)
-			return err_set(e, E_MEMBER_MISSING, ENOENT, "'%s' is not in the bundle",
-				       t->name);
-		t->size = t->payload->size;
+		a->payload = bundle_find(in->bundle, a->planned->name);
+		if (!a->payload)
+			return missing(a, e);
+		a->size = a->payload->size;
 	}
 	return 0;
 }
@@ -295,155 +254,157 @@ static int find_payloads(struct install *in, struct err *e)
 /* from a file: 'all' for a check, else only what has to be proven before the first write */
 static int prove_all(struct install *in, bool all, struct err *e)
 {
-	struct plan *p = in->plan;
 	int rc = find_payloads(in, e);
 
-	for (size_t i = 0; rc == 0 && i < p->intake_count; i++) {
-		struct intake *t = &p->intakes[i];
+	for (size_t i = 0; rc == 0 && i < plan_of(in)->payload_count; i++) {
+		struct arrival *a = &in->arrivals[i];
 
-		if (all || wants_proof(t))
-			rc = prove_here(in, t, !all, e);
+		if (all || wants_proof(a->planned))
+			rc = prove_here(in, a, !all, e);
 	}
 	return rc;
 }
 
 /* ---- from a pipe ---- */
 
+/* sharers of a payload are proven by the list of the first one */
 static int take_list(struct install *in, const struct payload *load, struct err *e)
 {
-	struct plan *p = in->plan;
-	struct plan_step *first = NULL;
-	AUTO_STREAM struct stream *s = NULL;
-	int rc = 0;
+	steps_each(rs, in->steps)
+	{
+		const char *name = rs->known.step.entry->hashes.name;
+		AUTO_STREAM struct stream *s = NULL;
+		int rc;
 
-	for (size_t i = 0; rc == 0 && i < p->count; i++) {
-		struct plan_step *ps = &p->steps[i];
-		const char *name = ps->step.entry->hashes.name;
-
-		if (ps->skipped || !name || strcmp(name, load->name) != 0 || first)
-			continue; /* sharers of the payload are proven by the first one's list */
-		first = ps;
+		if (!name || strcmp(name, load->name) != 0)
+			continue;
 		rc = bundle_payload(in->bundle, load, &s, e);
 		if (rc == 0)
-			rc = plan_hash_list(ps, s, load->size, e);
-		rc = plan_at(p, ps, rc, e);
+			rc = plan_hash_list(&rs->known, s, load->size, e);
+		return step_at(in->steps, rs, rc, e);
 	}
-	return rc;
+	return 0;
 }
 
-static bool all_before_done(const struct plan *p, const struct plan_step *ps)
+static bool all_before_done(const struct install *in, const struct run_step *rs)
 {
-	for (const struct plan_step *q = p->steps; q < ps; q++)
-		if (!q->skipped && !q->done && !is_action(q))
+	steps_each(before, in->steps)
+	{
+		if (before == rs)
+			break;
+		if (!step_is_action(before) && before->state != STEP_DONE)
 			return false;
+	}
 	return true;
 }
 
 /* partitions are laid out before anything flows into one of them */
-static int run_partitions(struct install *in, struct err *e)
+static int write_partitions(struct install *in, struct err *e)
 {
-	struct plan *p = in->plan;
-	int rc = prepare(in, e);
+	int rc = begin(in, e);
 
-	for (size_t i = 0; rc == 0 && i < p->count; i++) {
-		struct plan_step *ps = &p->steps[i];
-
-		if (ps->step.entry->section == SECTION_PARTITIONS && !ps->skipped && !ps->done &&
-		    ps->route == ROUTE_NONE)
-			rc = run_step(in, ps, e);
+	if (rc < 0)
+		return rc;
+	steps_each(rs, in->steps)
+	{
+		if (rs->known.step.entry->section != SECTION_PARTITIONS ||
+		    rs->state != STEP_WAITS || rs->known.payload)
+			continue;
+		rc = write_step(in, rs, e);
+		if (rc < 0)
+			return rc;
 	}
-	return rc;
+	return 0;
 }
 
 /* has everything arrived that runs before the first image? What flows may not come before it */
-static bool may_prepare(const struct install *in)
+static bool may_begin(const struct install *in)
 {
-	const struct plan *p = in->plan;
-
-	for (size_t i = 0; i < p->count; i++)
-		if (acts(&p->steps[i], PHASE_PREINSTALL) && !has_arrived(in, &p->steps[i]))
+	steps_each(rs, in->steps)
+	{
+		if (step_acts_in(rs, PHASE_PREINSTALL) && !has_arrived(in, rs))
 			return false;
+	}
 	return true;
 }
 
 /* may this payload go straight to its only step? */
-static bool may_flow(const struct install *in, const struct intake *t)
+static bool may_flow(const struct install *in, const struct arrival *a)
 {
-	const struct plan_step *ps = t->users[0];
+	const struct run_step *rs = first_user(in, a);
 
-	if (t->count != 1 || !may_prepare(in))
+	if (a->planned->count != 1 || !may_begin(in))
 		return false;
-	if (ps->route == ROUTE_FLOW)
+	if (rs->known.route == ROUTE_FLOW)
 		return true;
-	return ps->route == ROUTE_BLOCKS && ps->list && all_before_done(in->plan, ps);
+	return rs->known.route == ROUTE_BLOCKS && rs->known.list && all_before_done(in, rs);
 }
 
-static int flow(struct install *in, struct intake *t, struct err *e)
+static int flow(struct install *in, struct arrival *a, struct err *e)
 {
-	int rc = run_partitions(in, e);
+	int rc = write_partitions(in, e);
 
-	return rc < 0 ? rc : run_step(in, t->users[0], e);
+	return rc < 0 ? rc : write_step(in, first_user(in, a), e);
 }
 
-static int store(struct install *in, struct intake *t, struct err *e)
+static int store(struct install *in, struct arrival *a, struct err *e)
 {
-	struct spool *spool = &in->plan->spool;
+	struct spool *spool = &in->spool;
 	struct stream *s = NULL;
 	bool first = spool->fd < 0;
 	int rc;
 
-	rc = spool_reserve(spool, in->session->cfg, t->size, &t->spool_at, e);
+	rc = spool_reserve(spool, in->session->cfg, a->size, &a->spool_at, e);
 	if (rc < 0)
 		return rc;
 	if (first && spool_in_memory(spool->fd))
 		reporter_warn(in->session->reporter,
 			      "the spool directory lies in memory: a large payload may use it up");
-	t->notes = notes_new(t->size, e);
-	if (!t->notes)
+	a->notes = notes_new(a->size, e);
+	if (!a->notes)
 		return -e->sys;
-	rc = bundle_payload(in->bundle, t->payload, &s, e);
+	rc = bundle_payload(in->bundle, a->payload, &s, e);
 	if (rc == 0)
-		rc = prove(in, t, s, spool->fd, e);
-	t->spooled = rc == 0;
-	for (size_t i = 0; i < t->count; i++)
-		t->users[i]->route = ROUTE_SPOOL;
+		rc = prove(in, a, s, spool->fd, e);
+	a->spooled = rc == 0;
 	return rc;
 }
 
 /* the sizes that the header tells; of several parts only the description knows the sum */
-static int learn_size(struct install *in, struct intake *t, const struct payload *load,
+static int learn_size(struct install *in, struct arrival *a, const struct payload *load,
 		      struct err *e)
 {
-	const struct entry *first = t->users[0]->step.entry;
+	const struct entry *first = a->planned->users[0]->step.entry;
 
-	t->payload = load;
-	t->size = load->has_size ? load->size : first->size;
+	a->payload = load;
+	a->size = load->has_size ? load->size : first->size;
 	if (!load->has_size && !first->has_size)
 		return err_set(e, E_PARTS, EINVAL,
 			       "'%s' comes in parts: from a pipe the description "
 			       "has to say its size",
-			       t->name);
-	for (size_t i = 0; i < t->count; i++) {
-		int rc = plan_entry_size(t->users[i], t->size, e);
+			       a->planned->name);
+	for (size_t i = 0; i < a->planned->count; i++) {
+		struct run_step *rs = steps_of(in->steps, a->planned->users[i]);
+		int rc = plan_entry_size(&rs->known, a->size, e);
 
 		if (rc < 0)
-			return plan_at(in->plan, t->users[i], rc, e);
+			return step_at(in->steps, rs, rc, e);
 	}
 	return 0;
 }
 
-static int take_payload(struct install *in, struct intake *t, const struct payload *load,
+static int take_payload(struct install *in, struct arrival *a, const struct payload *load,
 			bool check, struct err *e)
 {
-	int rc = learn_size(in, t, load, e);
+	int rc = learn_size(in, a, load, e);
 
 	if (rc < 0)
 		return rc;
 	if (check)
-		return prove_here(in, t, false, e);
+		return prove_here(in, a, false, e);
 	if (!writes(in))
-		return run_step(in, t->users[0], e);
-	return may_flow(in, t) ? flow(in, t, e) : store(in, t, e);
+		return write_step(in, first_user(in, a), e);
+	return may_flow(in, a) ? flow(in, a, e) : store(in, a, e);
 }
 
 static int take_all(struct install *in, bool check, struct err *e)
@@ -452,68 +413,61 @@ static int take_all(struct install *in, bool check, struct err *e)
 	int rc;
 
 	while ((rc = bundle_next(in->bundle, &load, e)) > 0) {
-		struct intake *t = plan_intake(in->plan, load->name);
+		struct arrival *a = arrival_of(in, plan_payload(plan_of(in), load->name));
 
-		rc = t ? take_payload(in, t, load, check, e) : take_list(in, load, e);
+		rc = a ? take_payload(in, a, load, check, e) : take_list(in, load, e);
 		if (rc < 0)
 			return rc;
 	}
-	for (size_t i = 0; rc == 0 && i < in->plan->intake_count; i++)
-		if (!in->plan->intakes[i].payload)
-			rc = err_set(e, E_MEMBER_MISSING, ENOENT, "'%s' is not in the bundle",
-				     in->plan->intakes[i].name);
+	for (size_t i = 0; rc == 0 && i < plan_of(in)->payload_count; i++)
+		if (!in->arrivals[i].payload)
+			rc = missing(&in->arrivals[i], e);
 	return rc;
 }
 
 /* ---- all ---- */
 
+/* an action is told once for each of its phases, but that after a failure */
+static unsigned runs_of(const struct handler *h)
+{
+	const unsigned pre = 1u << PHASE_PREINSTALL, post = 1u << PHASE_POSTINSTALL;
+
+	if (h->kind != HANDLER_ACTION)
+		return 1;
+	return !!(h->phases & pre) + !!(h->phases & post);
+}
+
+unsigned install_count(const struct plan *p, bool check)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; !check && i < p->count; i++)
+		n += p->steps[i].left_out ? 0 : runs_of(p->steps[i].step.handler);
+	for (size_t i = 0; i < p->payload_count; i++) {
+		const struct plan_step *ps = p->payloads[i].users[0];
+
+		n += check || ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL;
+	}
+	return n;
+}
+
 int install_check(struct install *in, struct err *e)
 {
-	in->threads = pipeline_threads(in->session->cfg);
-	return in->plan->seekable ? prove_all(in, true, e) : take_all(in, true, e);
+	int rc = start(in, e);
+
+	if (rc < 0)
+		return rc;
+	return plan_of(in)->seekable ? prove_all(in, true, e) : take_all(in, true, e);
 }
 
 int install_run(struct install *in, struct err *e)
 {
-	int rc;
-
-	in->threads = pipeline_threads(in->session->cfg);
-	rc = in->plan->seekable ? prove_all(in, false, e) : take_all(in, false, e);
-	if (rc == 0 && !writes(in) && !in->plan->seekable)
-		return 0;
-	return rc < 0 ? rc : run_rest(in, e);
-}
-
-int install_called(struct install *in, struct plan_step *ps, struct stream *s,
-		   const struct notes *n, struct err *e)
-{
-	/* its bytes were counted on their way to the code that asks */
-	struct meter m = {.cancel = in->session->cancel};
-	const struct feed f = {.session = in->session, .meter = &m, .threads = 1, .notes = n};
-	int rc = plan_open_place(in->plan, ps, e);
+	bool seekable = plan_of(in)->seekable;
+	int rc = start(in, e);
 
 	if (rc == 0)
-		rc = note_file(in, ps, e);
-	if (rc < 0) {
-		stream_close(s);
+		rc = seekable ? prove_all(in, false, e) : take_all(in, false, e);
+	if (rc < 0 || (!writes(in) && !seekable))
 		return rc;
-	}
-	ps->started = true;
-	rc = pipeline_install(ps, s, &f, e);
-	place_end(&ps->span);
-	ps->done = rc == 0;
-	return rc;
-}
-
-void install_discard_step(struct plan_step *ps)
-{
-	if (ps->started && ps->step.handler->discard)
-		ps->step.handler->discard(&ps->step);
-	ps->started = false;
-}
-
-void install_discard(struct plan *p)
-{
-	for (size_t i = p->count; i-- > 0;)
-		install_discard_step(&p->steps[i]);
+	return run_rest(in, e);
 }

@@ -1,37 +1,44 @@
 /*
- * The steps of a plan, one after the other: first all that has to be proven beforehand, then the
- * bytes.
+ * The payloads of a bundle on their way to the steps: first all that has to be proven beforehand,
+ * then the bytes, step by step.
  *
  * begin() is called once, before the first byte goes to a target; on a pipe that is when the first
- * payload flows, else when everything that was stored is proven. What was started stays to be
+ * payload flows, else when everything that was stored is proven. What was begun stays to be
  * committed or discarded by the caller.
  */
 #ifndef CORE_INSTALL_H
 #define CORE_INSTALL_H
 
-#include "core/plan/plan.h"
+#include "core/spool.h"
+#include "core/step.h"
 
-struct hooks;
+/* what is known of one payload by now; in the order of the plan's list */
+struct arrival {
+	const struct plan_payload *planned;
+	const struct payload *payload; /* NULL on a pipe until it arrives */
+	uint64_t size;
+	struct notes *notes; /* it was read once and is proven; compare what is read again */
+	bool spooled;	     /* it lies in the spool, at: */
+	uint64_t spool_at;
+};
+
 struct install {
 	struct session *session; /* a dry run reads everything through its stages, writes nothing */
-	struct hooks *hooks;	 /* preinstall and postinstall of entries; NULL: none */
-	struct plan *plan;
+	struct steps *steps;
 	struct bundle *bundle;
 	int (*begin)(void *arg, struct err *e); /* of an install that writes */
 	void *arg;
-	/* kept here */
-	unsigned threads;
-	bool begun, prepared;
+	/* kept here until install_end() */
+	struct arrival *arrivals;
+	struct spool spool;
+	bool begun;
 };
 
+/* how many steps will be told of: each payload is checked or stored, each step written */
+unsigned install_count(const struct plan *p, bool check);
 /* prove every payload, write nothing */
 int install_check(struct install *in, struct err *e);
 int install_run(struct install *in, struct err *e);
-/* a step that Lua code asked for: 's' (taken) into its handler, now; 'n' as feed has them */
-int install_called(struct install *in, struct plan_step *ps, struct stream *s,
-		   const struct notes *n, struct err *e);
-/* undo the started steps, last one first */
-void install_discard(struct plan *p);
-void install_discard_step(struct plan_step *ps); /* one of them */
+void install_end(struct install *in);
 
 #endif

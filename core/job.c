@@ -104,44 +104,25 @@ static void finish(struct run *r)
 	r->job->after_failed = err_is_set(&e);
 }
 
-/* an action is told once for each of its phases, but that after a failure */
-static unsigned runs_of(const struct handler *h)
+static int set_up(struct run *r, struct err *e)
 {
-	const unsigned pre = 1u << PHASE_PREINSTALL, post = 1u << PHASE_POSTINSTALL;
+	int rc = steps_new(&r->steps, &r->session, r->plan, e);
 
-	if (h->kind != HANDLER_ACTION)
-		return 1;
-	return !!(h->phases & pre) + !!(h->phases & post);
-}
-
-/* how many steps will be told: each payload is checked or stored, each step written */
-static unsigned count_steps(const struct plan *p, bool check)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; !check && i < p->count; i++)
-		n += p->steps[i].skipped ? 0 : runs_of(p->steps[i].step.handler);
-	for (size_t i = 0; i < p->intake_count; i++) {
-		const struct plan_step *ps = p->intakes[i].users[0];
-
-		n += check || ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL;
-	}
-	return n;
-}
-
-static void set_up(struct run *r)
-{
+	if (rc < 0)
+		return rc;
+	r->steps->hooks = r->hooks;
 	r->install = (struct install){
 		.session = &r->session,
-		.hooks = r->hooks,
-		.plan = r->plan,
+		.steps = r->steps,
 		.bundle = r->bundle,
 		.begin = begin,
 		.arg = r,
 	};
 	r->act.session = &r->session;
 	r->act.plan = r->plan;
-	reporter_expect(r->session.reporter, count_steps(r->plan, r->session.mode == JOB_CHECK));
+	r->act.steps = r->steps;
+	reporter_expect(r->session.reporter, install_count(r->plan, r->session.mode == JOB_CHECK));
+	return 0;
 }
 
 /* what only the payloads told may not fit into the boot environment either */
@@ -173,7 +154,9 @@ static int update(struct run *r, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	set_up(r);
+	rc = set_up(r, e);
+	if (rc < 0)
+		return rc;
 	trace_plan(r);
 	rc = activate_check(&r->act, e);
 	if (rc == 0 && r->session.mode == JOB_CHECK)

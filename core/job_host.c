@@ -83,7 +83,8 @@ static int call(struct host *h, const struct host_call *asked, struct err *e)
 	const struct called c = {
 		.in = &in,
 		.plan = r->plan,
-		.install = &r->install,
+		.steps = r->steps,
+		.begun = r->install.begun,
 	};
 
 	return called_run(&c, asked, e);

@@ -289,7 +289,7 @@ static bool wants_child(const struct run *r)
 	for (size_t i = 0; i < r->plan->count; i++) {
 		const struct plan_step *ps = &r->plan->steps[i];
 
-		if (!ps->skipped && ps->route == ROUTE_FLOW &&
+		if (!ps->left_out && ps->route == ROUTE_FLOW &&
 		    ps->step.entry->compressed != CODEC_NONE)
 			return true;
 	}
@@ -343,6 +343,7 @@ void run_init(struct run *r, struct job *j, enum job_mode mode)
 	r->session.mode = mode;
 	r->session.cancel = &j->cancel;
 	r->session.reporter = j->reporter;
+	r->session.threads = pipeline_threads(&r->cfg);
 	r->session.meter.cancel = &j->cancel;
 	r->session.meter.moved = reporter_moved;
 	r->session.meter.arg = j->reporter;
@@ -374,6 +375,8 @@ int run_open(struct run *r, struct err *e)
 
 void run_close(struct run *r)
 {
+	install_end(&r->install);
+	steps_free(r->steps);
 	plan_free(r->plan);
 	hooks_free(r->hooks);
 	manifest_free(r->manifest);

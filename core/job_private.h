@@ -36,6 +36,7 @@ struct run {
 	struct hooks *hooks;		  /* NULL: the bundle has no Lua code of its own */
 	const struct update_policy *type; /* of its update-type; NULL: globals */
 	struct plan *plan;
+	struct steps *steps;
 	struct install install;
 	struct activation act;
 };

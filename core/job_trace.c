@@ -37,7 +37,7 @@ static void trace_step(const struct plan_step *ps)
 	const struct entry *t = ps->step.entry;
 	const char *name = t->filename ? t->filename : t->name ? t->name : "";
 
-	if (ps->skipped)
+	if (ps->left_out)
 		trace("%s '%s': left out, the version that is installed will do",
 		      section_name(t->section), name);
 	else

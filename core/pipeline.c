@@ -19,12 +19,17 @@ unsigned pipeline_threads(const struct settings *cfg)
 	return (unsigned)CPU_COUNT(&cpus);
 }
 
+static unsigned threads_of(const struct feed *f)
+{
+	return f->threads ? f->threads : f->session->threads;
+}
+
 static int ahead(struct stream **s, const struct feed *f, struct err *e)
 {
 	const size_t block = sys_is_small() ? STREAM_BLOCK_SMALL : STREAM_BLOCK;
 
 	/* less than a block cannot overlap with itself: a thread for it only costs its start */
-	if (f->threads < 2 || ((*s)->has_size && (*s)->size < block))
+	if (threads_of(f) < 2 || ((*s)->has_size && (*s)->size < block))
 		return 0;
 	return stage_ahead_open(s, AHEAD_DEPTH, block, e);
 }
@@ -32,7 +37,7 @@ static int ahead(struct stream **s, const struct feed *f, struct err *e)
 /* writing has a core to itself: threads that hash on it only get in its way */
 static unsigned hashers(const struct feed *f)
 {
-	return f->threads > 1 ? f->threads - 1 : 1;
+	return threads_of(f) > 1 ? threads_of(f) - 1 : 1;
 }
 
 /* the stage that knows whether these are the signed bytes */

@@ -20,10 +20,11 @@
 struct feed {
 	const struct session *session; /* a dry run reads to the proven end, without handler */
 	struct meter *meter;	       /* progress and cancel; may be NULL */
-	unsigned threads;	       /* how many may run; at least 1 */
 	const struct notes *notes;     /* of the first pass: each block must be the same again */
+	unsigned threads;	       /* 0: as many as the session allows */
 };
 
+/* how many may run, by the configuration or the cores that are there */
 unsigned pipeline_threads(const struct settings *cfg);
 
 /*

@@ -119,26 +119,16 @@ void scripts_tidy(const struct settings *cfg)
 
 /* ---- mounts ---- */
 
-static bool any_ran(const struct plan *p)
-{
-	if (p->code)
-		return true;
-	for (size_t i = 0; i < p->count; i++)
-		if (p->steps[i].ready || (p->steps[i].started && p->steps[i].step.handler->foreign))
-			return true;
-	return false;
-}
-
-int scripts_flush(const struct plan *p, struct err *e)
+int scripts_flush(const struct steps *all, struct err *e)
 {
 	struct inuse u = {.root_count = 0};
 	int rc;
 
-	if (!any_ran(p))
+	if (!steps_ran_code(all))
 		return 0;
 	rc = inuse_read(&u, e);
 	for (size_t i = 0; rc == 0 && i < u.mounts.count; i++)
-		if (places_hold(p->places, u.mounts.at[i].dev))
+		if (places_hold(all->plan->places, u.mounts.at[i].dev))
 			rc = flush_mount(u.mounts.at[i].point, e);
 	inuse_clear(&u);
 	return rc;

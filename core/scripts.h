@@ -7,8 +7,7 @@
 #ifndef CORE_SCRIPTS_H
 #define CORE_SCRIPTS_H
 
-#include "core/plan/plan.h"
-#include "parser/settings.h"
+#include "core/step.h"
 
 /* a new, empty folder; what an earlier job left there goes first */
 int scripts_make(const struct settings *cfg, char *path, size_t n, struct err *e);
@@ -17,7 +16,7 @@ void scripts_remove(const char *path);
 void scripts_tidy(
 	const struct settings *cfg); /* after a kill or power cut; under the install lock */
 
-/* flush what scripts left mounted on the targets of the plan; nothing when none ran */
-int scripts_flush(const struct plan *p, struct err *e);
+/* flush what scripts left mounted on the targets; nothing when none ran */
+int scripts_flush(const struct steps *all, struct err *e);
 
 #endif

@@ -23,6 +23,7 @@ struct session {
 	struct reporter *reporter;   /* NULL: the log alone */
 	struct meter meter;	     /* the payload that is read just now: progress and cancel */
 	struct host *host;	     /* what handlers and Lua code may ask for */
+	unsigned threads;	     /* that may run beside each other; at least 1 */
 	struct bootenv *env;
 	struct journal *journal;  /* NULL: the state directory cannot be written */
 	char txn[17];		  /* the number of this update in journal, names and environment */

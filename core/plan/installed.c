@@ -109,3 +109,33 @@ int installed_write(const char *path, const char *lines, struct err *e)
 	version_list_clear(&l);
 	return rc;
 }
+
+/* ---- what this release puts there ---- */
+
+/* the list is lines of two words */
+static bool is_word(const char *s)
+{
+	return s && *s && !strpbrk(s, " \t\r\n");
+}
+
+int installed_lines(const struct plan *p, char **lines, struct err *e)
+{
+	size_t n = 0;
+	FILE *f = open_memstream(lines, &n);
+	int rc;
+
+	*lines = f ? *lines : NULL;
+	if (!f)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for the installed versions");
+	for (size_t i = 0; i < p->count; i++) {
+		const struct plan_step *ps = &p->steps[i];
+		const struct entry *t = ps->step.entry;
+
+		if (!ps->left_out && !ps->called && is_word(t->name) && is_word(t->version))
+			fprintf(f, "%s %s\n", t->name, t->version);
+	}
+	rc = ferror(f);
+	if (fclose(f) != 0 || rc)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for the installed versions");
+	return 0;
+}

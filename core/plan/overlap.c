@@ -176,7 +176,7 @@ static int devices_overlap(struct plan *p, struct spot *spots, const struct sess
 
 	for (size_t i = 0; i < p->count; i++)
 		if (p->steps[i].step.handler && p->steps[i].step.handler->holds == HOLDS_DEVICE &&
-		    p->steps[i].span.place && !p->steps[i].skipped)
+		    p->steps[i].span.place && !p->steps[i].left_out)
 			spot_of(&spots[n++], &p->steps[i]);
 	qsort(spots, n, sizeof(*spots), by_place);
 	for (size_t i = 0; i < n; i++) {
@@ -198,7 +198,7 @@ bool plan_writes_below(const struct plan_step *raw, const struct plan_step *file
 	struct extent a, b;
 
 	if (!file->span.place || !file->span.place->file || !file->span.place->path ||
-	    !raw->span.place || raw->span.place->file || raw->skipped)
+	    !raw->span.place || raw->span.place->file || raw->left_out)
 		return false;
 	if (place_extent(&raw->span, &a) < 0 || place_extent(&file->span, &b) < 0)
 		return strcmp(raw->span.place->path, file->span.place->path) == 0;
@@ -243,7 +243,7 @@ static int files_overlap(struct plan *p, struct plan_step **files, struct err *e
 	for (size_t i = 0; i < p->count; i++)
 		/* trees go into a folder one after the other */
 		if (p->steps[i].step.file && p->steps[i].step.file->address.name[0] &&
-		    !p->steps[i].skipped)
+		    !p->steps[i].left_out)
 			files[n++] = &p->steps[i];
 	qsort(files, n, sizeof(struct plan_step *), by_name);
 	for (size_t i = 1; i < n; i++)

@@ -72,9 +72,9 @@ static int bind_all(struct plan *p, const struct plan_input *in, struct err *e)
 		ps->step.entry = &in->manifest->entries[i];
 		ps->step.host = in->session->host;
 		span_init(&ps->span);
-		ps->skipped = installed_skips(&have, ps->step.entry);
+		ps->left_out = installed_skips(&have, ps->step.entry);
 		ps->route = ROUTE_NONE;
-		if (!ps->skipped)
+		if (!ps->left_out)
 			rc = bind_step(p, ps, in, e);
 	}
 	for (size_t i = 0; rc == 0 && i < p->count; i++) {
@@ -86,7 +86,7 @@ static int bind_all(struct plan *p, const struct plan_input *in, struct err *e)
 			      "line %u of the description: '%s' has the version that runs, and is "
 			      "installed all the same: slot '%s' is written",
 			      ps->step.entry->line, ps->step.entry->name, p->taken->name);
-		ps->skipped = false;
+		ps->left_out = false;
 		rc = bind_step(p, ps, in, e);
 	}
 	version_list_clear(&have);
@@ -121,7 +121,6 @@ int plan_build(struct plan **out, const struct plan_input *in, struct err *e)
 		free(p);
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the plan");
 	}
-	p->spool.fd = -1;
 	p->manifest = in->manifest;
 	p->count = in->manifest->entry_count;
 	p->seekable = bundle_can_seek(in->bundle);
@@ -134,6 +133,25 @@ int plan_build(struct plan **out, const struct plan_input *in, struct err *e)
 	}
 	*out = p;
 	return 0;
+}
+
+int plan_add(struct plan *p, const struct plan_input *in, const struct entry *t,
+	     struct plan_step **ps, struct err *e)
+{
+	if (p->count == p->manifest->entry_count + PLAN_CALLED)
+		return err_set(e, E_LUA, E2BIG, "Lua code asked for more than %d steps",
+			       (int)PLAN_CALLED);
+	*ps = &p->steps[p->count++];
+	**ps = (struct plan_step){.called = true};
+	span_init(&(*ps)->span);
+	(*ps)->step.entry = t;
+	(*ps)->step.host = in->session->host;
+	return 0;
+}
+
+void plan_give_up(struct plan_step *ps)
+{
+	ps->left_out = true;
 }
 
 void plan_free(struct plan *p)

@@ -6,7 +6,6 @@
 #define CORE_PLAN_H
 
 #include "core/session.h"
-#include "core/spool.h"
 #include "core/plan/place.h"
 #include "handlers/handler.h"
 #include "parser/bundle.h"
@@ -22,29 +21,23 @@ enum route {
 const char *route_name(enum route r);
 
 /* one payload and the steps that name it: they are the same bytes */
-struct intake {
+struct plan_payload {
 	const char *name;
-	const struct payload *payload; /* NULL on a pipe until it arrives */
-	struct plan_step **users;      /* in the order of the steps, skipped ones left out */
+	struct plan_step **users; /* in the order of the steps, those that are left out aside */
 	size_t count;
-	struct notes *notes; /* of the first pass */
-	uint64_t size;
-	bool spooled; /* it is in the plan's spool, at: */
-	uint64_t spool_at;
 };
 
+/* what is to be done: const once it is planned; what becomes of it is core/step.h */
 struct plan_step {
 	struct step step;
-	struct intake *intake; /* NULL without payload */
+	const struct plan_payload *payload; /* NULL without one */
 	enum route route;
 	struct span span;	    /* what it writes of its place */
 	struct block_hashes blocks; /* digests NULL: no list, or not yet arrived */
 	uint8_t *list;		    /* their memory */
 	struct aes_key *key;	    /* NULL: not encrypted */
-	bool skipped;		    /* install-if-*: nothing to do */
+	bool left_out;		    /* nothing to do; or a called step that failed */
 	bool called;		    /* Lua code asked for it while the update ran: core/called.h */
-	bool started, done;
-	bool ready; /* an action whose payload is stored whole: it may run */
 };
 
 enum { PLAN_CALLED = 64 }; /* the most steps that Lua code may ask for */
@@ -53,16 +46,13 @@ struct plan {
 	const struct manifest *manifest;
 	struct plan_step *steps; /* with room for those that Lua code asks for */
 	size_t count;
-	struct intake *intakes; /* sorted by name */
-	size_t intake_count;
-	struct plan_step **users; /* memory of all intakes' users */
-	struct spool spool;	  /* payloads of a pipe that wait */
+	struct plan_payload *payloads; /* sorted by name */
+	size_t payload_count;
+	struct plan_step **users; /* memory of all payloads' users */
 	struct places *places;	  /* where the bytes go */
 	struct envset variables;  /* of the bundle: part of commit 2 */
-	struct err failed;	  /* of a step that Lua code asked for: what it began is half */
 	bool seekable;
-	bool ended; /* no step is added any more */
-	bool code;  /* Lua code of the description runs beside the steps: it may leave mounts */
+	bool code; /* Lua code of the description runs beside the steps: it may leave mounts */
 	bool wants_undo; /* some step stages files: needs a writable state directory */
 	const struct slot_setting *taken; /* the slot that steps write: the switch goes to it. NULL:
 					     none */
@@ -82,14 +72,14 @@ int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e);
 /* the signed list of block hashes has arrived in 's': compared, kept, ready for a payload of 'size'
  */
 int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t list_size, struct err *e);
-struct intake *plan_intake(const struct plan *p, const char *name); /* lent or NULL */
+const struct plan_payload *plan_payload(const struct plan *p, const char *name); /* or NULL */
 
 /*
- * The place of a step, when the step begins; a check and a dry run open none. early() mounts what
- * files go to before the first byte is written, but for a device that an earlier step of the plan
- * writes or makes: that one is there when its step begins.
+ * The place of a step, when the step begins; a check and a dry run open none. What files go to is
+ * mounted early, before the first byte is written, but for a device that an earlier step of the
+ * plan writes or makes: that one is there when its step begins. 'ps' is one that runs.
  */
-int plan_open_early(const struct plan *p, struct err *e);
+bool plan_opens_early(const struct plan *p, const struct plan_step *planned);
 int plan_open_place(const struct plan *p, struct plan_step *ps, struct err *e);
 
 /* where it happened, for every error of a step */

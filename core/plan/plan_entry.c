@@ -418,7 +418,7 @@ static int lacks_payload(struct plan_step *ps, const struct plan_input *in, stru
 		      "line %u of the description: handler %s needs a payload, and the entry has "
 		      "no filename: passed over",
 		      t->line, h->name);
-	ps->skipped = true;
+	ps->left_out = true;
 	ps->route = ROUTE_NONE;
 	return 1;
 }
@@ -445,18 +445,14 @@ int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_inpu
 	return rc;
 }
 
-int plan_open_early(const struct plan *p, struct err *e)
+bool plan_opens_early(const struct plan *p, const struct plan_step *planned)
 {
-	for (size_t i = 0; i < p->count; i++) {
-		struct plan_step *ps = &p->steps[i];
-		bool waits = ps->skipped || !ps->span.place || !ps->span.place->mount;
-		int rc;
+	const struct place *place = planned->span.place;
 
-		for (const struct plan_step *q = p->steps; !waits && q < ps; q++)
-			waits = plan_writes_below(q, ps);
-		rc = waits ? 0 : plan_open_place(p, ps, e);
-		if (rc < 0)
-			return plan_at(p, ps, rc, e);
-	}
-	return 0;
+	if (!place || !place->mount)
+		return false;
+	for (const struct plan_step *q = p->steps; q < planned; q++)
+		if (plan_writes_below(q, planned))
+			return false;
+	return true;
 }

@@ -8,6 +8,12 @@
 int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in,
 		    struct err *e);
 
+/* one more step, which Lua code asks for: not bound to anything yet; its place among the bytes of
+ * others is free again when it is given up */
+int plan_add(struct plan *p, const struct plan_input *in, const struct entry *t,
+	     struct plan_step **ps, struct err *e);
+void plan_give_up(struct plan_step *ps);
+
 /* of the program, then of the job, with the argument of its row; NULL: none */
 const struct handler *plan_find_handler(const struct plan_input *in, const char *type, void **arg);
 

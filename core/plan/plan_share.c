@@ -27,7 +27,7 @@ static size_t collect(struct plan *p)
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->count; i++)
-		if (name_of(&p->steps[i]) && !p->steps[i].skipped)
+		if (name_of(&p->steps[i]) && !p->steps[i].left_out)
 			p->users[n++] = &p->steps[i];
 	qsort(p->users, n, sizeof(struct plan_step *), by_name);
 	return n;
@@ -35,24 +35,24 @@ static size_t collect(struct plan *p)
 
 static void group(struct plan *p, size_t n)
 {
-	struct intake *in = NULL;
+	struct plan_payload *in = NULL;
 
-	p->intake_count = 0;
+	p->payload_count = 0;
 	for (size_t i = 0; i < n; i++) {
 		struct plan_step *ps = p->users[i];
 
 		if (!in || strcmp(in->name, name_of(ps)) != 0) {
-			in = &p->intakes[p->intake_count++];
+			in = &p->payloads[p->payload_count++];
 			in->name = name_of(ps);
 			in->users = &p->users[i];
 		}
 		in->count++;
-		ps->intake = in;
+		ps->payload = in;
 	}
 }
 
 /* the same bytes: one hash, one length, one that flows */
-static int check(const struct intake *in, struct err *e)
+static int check(const struct plan_payload *in, struct err *e)
 {
 	const struct entry *first = in->users[0]->step.entry;
 	unsigned direct = first->installed_directly;
@@ -80,15 +80,14 @@ int plan_share(struct plan *p, struct err *e)
 {
 	size_t n;
 
-	p->spool.fd = -1;
 	p->users = calloc(p->count + 1, sizeof(struct plan_step *));
-	p->intakes = calloc(p->count + 1, sizeof(*p->intakes));
-	if (!p->users || !p->intakes)
+	p->payloads = calloc(p->count + 1, sizeof(*p->payloads));
+	if (!p->users || !p->payloads)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the plan");
 	n = collect(p);
 	group(p, n);
-	for (size_t i = 0; i < p->intake_count; i++) {
-		int rc = check(&p->intakes[i], e);
+	for (size_t i = 0; i < p->payload_count; i++) {
+		int rc = check(&p->payloads[i], e);
 
 		if (rc < 0)
 			return rc;
@@ -96,16 +95,16 @@ int plan_share(struct plan *p, struct err *e)
 	return 0;
 }
 
-struct intake *plan_intake(const struct plan *p, const char *name)
+const struct plan_payload *plan_payload(const struct plan *p, const char *name)
 {
-	size_t low = 0, high = p->intake_count;
+	size_t low = 0, high = p->payload_count;
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		int c = strcmp(name, p->intakes[mid].name);
+		int c = strcmp(name, p->payloads[mid].name);
 
 		if (c == 0)
-			return &p->intakes[mid];
+			return &p->payloads[mid];
 		if (c < 0)
 			high = mid;
 		else
@@ -116,9 +115,6 @@ struct intake *plan_intake(const struct plan *p, const char *name)
 
 void plan_share_free(struct plan *p)
 {
-	for (size_t i = 0; i < p->intake_count; i++)
-		notes_free(p->intakes[i].notes);
-	cleanup_close(&p->spool.fd);
-	free(p->intakes);
+	free(p->payloads);
 	free(p->users);
 }

@@ -50,7 +50,7 @@ static void saw(struct bench *b, const char *what, const char *name)
 static int take(struct step *st, struct stream *s, struct err *e)
 {
 	struct bench *b = st->state;
-	size_t i = (size_t)((struct plan_step *)st - b->steps), n = 0;
+	size_t i = (size_t)(st->entry - b->entries), n = 0;
 	uint8_t *got = malloc(BIG + 1);
 	ssize_t r = 1;
 
@@ -121,8 +121,7 @@ static int setup(void **state)
 	b->cfg.mem_max = 8 << 20;
 	b->m.version = "1";
 	b->session.cfg = &b->cfg;
-	b->in = (struct install){
-		.session = &b->session, .plan = &b->plan, .begin = begin, .arg = b};
+	b->in = (struct install){.session = &b->session, .begin = begin, .arg = b};
 	*state = b;
 	return 0;
 }
@@ -133,13 +132,19 @@ static int teardown(void **state)
 
 	if (b->b)
 		bundle_close(b->b);
+	install_end(&b->in);
+	steps_free(b->in.steps);
 	plan_share_free(&b->plan);
 	make_bundle_free(&b->mb);
-	for (size_t i = 0; i < MOST; i++)
-		free(b->steps[i].list);
 	assert_int_equal(rmdir(b->dir), 0); /* nothing is left in the spool */
 	free(b);
 	return 0;
+}
+
+/* from a pipe: did the payload of this step wait in the spool? */
+static bool was_stored(struct bench *b, size_t i)
+{
+	return b->in.arrivals[b->steps[i].payload - b->plan.payloads].spooled;
 }
 
 /* step i has a payload of its own unless 'name' is one that was there before */
@@ -221,6 +226,7 @@ static int open_source(struct bench *b, bool pipe)
 	assert_int_equal(bundle_open(&b->b, &s, &o, &b->e), 0);
 	b->in.bundle = b->b;
 	assert_int_equal(plan_share(&b->plan, &b->e), 0);
+	assert_int_equal(steps_new(&b->in.steps, &b->session, &b->plan, &b->e), 0);
 	return bundle_bind(b->b, &b->m, &b->e);
 }
 
@@ -267,8 +273,8 @@ static int forget_notes(void *arg, struct err *e)
 {
 	struct bench *b = arg;
 
-	notes_free(b->plan.intakes[0].notes);
-	b->plan.intakes[0].notes = NULL;
+	notes_free(b->in.arrivals[0].notes);
+	b->in.arrivals[0].notes = NULL;
 	return begin(arg, e);
 }
 
@@ -329,7 +335,7 @@ static void a_payload_with_block_hashes_flows_when_all_before_it_has_run(void **
 	ARCHIVE(b, "list", "a", "b", "c");
 	assert_int_equal(run(b, true), 0);
 	assert_string_equal(b->log, "BEGIN write:a write:b write:c ");
-	assert_int_equal(b->steps[1].route, ROUTE_BLOCKS);
+	assert_false(was_stored(b, 1));
 }
 
 static void a_payload_with_block_hashes_is_stored_when_something_is_before_it(void **state)
@@ -341,7 +347,7 @@ static void a_payload_with_block_hashes_is_stored_when_something_is_before_it(vo
 	ARCHIVE(b, "list", "a", "b");
 	assert_int_equal(run(b, true), 0);
 	assert_string_equal(b->log, "BEGIN write:a write:b ");
-	assert_int_equal(b->steps[1].route, ROUTE_SPOOL);
+	assert_true(was_stored(b, 1));
 }
 
 static void a_hash_list_that_comes_late_means_storing(void **state)
@@ -352,7 +358,7 @@ static void a_hash_list_that_comes_late_means_storing(void **state)
 	ARCHIVE(b, "b", "list");
 	assert_int_equal(run(b, true), 0);
 	assert_string_equal(b->log, "BEGIN write:b ");
-	assert_int_equal(b->steps[0].route, ROUTE_SPOOL);
+	assert_true(was_stored(b, 0));
 }
 
 static void t1_a_hash_list_from_a_pipe_must_be_the_signed_one(void **state)
@@ -376,7 +382,7 @@ static void a_shared_member_is_stored_once_and_written_by_each(void **state)
 	ARCHIVE(b, "a");
 	assert_int_equal(run(b, true), 0);
 	assert_string_equal(b->log, "BEGIN write:a write:a ");
-	assert_int_equal(b->plan.intake_count, 1);
+	assert_int_equal(b->plan.payload_count, 1);
 }
 
 static void a_shared_member_of_a_file_is_written_by_each(void **state)
@@ -483,8 +489,8 @@ a_step_that_fails_stops_the_rest_and_the_started_ones_are_undone_in_reverse(void
 	b->fail_step = 2;
 	assert_int_equal(run(b, false), -EIO);
 	assert_int_equal(b->e.code, E_TARGET_WRITE);
-	install_discard(&b->plan);
-	install_discard(&b->plan); /* once is enough */
+	steps_discard(b->in.steps);
+	steps_discard(b->in.steps); /* once is enough */
 	assert_string_equal(b->log, "BEGIN write:a write:b undo:b undo:a ");
 }
 
@@ -497,7 +503,7 @@ static void what_flows_and_turns_out_wrong_is_undone_too(void **state)
 	b->entries[0].sha256[7] ^= 1;
 	assert_true(run(b, true) < 0);
 	assert_int_equal(b->e.code, E_PAYLOAD_HASH);
-	install_discard(&b->plan);
+	steps_discard(b->in.steps);
 	assert_string_equal(b->log, "BEGIN broken:a undo:a ");
 }
 
@@ -533,7 +539,7 @@ static void every_script_is_proven_and_stored_before_the_first_one_runs(void **s
 	ARCHIVE(b, "s", "a", "t");
 	assert_int_equal(run(b, false), 0);
 	assert_string_equal(b->log, "BEGIN write:s write:t before:s write:a after:s after:t ");
-	assert_true(b->steps[1].ready);
+	assert_int_equal(b->in.steps->at[1].state, STEP_DONE);
 }
 
 static void t1_a_script_with_other_bytes_keeps_everything_from_beginning(void **state)
@@ -559,8 +565,8 @@ static void scripts_at_the_front_of_a_pipe_run_before_what_flows(void **state)
 	ARCHIVE(b, "s", "list", "a", "b");
 	assert_int_equal(run(b, true), 0);
 	assert_string_equal(b->log, "BEGIN write:s before:s write:a write:b after:s ");
-	assert_int_equal(b->steps[0].route, ROUTE_FLOW);
-	assert_int_equal(b->steps[1].route, ROUTE_BLOCKS);
+	assert_false(was_stored(b, 0));
+	assert_false(was_stored(b, 1));
 }
 
 static void a_script_behind_an_image_of_a_pipe_keeps_the_image_waiting(void **state)
@@ -572,7 +578,7 @@ static void a_script_behind_an_image_of_a_pipe_keeps_the_image_waiting(void **st
 	ARCHIVE(b, "a", "s");
 	assert_int_equal(run(b, true), 0);
 	assert_string_equal(b->log, "BEGIN write:s before:s write:a after:s ");
-	assert_int_equal(b->steps[0].route, ROUTE_SPOOL);
+	assert_true(was_stored(b, 0));
 }
 
 static void a_script_for_afterwards_keeps_nothing_waiting(void **state)
@@ -584,7 +590,7 @@ static void a_script_for_afterwards_keeps_nothing_waiting(void **state)
 	ARCHIVE(b, "a", "s");
 	assert_int_equal(run(b, true), 0);
 	assert_string_equal(b->log, "BEGIN write:a write:s after:s ");
-	assert_int_equal(b->steps[0].route, ROUTE_FLOW);
+	assert_false(was_stored(b, 0));
 }
 
 static void a_script_that_could_not_be_stored_is_not_ready(void **state)
@@ -597,9 +603,9 @@ static void a_script_that_could_not_be_stored_is_not_ready(void **state)
 	b->fail_step = 2;
 	assert_true(run(b, false) < 0);
 	assert_string_equal(b->log, "BEGIN write:r write:s ");
-	assert_true(b->steps[0].ready);
-	assert_false(b->steps[1].ready);
-	install_discard(&b->plan);
+	assert_int_equal(b->in.steps->at[0].state, STEP_STORED);
+	assert_int_equal(b->in.steps->at[1].state, STEP_BEGUN);
+	steps_discard(b->in.steps);
 	assert_string_equal(b->log, "BEGIN write:r write:s undo:s undo:r ");
 }
 
@@ -620,7 +626,7 @@ static void a_skipped_step_is_not_touched(void **state)
 	struct bench *b = *state;
 
 	add(b, "a", ROUTE_TWICE, 100);
-	add(b, "b", ROUTE_TWICE, 100)->skipped = true;
+	add(b, "b", ROUTE_TWICE, 100)->left_out = true;
 	b->entries[1].sha256[0] ^= 1;
 	ARCHIVE(b, "a", "b");
 	assert_int_equal(run(b, true), 0);
@@ -658,7 +664,7 @@ static void a_dry_run_reads_all_and_writes_nothing(void **state)
 	b->session.mode = JOB_DRY_RUN;
 	assert_int_equal(run(b, false), 0);
 	assert_string_equal(b->log, "");
-	assert_false(b->steps[0].started);
+	assert_int_equal(b->in.steps->at[0].state, STEP_DONE);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

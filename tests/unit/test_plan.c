@@ -625,14 +625,14 @@ static void what_is_installed_already_is_skipped_and_never_opened(void **state)
 			      "install-if-different = true;"),
 			  0),
 		0);
-	assert_true(b->p->steps[0].skipped);
+	assert_true(b->p->steps[0].left_out);
 	assert_int_equal(
 		plan_with(b,
 			  IMG("device = \"%D/absent\"; name = \"fpga\"; version = \"1.4\"; "
 			      "install-if-higher = true;"),
 			  0),
 		0);
-	assert_true(b->p->steps[0].skipped);
+	assert_true(b->p->steps[0].left_out);
 	refused(b,
 		IMG("device = \"%D/absent\"; name = \"fpga\"; version = \"1.6\"; "
 		    "install-if-higher = true;"),
@@ -690,8 +690,8 @@ static void an_entry_without_the_file_that_its_handler_needs_is_passed_over(void
 			    "\"image\"; sha256 = \"%H\"; device = \"%O\"; } );";
 
 	assert_int_equal(plan_with(b, lists, 0), 0);
-	assert_true(b->p->steps[0].skipped);
-	assert_false(b->p->steps[1].skipped);
+	assert_true(b->p->steps[0].left_out);
+	assert_false(b->p->steps[1].left_out);
 	assert_non_null(strstr(told_lines(&b->told), "passed over"));
 	b->cfg.strict = true;
 	refused(b, lists, E_DESC_MISSING, "has no filename");
@@ -720,10 +720,10 @@ static void nothing_of_a_slot_that_is_taken_is_left_out(void **state)
 									     "x\";" OLD) " );",
 			  0),
 		0);
-	assert_false(b->p->steps[0].skipped);
+	assert_false(b->p->steps[0].left_out);
 	assert_non_null(b->p->steps[0].step.dev);
-	assert_false(b->p->steps[1].skipped);
-	assert_true(b->p->steps[2].skipped); /* not in a slot */
+	assert_false(b->p->steps[1].left_out);
+	assert_true(b->p->steps[2].left_out); /* not in a slot */
 	assert_non_null(strstr(told_lines(&b->told), "slot 'b' is written"));
 	/* also by the name of its device, and behind the one that takes it */
 	assert_int_equal(plan_with(b,
@@ -731,10 +731,10 @@ static void nothing_of_a_slot_that_is_taken_is_left_out(void **state)
 					   "device = \"%S\";" OLD) " );",
 				   0),
 			 0);
-	assert_false(b->p->steps[1].skipped);
+	assert_false(b->p->steps[1].left_out);
 	/* nobody takes it: nothing is switched, nothing is written */
 	assert_int_equal(plan_with(b, "images = ( " NAMED("slot = \"rootfs\";" OLD) " );", 0), 0);
-	assert_true(b->p->steps[0].skipped);
+	assert_true(b->p->steps[0].left_out);
 	assert_null(b->p->taken);
 	/* what is written must be in the bundle, what is left out need not */
 	refused(b,
