@@ -17,6 +17,7 @@ int command_run(const struct session *s, const char *name, const char *line, str
 		.exec_fd = -1,
 		.stdin_fd = -1,
 		.cancel = s->cancel,
+		.noted_in = s->host ? s->host->noted_in : 0,
 		.line = output,
 		.arg = s->reporter,
 	};

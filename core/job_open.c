@@ -52,7 +52,10 @@ int run_lock(struct run *r, struct err *e)
 
 	if (rc < 0)
 		return err_while(e, rc, "looking for the state directory");
-	return lock_take(&r->lock, &r->session, e);
+	rc = lock_take(&r->lock, &r->session, e);
+	if (rc == 0)
+		r->host.noted_in = lock_folder(r->lock);
+	return rc;
 }
 
 /*

@@ -52,6 +52,7 @@ struct host_ops {
 struct host {
 	const struct host_ops *ops;
 	const volatile bool *cancel; /* NULL: never */
+	int noted_in; /* where programs are noted while they run (struct process); 0 = nowhere */
 	const char *board, *revision,
 		*select; /* of the device; select is "SET,MODE". NULL = none */
 	bool dry_run;

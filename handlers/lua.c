@@ -367,6 +367,7 @@ static int run(struct step *st, enum phase phase, struct err *e)
 		.line = line,
 		.arg = &r,
 		.deadline_ms = deadline_of(st->entry),
+		.noted_in = st->host->noted_in,
 		/* a cancel must not keep it from tidying up */
 		.cancel = phase == PHASE_POSTFAILURE ? NULL : st->host->cancel,
 	};

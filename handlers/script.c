@@ -250,6 +250,7 @@ static int run_words(struct running *r, const char *word, const char *const *env
 		.stdin_fd = -1,
 		.extra = 2,
 		.deadline_ms = deadline_of(r->st->entry),
+		.noted_in = r->st->host->noted_in,
 		.whole = true,
 		.line = take_line,
 		.arg = r,

@@ -37,7 +37,7 @@ static void look_at_journal(struct device *d, const struct settings *cfg)
 static void look_at_now(struct device *d, const struct settings *cfg)
 {
 	struct settings at_once = *cfg;
-	const struct session s = {.cfg = &at_once};
+	const struct session s = {.cfg = &at_once, .mode = JOB_CHECK};
 	struct lock *lock = NULL;
 	struct err e = {0};
 

@@ -40,6 +40,8 @@ int sys_fallocate(int fd, int mode, uint64_t off, uint64_t len);
 /* flags as mount(2) and umount2(2) have them; only root may */
 int sys_mount(const char *source, const char *point, const char *type, unsigned long flags);
 int sys_umount(const char *point, int flags);
+/* this descriptor and all above it; also in a child of fork() */
+void sys_close_from(unsigned first);
 int sys_close(int *fd); /* closes once, sets -1; returns the error of close */
 
 /* the whole of a small file: n bytes at most (one more is -EFBIG); *buf is malloc'ed, NUL added */

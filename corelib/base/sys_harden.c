@@ -271,27 +271,17 @@ static unsigned handed_over(void)
 	return p == (uint64_t)getpid() && n <= LISTEN_MAX ? (unsigned)n : 0;
 }
 
-/* for kernels before 5.9 */
-static int close_one_by_one(unsigned first)
+void sys_close_from(unsigned first)
 {
 	struct rlimit lim;
 
-	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-		return -errno;
-	if (lim.rlim_max > 1024 * 1024)
+	if (close_range(first, ~0u, 0) == 0)
+		return;
+	/* kernels before 5.9 */
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_max > 1024 * 1024)
 		lim.rlim_max = 1024 * 1024;
 	for (unsigned fd = first; fd < lim.rlim_max; fd++)
 		close((int)fd);
-	return 0;
-}
-
-static int close_inherited(void)
-{
-	unsigned first = 3 + handed_over();
-
-	if (close_range(first, ~0u, 0) == 0)
-		return 0;
-	return close_one_by_one(first);
 }
 
 /* exec has reset handlers already; only 'ignored' and 'blocked' are inherited */
@@ -334,10 +324,9 @@ int sys_harden(bool keep_cwd)
 	reset_signals();
 	reset_limits();
 	rc = open_standard();
-	if (rc == 0)
-		rc = close_inherited();
 	if (rc < 0)
 		return rc;
+	sys_close_from(3 + handed_over());
 	/* relative names of the environment mean nothing once the folder changes: none is kept */
 	if ((!keep_cwd || !getcwd(cwd, sizeof(cwd))) && chdir("/") < 0)
 		return -errno;

@@ -364,11 +364,14 @@ static void end_child(pid_t pid)
 static void run_child(const struct bootenv *b, const struct envset *changes, enum op op,
 		      const int pipe_fds[2], pid_t parent)
 {
-	close(pipe_fds[0]);
+	/* nothing of the job's goes along, above all not the descriptor of the install lock */
+	if (dup2(pipe_fds[1], 3) < 0)
+		_exit(1);
+	sys_close_from(4);
 	/* whoever waits for a lock must not act on it after its parent is gone */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() == parent)
-		child(b, changes, op, pipe_fds[1]);
+		child(b, changes, op, 3);
 	_exit(1);
 }
 

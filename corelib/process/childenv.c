@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const always[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", NULL};
+static const char *const always[] = {CHILDENV_ALWAYS, NULL};
 
 static bool is_ours(const char *var)
 {

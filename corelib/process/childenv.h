@@ -8,6 +8,9 @@
 
 #include "corelib/base/err.h"
 
+/* what every program has */
+#define CHILDENV_ALWAYS "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/"
+
 /* 'more': "NAME=value", ends with NULL; it stands above a variable of the same name. *env is one
  * piece: free() */
 int childenv_make(const char ***env, const char *const *more, struct err *e);

@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "corelib/base/lines.h"
 #include "corelib/process/orphans.h"
+#include "corelib/process/running.h"
 #include "corelib/process/spawn.h"
 #include "corelib/base/flag.h"
 #include "corelib/base/sys.h"
@@ -25,6 +27,7 @@ struct run {
 	int records, text, status;
 	uint64_t until;
 	pid_t pid;
+	struct running note;
 	size_t told; /* bytes of lines */
 	struct lines lines;
 	char buf[FORKED_RECORD];
@@ -152,16 +155,30 @@ static int judge(const struct run *r, struct err *e)
 
 /* ---- in the child ---- */
 
-static void be_child(const struct forked *f, int records, int text)
+static void be_child(struct run *r, int records, int text, pid_t parent)
 {
+	const struct forked *f = r->f;
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	char go;
 
 	setsid();
+	/* a parent that ended before the signal was asked for has another in its place by now */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+		_exit(127);
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 	if (dup2(null, 0) < 0 || dup2(text, 1) < 0 || dup2(text, 2) < 0)
 		_exit(127);
+	/* no descriptor of the job goes along, above all not that of the install lock */
+	if (records != 3 && dup2(records, 3) < 0)
+		_exit(127);
+	records = 3;
+	sys_close_from(4);
+	if (forked_hear(records, &go, 1) != 1) /* it is noted that we run */
+		_exit(127);
+	if (r->note.dir > 0)
+		putenv(r->note.variable);
 	f->child(records, f->arg);
 	fflush(NULL);
 	_exit(0);
@@ -171,8 +188,11 @@ static void be_child(const struct forked *f, int records, int text)
 
 static int start(struct run *r, struct err *e)
 {
-	int pair[2], ends[2];
+	int pair[2], ends[2], rc = running_open(&r->note, r->f->noted_in, e);
+	pid_t parent = getpid();
 
+	if (rc < 0)
+		return rc;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, E_NONE, errno, "socketpair");
 	r->records = pair[0];
@@ -187,8 +207,15 @@ static int start(struct run *r, struct err *e)
 	fflush(NULL);
 	r->pid = fork();
 	if (r->pid == 0)
-		be_child(r->f, theirs, out);
-	return r->pid < 0 ? err_sys(e, E_NONE, errno, "fork") : 0;
+		be_child(r, theirs, out, parent);
+	if (r->pid < 0)
+		return err_sys(e, E_NONE, errno, "fork");
+	rc = running_note(&r->note, r->pid, e);
+	if (rc == 0)
+		rc = forked_tell(r->records, "", 1);
+	if (rc < 0)
+		spawn_end(r->pid);
+	return rc < 0 && !err_is_set(e) ? err_sys(e, E_NONE, -rc, "starting %s", r->f->name) : rc;
 }
 
 int forked_run(const struct forked *f, struct err *e)
@@ -212,6 +239,8 @@ int forked_run(const struct forked *f, struct err *e)
 	if (rc < 0)
 		orphans_end(&o);
 	orphans_release(&o);
+	if (r->status != -1) /* one that hangs in the kernel stays noted */
+		running_forget(&r->note);
 	sys_close(&r->records);
 	sys_close(&r->text);
 	return rc;

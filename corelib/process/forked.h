@@ -25,6 +25,7 @@ struct forked {
 	void *arg;
 	uint64_t deadline_ms;
 	const volatile bool *cancel;
+	int noted_in; /* as in struct process */
 };
 
 /* 0 when it ended by itself; E_PROCESS when it died, E_DEADLINE, E_CANCELED, E_SYS */

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "corelib/base/lines.h"
+#include "corelib/process/childenv.h"
 #include "corelib/process/orphans.h"
+#include "corelib/process/running.h"
 #include "corelib/process/spawn.h"
 #include "corelib/base/flag.h"
 #include "corelib/base/sys.h"
@@ -34,6 +36,7 @@ struct run {
 	pid_t pid;
 	int status;
 	uint64_t until;
+	struct running note;
 	size_t told; /* bytes of text from 1 and 2 */
 	unsigned count;
 	struct source sources[2 + EXTRA_MAX];
@@ -179,22 +182,47 @@ static int make_pipes(struct run *r, int *theirs, struct err *e)
 	return 0;
 }
 
+/* with the word that what it starts inherits */
+static int environment(const struct run *r, const char ***env, struct err *e)
+{
+	static const char *const usual[] = {CHILDENV_ALWAYS, NULL};
+	const char *const *own = r->p->env ? r->p->env : usual;
+	size_t n = 0;
+
+	while (own[n])
+		n++;
+	*env = calloc(n + 2, sizeof(**env));
+	if (!*env)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for an environment");
+	memcpy(*env, own, n * sizeof(**env));
+	(*env)[n] = r->note.dir > 0 ? r->note.variable : NULL;
+	return 0;
+}
+
 static int start(struct run *r, struct err *e)
 {
 	const struct process *p = r->p;
+	AUTO_FREE const char **env = NULL;
 	int fds[3 + EXTRA_MAX] = {p->stdin_fd, -1, -1, -1, -1, -1, -1};
-	const struct spawn sp = {
+	struct spawn sp = {
 		.argv = p->argv,
-		.env = p->env,
 		.exec_fd = p->exec_fd,
 		.fds = fds,
 		.fd_count = 3 + p->extra,
 		.drop = p->drop,
 		.uid = p->uid,
 		.gid = p->gid,
+		.born = running_note,
+		.arg = &r->note,
 	};
-	int rc = make_pipes(r, fds, e);
+	int rc = running_open(&r->note, p->noted_in, e);
 
+	if (rc == 0)
+		rc = environment(r, &env, e);
+	if (rc < 0)
+		return rc;
+	sp.env = env;
+	rc = make_pipes(r, fds, e);
 	if (rc == 0)
 		rc = spawn_start(&sp, e);
 	for (unsigned i = 1; i < sp.fd_count; i++)
@@ -240,6 +268,8 @@ int process_run(const struct process *p, struct err *e)
 	if (rc < 0)
 		orphans_end(&o);
 	orphans_release(&o);
+	if (r->status != -1) /* one that hangs in the kernel stays noted */
+		running_forget(&r->note);
 	return rc;
 }
 

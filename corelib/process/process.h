@@ -33,8 +33,9 @@ struct process {
 	const volatile bool *cancel;
 	uid_t uid; /* used with gid when drop is set */
 	gid_t gid;
-	bool drop;  /* give up user, groups, capabilities; no new privileges */
-	bool whole; /* end all that it started, sessions of their own too, when it fails */
+	int noted_in; /* a folder where a note stands while it runs (running.h); 0 = none */
+	bool drop;    /* give up user, groups, capabilities; no new privileges */
+	bool whole;   /* end all that it started, sessions of their own too, when it fails */
 	void (*line)(void *arg, const struct process_line *l); /* may be NULL */
 	void *arg;
 };

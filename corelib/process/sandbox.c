@@ -287,16 +287,6 @@ static int seccomp_enter(const struct sandbox *s)
 /* ---- all of it ----------------------------------------------------------------------------------
  */
 
-static void close_from(unsigned first)
-{
-#ifdef SYS_close_range
-	if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
-		return;
-#endif
-	for (unsigned fd = first; fd < 4096; fd++)
-		close((int)fd);
-}
-
 static int refuse(struct err *e, const char *what)
 {
 	return err_sys(e, E_WORKER, errno, "giving up rights: %s", what);
@@ -308,7 +298,7 @@ int sandbox_enter(struct sandbox *s, struct err *e)
 	uint64_t mapped = mapped_now();
 
 	s->missing = 0;
-	close_from(s->keep_fds);
+	sys_close_from(s->keep_fds);
 	if (chdir("/") < 0)
 		return refuse(e, "chdir");
 	if (sandbox_drop(SANDBOX_NOBODY, SANDBOX_NOBODY, &step) < 0)

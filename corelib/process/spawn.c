@@ -2,23 +2,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "corelib/process/childenv.h"
 #include "corelib/process/sandbox.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
 #define END_WAIT_MS 5000
-#define FALLBACK_FD 4096 /* closed up to here where the kernel has no close_range */
 
-static const char *const default_env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", NULL};
+static const char *const default_env[] = {CHILDENV_ALWAYS, NULL};
 
 /* what the child tells when it cannot become the program */
 struct failure {
@@ -53,16 +53,6 @@ static void child_signals(void)
 		syscall(SYS_rt_sigaction, sig, zeros, NULL, NSIG / 8);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void child_close_from(unsigned first)
-{
-#ifdef SYS_close_range
-	if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
-		return;
-#endif
-	for (unsigned fd = first; fd < FALLBACK_FD; fd++)
-		close((int)fd);
 }
 
 /* a copy out of the way of those that are about to be placed */
@@ -109,25 +99,57 @@ static struct placed child_place(const struct spawn *sp, int report)
 		p.exec = dup3(exec, (int)count + 1, child_is_script(exec) ? 0 : O_CLOEXEC);
 	if (p.report < 0 || (exec >= 0 && p.exec < 0))
 		child_fail(report, "dup3");
-	child_close_from(count + (exec >= 0 ? 2 : 1));
+	sys_close_from(count + (exec >= 0 ? 2 : 1));
 	return p;
 }
 
-static _Noreturn void child_run(const struct spawn *sp, int report)
+/* a parent that ended before the signal was asked for has another process in its place by now */
+static void child_dies_with(pid_t parent, int report)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		child_fail(report, "PR_SET_PDEATHSIG");
+	if (getppid() != parent)
+		_exit(127);
+}
+
+/* until the parent has noted that we run; it says nothing when it has died, or could not */
+static void child_wait(int go)
+{
+	char byte;
+	ssize_t n;
+
+	do
+		n = read(go, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		_exit(127);
+}
+
+struct ends {
+	int report, go; /* the child's ends of two pipes */
+	pid_t parent;
+};
+
+static _Noreturn void child_run(const struct spawn *sp, const struct ends *ends)
 {
 	const char *step = "";
 	char *const *argv = (char *const *)sp->argv;
 	char *const *env = (char *const *)(sp->env ? sp->env : default_env);
+	int report = ends->report;
 
 	child_signals();
 	umask(077);
 	if (setsid() < 0)
 		child_fail(report, "setsid");
+	child_dies_with(ends->parent, report);
+	child_wait(ends->go);
 
 	struct placed p = child_place(sp, report);
 
 	if (sp->drop && sandbox_drop(sp->uid, sp->gid, &step) < 0)
 		child_fail(p.report, step);
+	if (sp->drop) /* a change of user forgets it */
+		child_dies_with(ends->parent, p.report);
 	if (p.exec >= 0)
 		syscall(SYS_execveat, p.exec, "", argv, env, AT_EMPTY_PATH);
 	else
@@ -138,26 +160,53 @@ static _Noreturn void child_run(const struct spawn *sp, int report)
 /* ---- in the parent ------------------------------------------------------------------------------
  */
 
+/* The child waits at 'go': note it, then let it become the program. We have the reading end open
+ * too, so that a child which died meanwhile is no SIGPIPE. */
+static int let_go(const struct spawn *sp, pid_t pid, int go, struct err *e)
+{
+	int rc = sp->born ? sp->born(sp->arg, pid, e) : 0;
+
+	if (rc < 0)
+		return rc;
+	rc = sys_write(go, "", 1);
+	return rc < 0 ? err_sys(e, E_NONE, -rc, "starting %s", sp->argv[0]) : 0;
+}
+
 pid_t spawn_start(const struct spawn *sp, struct err *e)
 {
-	int ends[2];
+	int pair[2], second[2];
 
 	if (sp->fd_count < 3 || sp->fd_count > SPAWN_FDS_MAX)
 		return err_set(e, E_INTERNAL, EINVAL, "%u descriptors for a program", sp->fd_count);
-	if (pipe2(ends, O_CLOEXEC) < 0)
+	if (pipe2(pair, O_CLOEXEC) < 0)
 		return err_sys(e, E_NONE, errno, "pipe2");
 
-	AUTO_CLOSE int from = ends[0];
-	AUTO_CLOSE int to = ends[1];
+	AUTO_CLOSE int from = pair[0];
+	AUTO_CLOSE int to = pair[1];
+
+	if (pipe2(second, O_CLOEXEC) < 0)
+		return err_sys(e, E_NONE, errno, "pipe2");
+
+	AUTO_CLOSE int go_read = second[0];
+	AUTO_CLOSE int go = second[1];
+	struct ends ends = {.report = to, .go = go_read, .parent = getpid()};
 	pid_t pid = fork();
 
 	if (pid < 0)
 		return err_sys(e, E_NONE, errno, "clone for %s", sp->argv[0]);
-	if (pid == 0)
-		child_run(sp, to);
+	if (pid == 0) {
+		close(go); /* else it would wait for itself */
+		child_run(sp, &ends);
+	}
 	sys_close(&to);
 
 	struct failure f;
+	int rc = let_go(sp, pid, go, e);
+
+	if (rc < 0) {
+		spawn_end(pid);
+		return rc;
+	}
 	ssize_t n = sys_read(from, &f, sizeof(f));
 
 	if (n == 0)

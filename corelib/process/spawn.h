@@ -1,7 +1,9 @@
 /*
  * Start a program with exactly the descriptors, environment and rights that are named.
  *
- * It leads a session and process group of its own, signals are at their defaults, umask is 077.
+ * It leads a session and process group of its own, signals are at their defaults, umask is 077. It
+ * dies with the thread that started it (what it has started itself does not: see running.h), so
+ * that thread must stay until it has ended.
  * Only corelib uses this: others run programs by corelib/process/process.h.
  */
 #ifndef CORELIB_SPAWN_H
@@ -24,6 +26,10 @@ struct spawn {
 	bool drop;		 /* give up user, groups, capabilities; no new privileges */
 	uid_t uid;
 	gid_t gid;
+	/* called when the process is there and before it becomes the program: it waits for that.
+	 * Below 0: it never does. May be NULL */
+	int (*born)(void *arg, pid_t pid, struct err *e);
+	void *arg;
 };
 
 /* returns when the program runs: > 0 = its id, -errno when it could not be started */

@@ -276,13 +276,14 @@ class Scenario:
         return out
 
     def program(self, src):
-        """its entry; with 'marks' and 'lua' each phase adds a line to a file of its name, and flushes it"""
+        """its entry; with 'marks' and 'lua' each phase adds a line to a file of its name, and flushes it; a
+        process in a session of its own lives as long"""
         marks = f"{self.root}/marks"
         if self.script == "lua":
-            text = "".join(f'function {phase}()\nlocal f = assert(io.open("{marks}/{word}", "a"))\nf:write("{word}\\n")\nf:close()\nreturn true\nend\n'
+            text = "".join(f'function {phase}()\nos.execute("setsid sleep 1000 >/dev/null 2>&1 & echo $! >{marks}.pid")\nlocal f = assert(io.open("{marks}/{word}", "a"))\nf:write("{word}\\n")\nf:close()\nreturn os.execute("kill -9 $(cat {marks}.pid)")\nend\n'
                            for phase, word in (("preinst", "preinst"), ("postinst", "postinst"), ("postfailure", "postfailure")))
         elif self.script == "marks":
-            text = f"#!/bin/sh\necho $1 >>{marks}/$1\nsync {marks}/$1 {marks}\n"
+            text = f"#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\npid=$!\necho $1 >>{marks}/$1\nsync {marks}/$1 {marks}\nkill -9 $pid\n"
         else:
             text = "#!/bin/sh\necho $1\n"
         name, kind = ("run.lua", "lua") if self.script == "lua" else ("run.sh", "shellscript")

@@ -156,7 +156,7 @@ class Mounted(Scenario):
             return f"boots slot {env.get('bootslot')} with app={env.get('app')}"
         if env.get("recovery_status") == "in_progress":
             return "recovery_status is still in_progress"
-        left = [n for n in now if ".swinstall-" in n] + os.listdir(f"{root}/run") + [n for n in os.listdir(f"{root}/state") if n.startswith("mnt-")]
+        left = [n for n in now if ".swinstall-" in n] + [n for n in os.listdir(f"{root}/run") if not n.startswith("lock-")] + [n for n in os.listdir(f"{root}/state") if n.startswith("mnt-")]
         number = os.stat(self.loop).st_rdev
         with open("/proc/self/mountinfo") as f:
             left += [line.split()[4] for line in f if line.split()[2] == f"{os.major(number)}:{os.minor(number)}"]
@@ -300,9 +300,11 @@ class Faults:
         rc, text = self.install(sc, root, who, call, n, err, forever)
         self.runs += 1
         self.killed += err == "kill"
-        stray = not self.orphans.wait(5)
         how = "killed" if err == "kill" and who == "job" else "forever" if forever else "once"
+        # what a killed installer has started is for recovery to end
+        stray = how != "killed" and not self.orphans.wait(5)
         why = self.verdict(sc, root, before, after, rc, text, how)
+        stray = stray or not self.orphans.wait(5)
         if not why and stray:
             why = "a process was left running"
         why = why and re.sub(r"/\S*dev-[^/ ]*/", "…/", why)

@@ -17,6 +17,7 @@
 
 #include "core/session.h"
 #include "core/state/lock.h"
+#include "corelib/base/crc32c.h"
 #include "corelib/base/sys.h"
 #include "kit/envkit.h"
 #include "tests/unit/kit/hang.h"
@@ -186,7 +187,8 @@ static void lock_falls_back_to_the_run_directory(void **state)
 	(void)state;
 	cfg.state_dir = "/nonexistent/parent/state";
 	struct lock *l = take_ok();
-	snprintf(path, sizeof(path), "%s/lock", run);
+	snprintf(path, sizeof(path), "%s/lock-%08x", run,
+		 crc32c(0, cfg.state_dir, strlen(cfg.state_dir)));
 	assert_int_equal(access(path, F_OK), 0);
 	lock_release(l);
 }
@@ -224,6 +226,54 @@ static void lock_holder_text_cannot_carry_control_bytes(void **state)
 	end_holder(pid);
 }
 
+/* who cannot use the state directory has the run directory alone: they meet there */
+static void t65_one_lock_for_who_can_use_the_state_directory_and_who_cannot(void **state)
+{
+	struct lock *l = take_ok(), *second = NULL;
+	struct err e = {0};
+
+	(void)state;
+	chmod(dir, 0777); /* is refused as one that others may write */
+	assert_true(lock_take(&second, &session, &e) < 0);
+	assert_int_equal(e.code, E_BUSY);
+	lock_release(l);
+	l = take_ok();
+	chmod(dir, 0700);
+	err_clear(&e);
+	assert_true(lock_take(&second, &session, &e) < 0);
+	assert_int_equal(e.code, E_BUSY);
+	lock_release(l);
+	lock_release(take_ok());
+	assert_int_equal(rmdir(run), 0); /* nothing stays in it */
+	assert_int_equal(mkdir(run, 0700), 0);
+}
+
+static void other_state_directories_do_not_wait_for_each_other(void **state)
+{
+	char other[64] = "/tmp/test-lock-XXXXXX";
+	struct settings second = {.run_dir = run, .lock_timeout = 0};
+	struct lock *l = take_ok(), *m = NULL;
+	struct err e = {0};
+
+	(void)state;
+	second.state_dir = mkdtemp(other);
+	assert_int_equal(lock_take(&m, &(struct session){.cfg = &second}, &e), 0);
+	lock_release(m);
+	lock_release(l);
+	envkit_remove_tree(other);
+}
+
+static void one_folder_for_both_is_locked_once(void **state)
+{
+	struct settings same = {.state_dir = dir, .run_dir = dir, .lock_timeout = 0};
+	struct lock *l = NULL;
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(lock_take(&l, &(struct session){.cfg = &same}, &e), 0);
+	lock_release(l);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -237,6 +287,9 @@ int main(void)
 		T(lock_falls_back_to_the_run_directory),
 		T(lock_without_any_directory_names_the_state_directory),
 		T(lock_holder_text_cannot_carry_control_bytes),
+		T(t65_one_lock_for_who_can_use_the_state_directory_and_who_cannot),
+		T(other_state_directories_do_not_wait_for_each_other),
+		T(one_folder_for_both_is_locked_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 /* process_run: what the program gets, what it can hold back from us, and what is left of it. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -20,8 +21,12 @@
 #include <cmocka.h>
 
 #include "corelib/process/process.h"
+#include "corelib/process/procs.h"
+#include "corelib/process/running.h"
+#include "corelib/process/spawn.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
+#include "tests/unit/kit/envkit.h"
 #include "tests/unit/kit/hang.h"
 #include "tests/unit/kit/tool.h"
 
@@ -464,6 +469,265 @@ static void a_helper_is_found_beside_the_program_or_in_libexec(void **state)
 	assert_int_equal(process_helper("test_process", small, sizeof(small)), -ENOENT);
 }
 
+/* ---- a starter that is killed ---- */
+
+static int notes_left(int dir)
+{
+	int n = 0;
+
+	for (DIR *d = fdopendir(dup(dir)); d;) {
+		const struct dirent *de = readdir(d);
+
+		if (!de) {
+			rewinddir(d);
+			closedir(d);
+			return n;
+		}
+		n += strncmp(de->d_name, "running-", 8) == 0;
+	}
+	return -1;
+}
+
+static int make_folder(char *path)
+{
+	int fd;
+
+	strcpy(path, "/tmp/test-running-XXXXXX");
+	assert_non_null(mkdtemp(path));
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd > 0);
+	return fd;
+}
+
+/* runs a script in a process that is killed as soon as it has said "ready"; its numbers come back
+ */
+static void run_and_kill(const char *script, int dir, const char *path, pid_t *pids, size_t count)
+{
+	struct process p = {.exec_fd = -1, .stdin_fd = -1, .noted_in = dir};
+	char file[64], *text = NULL, *at;
+	pid_t pid = fork();
+	size_t len;
+
+	if (pid == 0) {
+		struct heard h = {0};
+		struct err e = {0};
+
+		if (chdir(path) < 0)
+			_exit(1);
+		_exit(run_with(p, script, &h, &e) < 0);
+	}
+	snprintf(file, sizeof(file), "%s/pids", path);
+	while (sys_read_file(AT_FDCWD, file, 200, &text, &len) < 0 || !strstr(text, "ready")) {
+		free(text);
+		text = NULL;
+		usleep(1000);
+	}
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	at = text;
+	for (size_t i = 0; i < count; i++)
+		pids[i] = (pid_t)strtol(at, &at, 10);
+	free(text);
+}
+
+static bool ends(pid_t pid)
+{
+	for (int n = 0; n < 5000 && runs(pid); n++)
+		usleep(1000);
+	return !runs(pid);
+}
+
+static void t64_a_program_dies_with_the_process_that_started_it(void **state)
+{
+	char path[64];
+	int dir = make_folder(path);
+	pid_t pids[1];
+
+	(void)state;
+	run_and_kill("echo $$ ready >pids.new; mv pids.new pids; exec sleep 1000", dir, path, pids,
+		     1);
+	assert_true(ends(pids[0]));
+	close(dir);
+	assert_int_equal(envkit_remove_tree(path), 0);
+}
+
+static int die(void *arg, pid_t pid, struct err *e)
+{
+	(void)arg;
+	(void)pid;
+	(void)e;
+	return kill(getpid(), SIGKILL);
+}
+
+/* the moment between fork and the request for the signal: the program never runs */
+static void t64_a_process_killed_while_it_starts_a_program_starts_none(void **state)
+{
+	static const int fds[] = {-1, -1, -1};
+	char path[64], made[80];
+	int dir = make_folder(path);
+
+	(void)state;
+	snprintf(made, sizeof(made), "%s/made", path);
+	const char *const argv[] = {"/bin/touch", made, NULL};
+	const struct spawn sp = {
+		.argv = argv, .exec_fd = -1, .fds = fds, .fd_count = 3, .born = die};
+	struct err e = {0};
+	int status, hold[2];
+	char byte;
+
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(pipe(hold), 0); /* ends when all who have it have ended */
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			close(hold[0]);
+			spawn_start(&sp, &e);
+			_exit(0);
+		}
+		close(hold[1]);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(read(hold[0], &byte, 1), 0);
+		close(hold[0]);
+		assert_int_equal(access(made, F_OK), -1);
+	}
+	close(dir);
+	assert_int_equal(envkit_remove_tree(path), 0);
+}
+
+/* $1 in a session of its own, another in the group, both of which outlive the leader */
+#define LEAVES                                                                                     \
+	"setsid sleep 1000 & a=$!; sleep 1000 & echo $$ $a $! ready >pids.new; mv pids.new pids; wait"
+
+static void t114_what_a_killed_process_left_running_is_ended(void **state)
+{
+	char path[64];
+	int dir = make_folder(path);
+	struct err e = {0};
+	pid_t pids[3];
+
+	(void)state;
+	run_and_kill(LEAVES, dir, path, pids, 3);
+	assert_true(ends(pids[0]));
+	assert_true(runs(pids[1]) && runs(pids[2]));
+	assert_int_equal(notes_left(dir), 1);
+	assert_int_equal(running_end(dir, &e), 2);
+	assert_false(runs(pids[1]) || runs(pids[2]));
+	assert_int_equal(notes_left(dir), 0);
+	assert_int_equal(running_end(dir, &e), 0);
+	close(dir);
+	assert_int_equal(envkit_remove_tree(path), 0);
+}
+
+static void t114_a_group_without_the_word_is_ended_while_its_leader_is_the_same(void **state)
+{
+	struct running r;
+	char path[64];
+	int dir = make_folder(path), ready[2];
+	struct err e = {0};
+	pid_t pid, second;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		setsid();
+		second = fork();
+		if (second > 0 && write(ready[1], &second, sizeof(second)) < 0)
+			_exit(1);
+		pause();
+	}
+	assert_int_equal(read(ready[0], &second, sizeof(second)), sizeof(second));
+	assert_int_equal(running_open(&r, dir, &e), 0);
+	assert_int_equal(running_note(&r, pid, &e), 0);
+	assert_int_equal(running_end(dir, &e), 2);
+	assert_false(runs(pid) || runs(second));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(ready[0]);
+	close(ready[1]);
+	close(dir);
+	assert_int_equal(envkit_remove_tree(path), 0);
+}
+
+static void write_note(int dir, const char *text)
+{
+	int fd = openat(dir, "running-0123456789abcdef", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(sys_write(fd, text, strlen(text)), 0);
+	close(fd);
+}
+
+static void a_process_that_only_has_the_id_of_another_is_never_ended(void **state)
+{
+	char path[64], text[6][128], *boot = NULL;
+	int dir = make_folder(path);
+	unsigned long long start;
+	struct err e = {0};
+	struct proc p;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		setsid();
+		pause();
+	}
+	assert_int_equal(
+		sys_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &boot, NULL), 0);
+	boot[strcspn(boot, "\n")] = '\0';
+	do
+		assert_int_equal(procs_read(pid, &p), 0);
+	while (p.session != pid);
+	start = p.start;
+	snprintf(text[0], sizeof(text[0]), "%d %llu 1 1 %s\n", (int)pid, start - 1, boot);
+	snprintf(text[1], sizeof(text[1]), "%d %llu 1 1 another-boot\n", (int)pid, start);
+	snprintf(text[2], sizeof(text[2]), "%d", (int)pid);
+	snprintf(text[3], sizeof(text[3]), "%d %llu 1 1", (int)pid, start);
+	snprintf(text[4], sizeof(text[4]), "-1 %llu 1 1 %s\n", start, boot);
+	text[5][0] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(text); i++) {
+		write_note(dir, text[i]);
+		assert_int_equal(running_end(dir, &e), 0);
+		assert_true(runs(pid));
+		assert_int_equal(notes_left(dir), 0);
+	}
+	snprintf(text[0], sizeof(text[0]), "%d %llu 1 1 %s\n", (int)pid, start, boot);
+	write_note(dir, text[0]);
+	assert_int_equal(running_end(dir, &e), 1); /* so it was the start that saved it */
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	free(boot);
+	close(dir);
+	assert_int_equal(envkit_remove_tree(path), 0);
+}
+
+static void what_a_program_leaves_running_after_a_good_end_lives_on(void **state)
+{
+	struct process p = {.exec_fd = -1, .stdin_fd = -1};
+	char path[64];
+	struct heard h = {0};
+	struct err e = {0};
+	int pid = 0;
+
+	(void)state;
+	p.noted_in = make_folder(path);
+	assert_int_equal(run_with(p, "setsid sleep 1000 & echo $!", &h, &e), 0);
+	assert_int_equal(notes_left(p.noted_in), 0);
+	assert_int_equal(running_end(p.noted_in, &e), 0);
+	assert_int_equal(sscanf(said(&h, 1), "%d", &pid), 1);
+	assert_true(runs(pid));
+	kill(pid, SIGKILL);
+	forget(&h);
+	/* nor does a note stay of one that failed, or of none */
+	assert_int_equal(run_with(p, "exit 1", &h, &e), -ECHILD);
+	err_clear(&e);
+	p.argv = (const char *const[]){"/no/such/program", NULL};
+	assert_int_equal(process_run(&p, &e), -ENOENT);
+	assert_int_equal(notes_left(p.noted_in), 0);
+	forget(&h);
+	close(p.noted_in);
+	assert_int_equal(envkit_remove_tree(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -485,6 +749,13 @@ int main(void)
 		cmocka_unit_test(without_descriptors_it_is_an_error),
 		cmocka_unit_test(too_many_pipes_are_refused),
 		cmocka_unit_test(a_helper_is_found_beside_the_program_or_in_libexec),
+		cmocka_unit_test(t64_a_program_dies_with_the_process_that_started_it),
+		cmocka_unit_test(t64_a_process_killed_while_it_starts_a_program_starts_none),
+		cmocka_unit_test(t114_what_a_killed_process_left_running_is_ended),
+		cmocka_unit_test(
+			t114_a_group_without_the_word_is_ended_while_its_leader_is_the_same),
+		cmocka_unit_test(a_process_that_only_has_the_id_of_another_is_never_ended),
+		cmocka_unit_test(what_a_program_leaves_running_after_a_good_end_lives_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,12 +155,19 @@ static void replace(char **text, const char *what, const char *with)
 	}
 }
 
+char *jobkit_filled(const struct jobkit *k, const char *with_names)
+{
+	char *text = strdup(with_names);
+
+	replace(&text, "%DIR%", k->dir);
+	return text;
+}
+
 static char *fill_in(const struct jobkit *k, const char *description,
 		     const struct jobkit_part *parts, size_t count)
 {
-	char *text = strdup(description);
+	char *text = jobkit_filled(k, description);
 
-	replace(&text, "%DIR%", k->dir);
 	for (size_t i = 0; i < count; i++) {
 		char name[300], hex[65];
 		uint8_t sum[32];

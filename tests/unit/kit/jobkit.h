@@ -44,6 +44,7 @@ void jobkit_remove(struct jobkit *k);
  */
 void jobkit_bundle(struct jobkit *k, const char *description, const struct jobkit_part *parts,
 		   size_t count);
+char *jobkit_filled(const struct jobkit *k, const char *with_names); /* '%DIR%' alone */
 /* flips one bit of the bundle file */
 void jobkit_flip(const struct jobkit *k, size_t at);
 size_t jobkit_find(const struct jobkit *k, const char *text); /* where it is in the bundle */
