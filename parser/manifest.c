@@ -59,9 +59,11 @@ static int fill_top(struct manifest_draft *d, const struct draft_context *c, str
 {
 	for (size_t i = 0; i < manifest_schema.count; i++) {
 		const struct attr *row = manifest_schema.rows + i;
-		const struct node *n = select_find(c->selector, row->name);
-		int rc = n ? schema_set(row, n, d, c->arena, e) : 0;
+		const struct node *n;
+		int rc = select_element(c->selector, row, &n, e);
 
+		if (rc == 0 && n)
+			rc = schema_set(row, n, d, c->arena, e);
 		if (rc < 0)
 			return rc;
 	}

@@ -29,6 +29,10 @@ int select_open(struct selector *s, const struct node *root, const struct select
 		struct err *e);
 /* the first place of the search order that has 'name'; NULL = none */
 const struct node *select_find(const struct selector *s, const char *name);
+/* the same of one that the table knows: a link in its place is followed, but for lists, whose items
+ * may be links too; *n is NULL when it is not there */
+int select_element(struct selector *s, const struct attr *row, const struct node **n,
+		   struct err *e);
 /* what a group leads to when it is a link; itself otherwise */
 int select_resolve(struct selector *s, const struct node **group, struct err *e);
 

@@ -3,7 +3,8 @@
  *
  * The rules are those of existing bundles: the first path that exists wins and nothing is merged.
  * A link's own place is the group that holds 'ref', or the list when that group stands in one;
- * '.' is the parent of that place, '..' one level further up (measured with SWUpdate 2022.12).
+ * '.' is the parent of that place, '..' one level further up; further on in a path '.' means
+ * nothing and '..' takes the word before it away (measured with SWUpdate 2022.12).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,44 +33,65 @@ static bool is_link(const struct node *n)
 	return n && n->type == NODE_GROUP && node_find(n, "ref");
 }
 
-/* the child that the next word of a path names, which is taken off the path */
-static const struct node *find_word(const struct node *group, const char **path)
-{
-	size_t n = strcspn(*path, "/");
-	const char *word = *path;
+/* where a link leads: from a group on by names; it is a path in words, so "x/.." needs no x */
+enum { MOST_WORDS = 20 };
+struct way {
+	const struct node *base;
+	struct {
+		const char *at;
+		size_t n;
+	} words[MOST_WORDS];
+	size_t count;
+};
 
-	*path += n;
-	*path += strspn(*path, "/");
+static bool is_word(const char *at, size_t n, const char *word)
+{
+	return n == strlen(word) && strncmp(at, word, n) == 0;
+}
+
+/* one more word; false: it leads out at the top, or there are too many */
+static bool add_word(struct way *w, const char *at, size_t n)
+{
+	if (is_word(at, n, "."))
+		return true;
+	if (!is_word(at, n, "..")) {
+		if (w->count == MOST_WORDS)
+			return false;
+		w->words[w->count].at = at;
+		w->words[w->count++].n = n;
+		return true;
+	}
+	if (w->count)
+		w->count--;
+	else
+		w->base = w->base->parent;
+	return w->base;
+}
+
+static bool find_way(struct way *w, const struct selector *s, const struct node *link,
+		     const char *path)
+{
+	const struct node *own = link->name ? link : link->parent;
+
+	for (size_t n; *(path += strspn(path, "/")); path += n) {
+		n = strcspn(path, "/");
+		if (!w->base)
+			w->base = is_word(path, n, ".") || is_word(path, n, "..") ? own->parent
+										  : s->root;
+		if (!w->base || !add_word(w, path, n))
+			return false;
+	}
+	return w->base;
+}
+
+static const struct node *find_child(const struct node *group, const char *name, size_t n)
+{
 	if (!group || group->type != NODE_GROUP)
 		return NULL;
 	node_for_each(c, group)
-		if (!strncmp(c->name, word, n) && !c->name[n])
+		if (is_word(name, n, c->name))
 			return c;
 	return NULL;
-}
-
-static bool is_up(const char *at)
-{
-	return !strncmp(at, "..", 2) && (at[2] == '/' || !at[2]);
-}
-
-/* where the path of a link begins; *at is moved behind the dots */
-static const struct node *link_base(const struct selector *s, const struct node *link,
-				    const char **at)
-{
-	const struct node *n = link->name ? link : link->parent;
-
-	if (!strncmp(*at, "./", 2)) {
-		*at += 2;
-		return n->parent;
-	}
-	if (!is_up(*at))
-		return s->root;
-	for (n = n->parent; n && is_up(*at); *at += strspn(*at, "/")) {
-		n = n->parent;
-		*at += 2;
-	}
-	return n;
 }
 
 static int resolve(struct selector *s, const struct node **n, unsigned hops, struct err *e);
@@ -78,8 +100,8 @@ static int resolve(struct selector *s, const struct node **n, unsigned hops, str
 static int follow(struct selector *s, const struct node **n, unsigned hops, struct err *e)
 {
 	const struct node *link = *n, *ref = node_find(link, "ref"), *at;
-	const char *path;
-	int rc = 0;
+	struct way w = {.base = NULL};
+	int rc;
 
 	if (hops >= MOST_HOPS)
 		return bad_link(link, "is one of more than 10 in a row, or leads back to itself",
@@ -88,17 +110,16 @@ static int follow(struct selector *s, const struct node **n, unsigned hops, stru
 		return bad_link(link, "is one of more than 4096", e);
 	if (ref->type != NODE_STRING || ref->string[0] != '#' || strlen(ref->string) < 3)
 		return bad_link(link, "is not of the form \"#./name\"", e);
-	path = ref->string + 1;
-	path += strspn(path, "/");
-	at = link_base(s, link, &path);
-	while (rc == 0 && at && *path) {
-		at = find_word(at, &path);
+	if (!find_way(&w, s, link, ref->string + 1))
+		return bad_link(link, "leads nowhere", e);
+	at = w.base;
+	for (size_t i = 0; at && i < w.count; i++) {
 		/* what the last word names is the caller's to resolve */
-		if (*path)
-			rc = resolve(s, &at, hops + 1, e);
+		rc = i ? resolve(s, &at, hops + 1, e) : 0;
+		if (rc < 0)
+			return rc;
+		at = find_child(at, w.words[i].at, w.words[i].n);
 	}
-	if (rc < 0)
-		return rc;
 	if (!at || at == link)
 		return bad_link(link, at ? "leads to itself" : "leads nowhere", e);
 	*n = at;
@@ -159,6 +180,12 @@ const struct node *select_find(const struct selector *s, const char *name)
 	for (unsigned i = 0; !n && i < SELECT_LEVELS; i++)
 		n = node_find(s->levels[i], name);
 	return n;
+}
+
+int select_element(struct selector *s, const struct attr *row, const struct node **n, struct err *e)
+{
+	*n = select_find(s, row->name);
+	return *n && row->type != ATTR_LIST ? resolve(s, n, 0, e) : 0;
 }
 
 static int wrong_list(const struct node *n, struct err *e)

@@ -133,6 +133,74 @@ static void select_follows_links_as_existing_bundles_have_them(void **state)
 		has_files(select_in(links, NULL, "s", rows[i][0]), rows[i][1]);
 }
 
+/* "#./../x" is the form of SWUpdate's own manual */
+static void select_a_link_is_a_path_in_words(void **state)
+{
+	static const char *const rows[][2] = {
+		{"#./t", "m"},
+		{"#../t", "s"},
+		{"#./../t", "s"},
+		{"#../../t", "software"},
+		{"#./../../t", "software"},
+		{"#./././t", "m"},
+		{"#.././t", "s"},
+		{"#./../s/t", NULL},
+		{"#./../nowhere/../t", "s"},
+		{"#software/s/../t", "software"},
+		{"#t/", "root"},
+		{"#.//t", "m"},
+		{"#/./t", "m"},
+		{"#../../../t", "root"},
+		{"#./../../../t", "root"},
+		{"#.././../t", "software"},
+		{"#../../../../t", NULL},
+		{"#./a/../../../../../t", NULL},
+		{"#./1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+		char text[1200];
+		struct parse_manifest p;
+
+		/* as an item of a list, and in place of the list */
+		(void)snprintf(
+			text, sizeof(text),
+			"t = (" FILE_("root") "); software = { version = \"1\"; t = (" FILE_(
+				"software") "); s = { t = (" FILE_("s") "); m = { t = (" FILE_("m") "); files = %s{ ref = \"%s\"; }%s; }; }; };",
+			i % 2 ? "" : "(", rows[i / 2][0], i % 2 ? "" : ")");
+		p = select_in(text, NULL, "s", "m");
+		if (rows[i / 2][1])
+			has_files(p, rows[i / 2][1]);
+		else
+			assert_int_equal(p.err.code, E_DESC_LINK);
+	}
+}
+
+static void select_links_stand_for_values_too(void **state)
+{
+	struct parse_manifest p = select_in(
+		"v2 = \"3\"; software = { version = { ref = \"#v2\"; }; off = false; text = \"t\"; hw = [ \"a\", \"b\" ];"
+		"reboot = { ref = \"#./off\"; }; hardware-compatibility = { ref = \"#./hw\"; };"
+		"s = { m = { description = { ref = \"#./../../text\"; }; files = (" FILE_(
+			"f") "); }; }; };",
+		NULL, "s", "m");
+
+	(void)state;
+	assert_int_equal(p.rc, 0);
+	assert_string_equal(p.m->version, "3");
+	assert_string_equal(p.m->description, "t");
+	assert_true(p.m->has_reboot && !p.m->reboot);
+	assert_int_equal(p.m->hardware.count, 2);
+	manifest_free(p.m);
+	p = parse_body("description = { ref = \"#./nowhere\"; }; files = (" FILE_("f") ");");
+	assert_int_equal(p.err.code, E_DESC_LINK);
+	p = parse_body("description = { ref = \"#./d\"; }; d = 1; files = (" FILE_("f") ");");
+	assert_int_equal(p.err.code, E_DESC_TYPE);
+	p = parse_body("description = { ref = \"#./description\"; }; files = (" FILE_("f") ");");
+	assert_int_equal(p.err.code, E_DESC_LINK);
+}
+
 static void select_counts_entries_after_links(void **state)
 {
 	struct parse_manifest p = select_in(links, NULL, "s", "m12");
@@ -382,6 +450,8 @@ int main(void)
 		cmocka_unit_test(select_finds_scalars_along_the_same_way),
 		cmocka_unit_test(select_that_leads_nowhere_falls_back_with_a_note),
 		cmocka_unit_test(select_follows_links_as_existing_bundles_have_them),
+		cmocka_unit_test(select_a_link_is_a_path_in_words),
+		cmocka_unit_test(select_links_stand_for_values_too),
 		cmocka_unit_test(select_counts_entries_after_links),
 		cmocka_unit_test(select_links_that_lead_nowhere_are_errors),
 		cmocka_unit_test(t34_links_in_circles_are_errors),
