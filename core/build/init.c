@@ -22,7 +22,7 @@ struct example {
 
 static const struct example own[] = {
 	{"sw-description",
-	 HEAD "\t# hardware-compatibility: [ \"1.0\", \"#RE:^1\\\\.[0-9]+$\" ];\n"
+	 HEAD "\thardware-compatibility: [ \"1.0\", \"#RE:^1\\\\.[0-9]+$\" ];\n"
 	      "\n"
 	      "\timages: (\n"
 	      "\t\t{\n"

@@ -244,9 +244,13 @@ static void check_elements(struct lint *l)
 
 	for (size_t i = 0; i < manifest_schema.count; i++) {
 		const struct attr *row = &manifest_schema.rows[i];
-		const struct node *n = select_find(&l->sel, row->name);
+		const struct node *n;
 
 		err_clear(&e);
+		if (select_element(&l->sel, row, &n, &e) < 0) {
+			lint_refused(l, select_find(&l->sel, row->name), &e);
+			continue;
+		}
 		if (n && !is_open(n) && schema_set(row, n, &d, l->arena, &e) < 0)
 			lint_refused(l, n, &e);
 		if (n && is_open(n) && strcmp(row->name, "version") == 0)

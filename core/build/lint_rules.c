@@ -290,6 +290,10 @@ static void check_hardware(struct lint *l)
 	const struct node *n = select_find(&l->sel, "hardware-compatibility");
 	struct err e;
 
+	if (!n)
+		lint_say(l, false, node_find(l->t->root, "software"),
+			 "has no hardware-compatibility: a device that knows its hardware revision "
+			 "(-H, /etc/hwrevision) refuses it");
 	if (n && !l->top.hardware.count)
 		lint_say(l, true, n, "is empty: no board can take this release");
 	for (size_t i = 0; i < l->top.hardware.count; i++) {

@@ -5,7 +5,11 @@ load helper
 A=0000000000000000000000000000000000000000000000000000000000000001
 IMG='filename = "a.img"; device = "/dev/x"'
 
-around() { printf 'software = {\n\tversion = "1.0";\n%s\n};\n' "$1" >sw-description; }
+around() {
+	local boards='hardware-compatibility: [ "1.0" ];'
+	[[ $1 != *hardware-compatibility* ]] || boards=
+	printf 'software = {\n\tversion = "1.0"; %s\n%s\n};\n' "$boards" "$1" >sw-description
+}
 
 entry() { around "$1: ({ $2 });"; }
 

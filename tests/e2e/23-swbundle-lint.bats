@@ -7,7 +7,9 @@ B=0000000000000000000000000000000000000000000000000000000000000002
 
 # around LINES: a description whose line 3 on are these
 around() {
-	printf 'software = {\n\tversion = "1.0";\n%s\n};\n' "$1" >sw-description
+	local boards='hardware-compatibility: [ "1.0" ];'
+	[[ $1 != *hardware-compatibility* ]] || boards=
+	printf 'software = {\n\tversion = "1.0"; %s\n%s\n};\n' "$boards" "$1" >sw-description
 }
 
 # entry LIST ATTRIBUTES: one entry in line 3 of a description
@@ -184,6 +186,17 @@ IMG='filename = "a.img"; device = "/dev/x"'
 	finds 3 ''
 }
 
+# A device that knows its revision refuses it; the device of a desk does not.
+@test "a description without hardware-compatibility is doubtful, in each selection" {
+	printf 'software = {\n\tversion = "1.0";\n\timages: ({ %s; });\n};\n' "$IMG" >sw-description
+	doubts 1 'has no hardware-compatibility: a device that knows its hardware revision'
+	printf 'software = {\n\tversion = "1.0";\n\tboard1 = { hardware-compatibility: [ "1.0" ]; images: ({ %s; }); };\n};\n' "$IMG" >sw-description
+	clean
+	swbundle init p; swbundle lint --strict p/sw-description
+	grep -q '^	hardware-compatibility' p/sw-description
+	swbundle init --swupdate q; DEVICE1=/dev/a DEVICE2=/dev/b swbundle lint --strict q/sw-description
+}
+
 # An author wants the whole list at once.
 @test "many mistakes are found in one go" {
 	around "verson = \"2\";
@@ -221,7 +234,7 @@ IMG='filename = "a.img"; device = "/dev/x"'
 		};
 	D
 	clean
-	printf '{"software": {"version": "1", "images": [{"filename": "rootfs.img", "slot": "rootfs"}]}}' >sw-description
+	printf '{"software": {"version": "1", "hardware-compatibility": "1.0", "images": [{"filename": "rootfs.img", "slot": "rootfs"}]}}' >sw-description
 	clean
 	description; bundle
 	swbundle lint --strict demo.swu
