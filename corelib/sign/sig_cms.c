@@ -242,9 +242,9 @@ static int allow_missing_crl(int ok, X509_STORE_CTX *ctx)
 static void set_params(const struct keyring *k, X509_STORE_CTX *ctx)
 {
 	X509_VERIFY_PARAM *p = X509_STORE_CTX_get0_param(ctx);
-	/* What the device names is trusted as it stands: it need not be self-signed, and where it is,
-	 * its signature says nothing. To check it would ask of a signer's own certificate that it
-	 * may sign certificates, which those with the key usage digitalSignature may not. */
+	/* What the device names is trusted as it stands: it need not be self-signed, and where it
+	 * is, its signature says nothing. To check it would ask of a signer's own certificate that
+	 * it may sign certificates, which those with the key usage digitalSignature may not. */
 	unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
 
 	if (k->has_crl)
