@@ -164,11 +164,17 @@ static int only_marker(struct recovery *r, struct err *e)
 }
 
 /* mounts of a killed process, in either of the folders that they are made in */
+static void leave_foreign(void *reporter, const char *path)
+{
+	reporter_warn(reporter, "%s is not of this program: left alone", path);
+}
+
 static int sweep(const struct recovery *r, struct err *e)
 {
-	int rc = mounts_sweep(r->session->cfg->run_dir, e);
+	struct reporter *told = r->session->reporter;
+	int rc = mounts_sweep(r->session->cfg->run_dir, leave_foreign, told, e);
 
-	return rc < 0 ? rc : mounts_sweep(r->session->cfg->state_dir, e);
+	return rc < 0 ? rc : mounts_sweep(r->session->cfg->state_dir, leave_foreign, told, e);
 }
 
 static int not_settled(const struct err *cause, int rc, struct err *e)

@@ -345,30 +345,36 @@ static bool is_ours(const char *name)
 }
 
 /* EINVAL and EPERM: nothing is mounted there, or we could not have mounted it */
-static int sweep_one(const char *folder, const char *name, struct err *e)
+static int sweep_one(const char *point, struct err *e)
 {
-	char point[600];
-	int rc = text_print(point, sizeof(point), "%s/%s", folder, name);
-
-	if (rc >= 0)
-		rc = sys_umount(point, MNT_DETACH | UMOUNT_NOFOLLOW);
+	int rc = sys_umount(point, MNT_DETACH | UMOUNT_NOFOLLOW);
 	if (rc == 0 || rc == -EINVAL || rc == -EPERM)
 		rc = sys_unlinkat(AT_FDCWD, point, AT_REMOVEDIR);
+	if (rc == -ENOTEMPTY || rc == -EEXIST || rc == -ENOTDIR || rc == -EBUSY)
+		return 1;
 	if (rc < 0 && rc != -ENOENT)
 		return err_sys(e, E_MOUNT, -rc, "removing '%s', left by an earlier run", point);
 	return 0;
 }
 
-int mounts_sweep(const char *folder, struct err *e)
+int mounts_sweep(const char *folder, void (*foreign)(void *arg, const char *path), void *arg,
+		 struct err *e)
 {
 	DIR *d = folder ? opendir(folder) : NULL;
 	const struct dirent *at;
 	int rc = 0;
 
-	while (d && rc == 0 && (at = readdir(d)))
-		if (is_ours(at->d_name))
-			rc = sweep_one(folder, at->d_name, e);
+	while (d && rc >= 0 && (at = readdir(d))) {
+		char point[600];
+
+		if (!is_ours(at->d_name) ||
+		    text_print(point, sizeof(point), "%s/%s", folder, at->d_name) < 0)
+			continue;
+		rc = sweep_one(point, e);
+		if (rc > 0)
+			foreign(arg, point);
+	}
 	if (d)
 		closedir(d);
-	return rc;
+	return rc < 0 ? rc : 0;
 }

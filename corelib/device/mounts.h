@@ -34,7 +34,9 @@ int mounts_flush(struct mounts *m, struct err *e);
 /* last one first; all descriptors below are closed before */
 struct mounts *mounts_free(struct mounts *m);
 
-/* what killed processes left in 'folder'; 0 also when the folder is not there */
-int mounts_sweep(const char *folder, struct err *e);
+/* what killed processes left in 'folder'; 0 also when the folder is not there. What has such a name
+ * and is not ours, because it is no empty folder, stays: 'foreign' is called with its path */
+int mounts_sweep(const char *folder, void (*foreign)(void *arg, const char *path), void *arg,
+		 struct err *e);
 
 #endif

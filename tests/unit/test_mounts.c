@@ -32,6 +32,14 @@ static struct {
 	unsigned before, behind;
 } sweeper;
 
+static char foreign[256]; /* what was left alone last */
+
+static void note_foreign(void *arg, const char *path)
+{
+	(void)arg;
+	snprintf(foreign, sizeof(foreign), "%s", path);
+}
+
 static void sweep_now(unsigned *left)
 {
 	struct err e = {0};
@@ -40,7 +48,7 @@ static void sweep_now(unsigned *left)
 		return;
 	if (--*left % 2 == 0 && left == &sweeper.behind)
 		return;
-	assert_int_equal(mounts_sweep(sweeper.folder, &e), 0);
+	assert_int_equal(mounts_sweep(sweeper.folder, note_foreign, NULL, &e), 0);
 }
 
 int mount(const char *source, const char *point, const char *type, unsigned long flags,
@@ -266,12 +274,36 @@ static void what_a_killed_process_left_is_swept_and_nothing_else(void **state)
 	assert_int_equal(mkdir(theirs, 0700), 0);
 	if (mount("none", ours, "tmpfs", 0, NULL) < 0)
 		print_message("SKIP: nothing can be mounted here, only the folder is tried\n");
-	assert_int_equal(mounts_sweep(b->dir, &b->e), 0);
+	assert_int_equal(mounts_sweep(b->dir, note_foreign, NULL, &b->e), 0);
 	assert_false(is_mounted(ours));
 	assert_int_equal(access(ours, F_OK), -1);
 	assert_int_equal(rmdir(theirs), 0);
-	assert_int_equal(mounts_sweep("/nowhere/at/all", &b->e), 0);
-	assert_int_equal(mounts_sweep(NULL, &b->e), 0);
+	assert_int_equal(mounts_sweep("/nowhere/at/all", note_foreign, NULL, &b->e), 0);
+	assert_string_equal(foreign, "");
+	assert_int_equal(mounts_sweep(NULL, note_foreign, NULL, &b->e), 0);
+}
+
+/* it must not make every later install and recovery fail */
+static void t17_what_others_put_where_mounts_are_made_is_left_alone(void **state)
+{
+	struct bench *b = *state;
+	char folder[128], file[160], plain[128];
+
+	snprintf(folder, sizeof(folder), "%s/mnt-0123456789abcdef", b->dir);
+	snprintf(file, sizeof(file), "%s/file", folder);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	envkit_write_file(file, "x", 1);
+	assert_int_equal(mounts_sweep(b->dir, note_foreign, NULL, &b->e), 0);
+	assert_string_equal(foreign, folder);
+	assert_int_equal(access(file, F_OK), 0);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(rmdir(folder), 0);
+	snprintf(plain, sizeof(plain), "%s/mnt-fedcba9876543210", b->dir);
+	envkit_write_file(plain, "x", 1);
+	assert_int_equal(mounts_sweep(b->dir, note_foreign, NULL, &b->e), 0);
+	assert_string_equal(foreign, plain);
+	assert_int_equal(unlink(plain), 0);
+	foreign[0] = '\0';
 }
 
 /* ---- a staged file beneath such a root: any folder will do ---- */
@@ -359,6 +391,7 @@ int main(void)
 		T(a_file_is_no_device),
 		T(a_type_is_a_plain_word),
 		T(what_a_killed_process_left_is_swept_and_nothing_else),
+		T(t17_what_others_put_where_mounts_are_made_is_left_alone),
 		T(t40_no_link_leads_out_of_the_file_system),
 		T(folders_that_were_made_go_away_with_an_undo_while_they_are_empty),
 	};
