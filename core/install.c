@@ -385,7 +385,7 @@ static int learn_size(struct install *in, struct arrival *a, const struct payloa
 			       a->planned->name);
 	for (size_t i = 0; i < a->planned->count; i++) {
 		struct run_step *rs = steps_of(in->steps, a->planned->users[i]);
-		int rc = plan_entry_size(&rs->known, a->size, e);
+		int rc = plan_entry_size(plan_of(in), &rs->known, a->size, e);
 
 		if (rc < 0)
 			return step_at(in->steps, rs, rc, e);

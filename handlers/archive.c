@@ -19,34 +19,6 @@ static const struct attr props[] = {
 	 .help = "make the missing parts of the folder; an undo removes them when they are empty"},
 };
 
-/*
- * A guess that saves work: the writes themselves are the truth. The size is that of the archive,
- * unpacked where the description says it; heads and padding stand for what a file system adds.
- */
-static int check_room(const struct step *st, struct err *e)
-{
-	uint64_t need = st->has_size ? st->size : st->entry->has_size ? st->entry->size : 0;
-	const bool straight = st->file->straight; /* old files go while new ones come */
-	struct statvfs fs;
-	uint64_t room;
-
-	if (st->file->folder_fd < 0 || fstatvfs(st->file->folder_fd, &fs) < 0)
-		return 0;
-	if (fs.f_flag & ST_RDONLY)
-		return err_set(e, E_FILE, EROFS, "its file system is mounted read-only");
-	if (!straight && fs.f_files && !fs.f_favail)
-		return err_set(e, E_NO_SPACE, ENOSPC,
-			       "its file system holds no more files: all %" PRIu64
-			       " inodes are taken",
-			       (uint64_t)fs.f_files);
-	if (u64_mul(straight ? fs.f_blocks : fs.f_bavail, fs.f_frsize, &room) || need <= room)
-		return 0;
-	return err_set(e, E_NO_SPACE, ENOSPC,
-		       "%" PRIu64 " bytes %s, the archive needs %" PRIu64 "%s", room,
-		       straight ? "are all that its file system has" : "are free", need,
-		       straight ? "" : " beside the old files");
-}
-
 static int archive_check(struct step *st, struct err *e)
 {
 	bool ignored;
@@ -56,8 +28,6 @@ static int archive_check(struct step *st, struct err *e)
 		rc = err_set(e, E_DESC_MISSING, EINVAL, "archive needs the attribute path");
 	if (rc == 0 && st->entry->has_offset && st->entry->offset)
 		rc = err_set(e, E_DESC_VALUE, EINVAL, "archive writes files: there is no offset");
-	if (rc == 0)
-		rc = check_room(st, e);
 	return err_at(e, rc, "%s", st->entry->path ? st->entry->path : "archive");
 }
 

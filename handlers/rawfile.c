@@ -2,9 +2,7 @@
 #include "handlers/handler.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "corelib/files/staged.h"
 #include "corelib/base/text.h"
@@ -21,21 +19,6 @@ static const struct attr props[] = {
 	 .help = "put the file in place in one move; always done, whatever is said"},
 };
 
-/* a guess that saves work: the writes themselves are the truth */
-static int check_room(const struct step *st, struct err *e)
-{
-	struct statvfs fs;
-	uint64_t free_bytes;
-
-	if (!st->has_size || st->file->folder_fd < 0 || fstatvfs(st->file->folder_fd, &fs) < 0)
-		return 0;
-	if (u64_mul(fs.f_bavail, fs.f_frsize, &free_bytes) || st->size <= free_bytes)
-		return 0;
-	return err_set(e, E_NO_SPACE, ENOSPC,
-		       "%" PRIu64 " bytes are free, the file needs %" PRIu64 " beside the old one",
-		       free_bytes, st->size);
-}
-
 static int rawfile_check(struct step *st, struct err *e)
 {
 	bool ignored;
@@ -48,8 +31,6 @@ static int rawfile_check(struct step *st, struct err *e)
 	if (rc == 0 && st->entry->has_offset && st->entry->offset)
 		rc = err_set(e, E_DESC_VALUE, EINVAL,
 			     "rawfile writes whole files: there is no offset");
-	if (rc == 0)
-		rc = check_room(st, e);
 	return err_at(e, rc, "%s", st->entry->path ? st->entry->path : "rawfile");
 }
 

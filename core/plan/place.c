@@ -66,6 +66,7 @@ void places_free(struct places *all)
 	}
 	mounts_free(all->mounts); /* after all descriptors on them */
 	judge_free(all->judge);
+	space_free(all->space);
 	*all = (struct places){0};
 }
 
@@ -414,6 +415,13 @@ int place_judge(struct places *all, struct span *s, struct err *e)
 	if (p->state == PLACE_NAMED)
 		p->state = PLACE_JUDGED;
 	return 0;
+}
+
+int place_fits(struct places *all, struct span *s, uint64_t bytes, struct err *e)
+{
+	s->need.bytes = bytes;
+	s->need.straight = place_is_straight(s);
+	return space_claim(&all->space, &s->need, s->place->file, e);
 }
 
 /* ---- when a step begins ---- */

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "core/plan/judge.h"
+#include "core/plan/space.h"
 #include "core/session.h"
 #include "corelib/device/blkdev.h"
 #include "corelib/device/mounts.h"
@@ -49,6 +50,7 @@ struct span {
 	bool by_name;	     /* code gets the path and does what it wants */
 	unsigned number;     /* of the verdict */
 	int claim;	     /* held alone while the step writes; -1 */
+	struct need need;    /* of a file or folder */
 };
 void span_init(struct span *s);
 
@@ -59,6 +61,7 @@ struct places {
 	struct place *devices, *files;
 	struct mounts *mounts; /* NULL: no step needs one */
 	struct promise *promises;
+	struct space *space; /* what files need */
 };
 int places_init(struct places *all, struct session *s, struct err *e);
 void places_free(struct places *all); /* closes them; does not discard */
@@ -86,6 +89,9 @@ int place_judge(struct places *all, struct span *s, struct err *e);
  */
 int place_open(struct places *all, struct span *s, bool alone, struct err *e);
 void place_end(struct span *s);
+
+/* may 'bytes' go to a file or folder, beside what other steps put on the same file system? */
+int place_fits(struct places *all, struct span *s, uint64_t bytes, struct err *e);
 
 /* is it there only when a step begins? */
 bool place_is_late(const struct span *s);

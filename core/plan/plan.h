@@ -68,7 +68,7 @@ int plan_build(struct plan **p, const struct plan_input *in, struct err *e);
 void plan_free(struct plan *p); /* closes places; does not discard */
 
 /* the payload's size is known now: E_MEMBER_SIZE, E_TARGET_SMALL, then the handler's own check */
-int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e);
+int plan_entry_size(const struct plan *p, struct plan_step *ps, uint64_t size, struct err *e);
 /* the signed list of block hashes has arrived in 's': compared, kept, ready for a payload of 'size'
  */
 int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t list_size, struct err *e);

@@ -185,7 +185,7 @@ static void know_size(struct step *st, uint64_t packed)
 
 /* what the handler sees of its place; how much goes there, as far as that is known now; the one
  * call of its check. What an earlier step makes is checked when it is there */
-static int check_place(struct plan_step *ps, struct err *e)
+static int check_place(const struct plan *plan, struct plan_step *ps, struct err *e)
 {
 	struct step *st = &ps->step;
 	struct place *p = ps->span.place;
@@ -201,6 +201,14 @@ static int check_place(struct plan_step *ps, struct err *e)
 	}
 	if (rc == 0 && st->handler->check)
 		rc = st->handler->check(st, e);
+	if (rc == 0 && st->file)
+		rc = err_at(e,
+			    place_fits(plan->places, &ps->span,
+				       st->has_size	     ? st->size
+				       : st->entry->has_size ? st->entry->size
+							     : 0,
+				       e),
+			    "%s", st->entry->path);
 	return rc;
 }
 
@@ -216,7 +224,7 @@ int plan_open_place(const struct plan *p, struct plan_step *ps, struct err *e)
 	bool again = place && (place_is_late(&ps->span) || place->mount);
 	int rc = place_open(p->places, &ps->span, writes_alone(ps->step.handler), e);
 
-	return rc == 0 && again ? check_place(ps, e) : rc;
+	return rc == 0 && again ? check_place(p, ps, e) : rc;
 }
 
 static int blocks_fit(struct plan_step *ps, uint64_t size, struct err *e)
@@ -239,7 +247,7 @@ static int blocks_fit(struct plan_step *ps, uint64_t size, struct err *e)
 	return 0;
 }
 
-int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e)
+int plan_entry_size(const struct plan *p, struct plan_step *ps, uint64_t size, struct err *e)
 {
 	struct step *st = &ps->step;
 	int rc;
@@ -254,7 +262,7 @@ int plan_entry_size(struct plan_step *ps, uint64_t size, struct err *e)
 	if (st->has_size && st->size < ps->span.room)
 		ps->span.room = st->size;
 	rc = blocks_fit(ps, size, e);
-	return rc < 0 ? rc : check_place(ps, e);
+	return rc < 0 ? rc : check_place(p, ps, e);
 }
 
 /* ---- block hashes ---- */
@@ -333,7 +341,7 @@ static int bind_payload(struct plan *p, struct plan_step *ps, const struct plan_
 	if (!t->filename || !p->seekable || ps->called) {
 		if (t->has_size)
 			know_size(&ps->step, t->size);
-		return check_place(ps, e);
+		return check_place(p, ps, e);
 	}
 	load = bundle_find(in->bundle, t->filename);
 	if (!load)
@@ -344,7 +352,7 @@ static int bind_payload(struct plan *p, struct plan_step *ps, const struct plan_
 		if (rc < 0)
 			return rc;
 	}
-	return plan_entry_size(ps, load->size, e);
+	return plan_entry_size(p, ps, load->size, e);
 }
 
 /* told once, by the first step that is encrypted */

@@ -18,6 +18,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "core/plan/inuse.h"
 #include "core/plan/judge.h"
 #include "corelib/base/sys.h"
 #include "kit/envkit.h"
@@ -479,6 +480,53 @@ static void t2_place_of_a_mounted_file_is_active(void **state)
 	assert_int_equal(judge(full, 0, 0), 'l');
 }
 
+/* ---- flash: nothing holds a character device, so lists and sysfs tell ---- */
+
+static bool flash_in_use(dev_t dev, const char *mounts, char *why, size_t n)
+{
+	struct inuse u;
+	struct err e = {0};
+
+	put("/proc/self/mountinfo", mounts);
+	assert_int_equal(inuse_read(&u, &e), 0);
+	bool used = inuse_flash(&u, dev, why, n);
+	inuse_clear(&u);
+	return used;
+}
+
+static void t2_flash_that_is_mounted_or_attached_is_active(void **state)
+{
+	const dev_t mtd = makedev(90, 4), vol = makedev(250, 2);
+	static const char *const by_mtd[] = {"mtd2", "/dev/mtdblock2", "mtd:data", "mtd!data"};
+	static const char *const by_vol[] = {"ubi0_1", "ubi0:rootfs", "ubi0!rootfs", "ubi:rootfs",
+					     "ubi1",   "/dev/ubi0_1", "ubi!rootfs"};
+	char line[128], why[192];
+
+	(void)state;
+	sys_set_root(root);
+	put("/sys/class/mtd/mtd2/name", "data\n");
+	put("/sys/dev/char/250:2/uevent", "MAJOR=250\nMINOR=2\nDEVNAME=ubi0_1\n");
+	put("/sys/dev/char/250:2/name", "rootfs\n");
+	put("/sys/class/ubi/ubi0/mtd_num", "7\n");
+	assert_false(flash_in_use(mtd, "", why, sizeof(why)));
+	assert_false(flash_in_use(vol, "", why, sizeof(why)));
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(line, sizeof(line), "2 1 0:50 / /data rw - jffs2 %s rw\n", by_mtd[i]);
+		assert_true(flash_in_use(mtd, line, why, sizeof(why)));
+		assert_string_equal(why, "is mounted on /data");
+		assert_false(flash_in_use(makedev(90, 6), line, why, sizeof(why)));
+	}
+	assert_true(flash_in_use(mtd, "2 1 31:2 / /data rw - jffs2 x rw\n", why, sizeof(why)));
+	for (size_t i = 0; i < 7; i++) {
+		snprintf(line, sizeof(line), "2 1 0:50 / /r rw - ubifs %s rw\n", by_vol[i]);
+		assert_true(flash_in_use(vol, line, why, sizeof(why)));
+	}
+	assert_false(flash_in_use(vol, "2 1 0:5 / /r rw - ubifs ubi1:rootfs rw\n", why, 99));
+	/* attached: what lies in it is UBI's */
+	assert_true(flash_in_use(makedev(90, 14), "", why, sizeof(why)));
+	assert_string_equal(why, "is attached as ubi0");
+}
+
 /* an installer that was killed may leave "/proc/self/fd/4": that was its own descriptor */
 static void place_is_not_taken_for_what_another_process_mounted_by_descriptor(void **state)
 {
@@ -555,6 +603,7 @@ int main(void)
 		T(t2_place_used_as_swap_is_active),
 		T(t2_place_swap_file_is_active),
 		T(t2_place_of_a_mounted_file_is_active),
+		T(t2_flash_that_is_mounted_or_attached_is_active),
 		T(place_is_not_taken_for_what_another_process_mounted_by_descriptor),
 		T(place_that_is_no_storage_is_refused),
 		T(t111_place_without_memory_is_never_judged_milder),

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -748,6 +749,38 @@ static void nothing_of_a_slot_that_is_taken_is_left_out(void **state)
 			 0);
 }
 
+/* ---- room ---- */
+
+#define INTO(path)                                                                                 \
+	"{ filename = \"image\"; sha256 = \"%H\"; path = \"%D/small/" path "\"; " CREATE " }"
+#define CREATE "properties = { create-destination = \"true\"; };"
+
+/* each of them fits by itself; also into folders that are still to be made */
+static void t108_files_that_do_not_fit_together_are_refused_while_planning(void **state)
+{
+	struct bench *b = *state;
+	char small[128];
+
+	snprintf(small, sizeof(small), "%s/small", b->dir);
+	assert_int_equal(mkdir(small, 0755), 0);
+	if (mount("none", small, "tmpfs", 0, "size=256k") < 0) {
+		print_message("SKIP: nothing can be mounted here\n");
+		skip();
+	}
+	assert_int_equal(plan_with(b, "files = ( " INTO("a") ", " INTO("new/b") " );", 0), 0);
+	/* the folder of a place is held: it is let go before the file system is */
+	int rc = plan_with(b, "files = ( " INTO("a") ", " INTO("b") ", " INTO("new/c") " );", 0);
+	enum errcode code = b->e.code;
+	bool says = strstr(b->e.why, "what other entries put on the same file system") != NULL;
+	bool where = strstr(b->e.where, "new/c") != NULL;
+	forget(b);
+	umount2(small, MNT_DETACH);
+	assert_true(rc < 0);
+	assert_int_equal(code, E_NO_SPACE);
+	assert_true(says);
+	assert_true(where);
+}
+
 /* ---- handlers of the job's registry ---- */
 
 static int take_all(struct step *st, struct stream *in, struct err *e)
@@ -831,6 +864,7 @@ int main(void)
 		T(an_entry_without_the_file_that_its_handler_needs_is_passed_over),
 		T(nothing_of_a_slot_that_is_taken_is_left_out),
 		T(t104_a_slot_that_code_writes_is_held_and_taken),
+		T(t108_files_that_do_not_fit_together_are_refused_while_planning),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

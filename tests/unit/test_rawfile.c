@@ -196,23 +196,6 @@ static void rawfile_discard_of_a_step_that_never_began_is_nothing(void **state)
 	staged_close(sc.st.file);
 }
 
-static void t108_rawfile_that_does_not_fit_is_refused_while_planning(void **state)
-{
-	struct statvfs fs;
-	struct scene sc;
-	struct err e = {0};
-
-	(void)state;
-	scene_open(&sc);
-	assert_int_equal(statvfs(dir, &fs), 0);
-	sc.st.has_size = true;
-	sc.st.size = fs.f_blocks * fs.f_frsize;
-	assert_int_equal(handler_rawfile.check(&sc.st, &e), -ENOSPC);
-	assert_int_equal(e.code, E_NO_SPACE);
-	assert_string_equal(e.object, target);
-	staged_close(sc.st.file);
-}
-
 static void t47_rawfile_property_that_is_not_understood_is_refused(void **state)
 {
 	static const char *const names[] = {"create-destination", "atomic-install"};
@@ -271,7 +254,6 @@ int main(void)
 		T(rawfile_discard_brings_back_the_old_file),
 		T(rawfile_truncated_payload_never_becomes_visible),
 		T(rawfile_discard_of_a_step_that_never_began_is_nothing),
-		T(t108_rawfile_that_does_not_fit_is_refused_while_planning),
 		T(t47_rawfile_property_that_is_not_understood_is_refused),
 		T(rawfile_without_a_path_says_what_is_missing),
 		T(rawfile_describes_its_properties),
