@@ -53,7 +53,7 @@ int extent_sysfs_u64(dev_t dev, const char *name, uint64_t *v)
 	return rc < 0 ? rc : text_u64(line, v);
 }
 
-int extent_disk_of(dev_t dev, dev_t *disk)
+static int extent_disk_of(dev_t dev, dev_t *disk)
 {
 	char line[32];
 	uint64_t part;

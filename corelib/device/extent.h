@@ -37,7 +37,5 @@ bool extent_contains(const struct extent *outer, const struct extent *inner);
 /* a number or line of /sys/dev/block/MAJOR:MINOR/'name'; -ENOENT when the device has none */
 int extent_sysfs_u64(dev_t dev, const char *name, uint64_t *v);
 int extent_sysfs_line(dev_t dev, const char *name, char *out, size_t n);
-/* the disk that a partition lies on; a disk is its own */
-int extent_disk_of(dev_t dev, dev_t *disk);
 
 #endif

@@ -54,7 +54,7 @@ enum codec codec_parse(const char *name)
 	return CODEC_NONE;
 }
 
-const struct codec_ops *codec_find(enum codec c)
+static const struct codec_ops *codec_find(enum codec c)
 {
 	for (size_t i = 0; built[i]; i++)
 		if (built[i]->codec == c)

@@ -33,7 +33,6 @@ struct codec_ops {
 };
 
 /* NULL when it is not built */
-const struct codec_ops *codec_find(enum codec c);
 
 /* 0 when it is built (or NONE), else E_NOT_BUILT naming the symbol */
 int codec_need(enum codec c, struct err *e);

@@ -1,6 +1,4 @@
-/* The end is only an end when the bytes add up: SHA-256 of the signed description, checksum of
- * cpio. */
-#include "corelib/base/crc32c.h"
+/* The end is only an end when the bytes have the SHA-256 of the signed description. */
 #include "corelib/stream/stages.h"
 
 #include <errno.h>
@@ -9,9 +7,6 @@
 
 #include "corelib/base/digest.h"
 #include "corelib/base/text.h"
-
-/* ---- SHA-256 -----------------------------------------------------------------------------------
- */
 
 struct verify {
 	struct stream s;
@@ -108,61 +103,5 @@ int stage_verify_open(struct stream **s, const uint8_t sha256[32], struct err *e
 	v->s.size = (*s)->size;
 	memcpy(v->want, sha256, SHA256_LEN);
 	*s = &v->s;
-	return 0;
-}
-
-/* ---- checksum of cpio --------------------------------------------------------------------------
- */
-
-struct sum {
-	struct stream s;
-	uint32_t have, want;
-};
-
-static ssize_t sum_count(struct sum *c, const uint8_t *buf, ssize_t r, struct err *e)
-{
-	if (r > 0)
-		c->have = bytesum(c->have, buf, (size_t)r);
-	else if (r == 0 && c->have != c->want)
-		return err_set(e, E_CPIO_SUM, EBADMSG,
-			       "the bytes add up to %08x, the header says %08x", c->have, c->want);
-	return r;
-}
-
-static ssize_t sum_next(struct stream *s, const uint8_t **buf, struct err *e)
-{
-	ssize_t r = stream_next(s->up, buf, e);
-
-	return sum_count((struct sum *)s, *buf, r, e);
-}
-
-static ssize_t sum_read(struct stream *s, uint8_t *buf, size_t n, struct err *e)
-{
-	return sum_count((struct sum *)s, buf, stream_read(s->up, buf, n, e), e);
-}
-
-static void sum_close(struct stream *s)
-{
-	free(s);
-}
-
-static const struct stream_ops sum_ops = {
-	.name = "sum",
-	.next = sum_next,
-	.read = sum_read,
-	.close = sum_close,
-};
-
-int stage_sum_open(struct stream **s, uint32_t sum, struct err *e)
-{
-	struct sum *c = calloc(1, sizeof(*c));
-
-	if (!c)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for a stage");
-	stream_init(&c->s, &sum_ops, *s);
-	c->s.has_size = (*s)->has_size;
-	c->s.size = (*s)->size;
-	c->want = sum;
-	*s = &c->s;
 	return 0;
 }

@@ -13,8 +13,6 @@
 
 #include "corelib/stream/stream.h"
 
-/* exactly size bytes: fewer is E_TRUNCATED. More stays unread in the upstream. */
-int stage_limit_open(struct stream **s, uint64_t size, struct err *e);
 /* at most max bytes, the upstream's end is the end: one byte more is E_LIMIT_OUTPUT */
 int stage_cap_open(struct stream **s, uint64_t max, struct err *e);
 
@@ -23,8 +21,6 @@ int stage_cap_open(struct stream **s, uint64_t max, struct err *e);
  * upstream knows its size and fails behind the last byte with E_CPIO_SUM, and the digest differs.
  */
 int stage_verify_open(struct stream **s, const uint8_t sha256[32], struct err *e);
-/* the end carries cpio's checksum, the sum of all bytes: E_CPIO_SUM. It proves nothing. */
-int stage_sum_open(struct stream **s, uint32_t sum, struct err *e);
 
 /*
  * Signed block hashes: digests of ceil(size/block) blocks (block a power of two, 64 KiB..1 MiB).

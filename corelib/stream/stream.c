@@ -207,33 +207,6 @@ int stream_seek(struct stream *s, uint64_t off, struct err *e)
 	return 0;
 }
 
-static int skip_by_reading(struct stream *s, uint64_t n, struct err *e)
-{
-	const uint8_t *buf;
-
-	while (n > 0) {
-		ssize_t r = stream_next_max(s, n < READ_MAX ? (size_t)n : READ_MAX, &buf, e);
-
-		if (r < 0)
-			return (int)r;
-		if (r == 0)
-			return err_set(e, E_TRUNCATED, ENODATA,
-				       "the end came %llu bytes before the place to go on at",
-				       (unsigned long long)n);
-		n -= (uint64_t)r;
-	}
-	return 0;
-}
-
-int stream_skip(struct stream *s, uint64_t n, struct err *e)
-{
-	bool far = n > s->lent_len && n - s->lent_len >= STREAM_BLOCK;
-
-	if (far && s->rc == 0 && s->ops->seek && s->has_size && n <= s->size - s->pos)
-		return stream_seek(s, s->pos + n, e);
-	return skip_by_reading(s, n, e);
-}
-
 int stream_drain(struct stream *s, struct err *e)
 {
 	const uint8_t *buf;

@@ -71,8 +71,6 @@ ssize_t stream_next_max(struct stream *s, size_t max, const uint8_t **buf, struc
 ssize_t stream_read(struct stream *s, void *buf, size_t n, struct err *e);
 /* exactly n bytes; an earlier end is E_TRUNCATED */
 int stream_read_all(struct stream *s, void *buf, size_t n, struct err *e);
-/* drop n bytes (seeks where possible); an earlier end is E_TRUNCATED */
-int stream_skip(struct stream *s, uint64_t n, struct err *e);
 /* read to the proven end and drop it */
 int stream_drain(struct stream *s, struct err *e);
 bool stream_can_seek(const struct stream *s);

@@ -28,12 +28,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static const char *const folders[] = {"state", "app", "app/.swinstall-" TXN, NULL};
 
-struct bytes {
+struct input {
 	char *at;
 	size_t n;
 };
 
-static void add(struct bytes *b, const void *p, size_t n)
+static void add(struct input *b, const void *p, size_t n)
 {
 	b->at = realloc(b->at, b->n + n + 1);
 	if (!b->at)
@@ -42,7 +42,7 @@ static void add(struct bytes *b, const void *p, size_t n)
 	b->n += n;
 }
 
-static void add_record(struct bytes *b, unsigned type, const char *payload, size_t n)
+static void add_record(struct input *b, unsigned type, const char *payload, size_t n)
 {
 	size_t start = b->n;
 	uint32_t magic = htole32(0x4c4a5753u), length = htole32((uint32_t)n), crc;
@@ -59,7 +59,7 @@ static void add_record(struct bytes *b, unsigned type, const char *payload, size
 	add(b, &crc, sizeof(crc));
 }
 
-static void add_lines(struct bytes *b, const uint8_t *data, size_t n)
+static void add_lines(struct input *b, const uint8_t *data, size_t n)
 {
 	char *text = malloc(n + 1), *end;
 
@@ -134,7 +134,7 @@ static void look_again(const struct settings *cfg)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct settings *cfg;
-	struct bytes b = {0};
+	struct input b = {0};
 	struct err e = {0};
 	char did[256];
 

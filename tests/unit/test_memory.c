@@ -14,7 +14,6 @@
 #include <openssl/crypto.h>
 
 #include "corelib/base/arena.h"
-#include "corelib/base/crc32c.h"
 #include "corelib/base/digest.h"
 #include "corelib/stream/stages.h"
 #include "corelib/base/sys.h"
@@ -30,12 +29,8 @@ static struct block_hashes list = {.digests = digests, .count = 3, .block = BLOC
 static int stack_all(struct stream **s, struct notes *notes, unsigned threads, struct err *e)
 {
 	struct meter m = {0};
-	int rc = stage_limit_open(s, SIZE, e);
+	int rc = stage_cap_open(s, SIZE, e);
 
-	if (rc == 0)
-		rc = stage_cap_open(s, SIZE, e);
-	if (rc == 0)
-		rc = stage_sum_open(s, bytesum(0, data, SIZE), e);
 	if (rc == 0)
 		rc = stage_note_open(s, notes, e);
 	if (rc == 0)

@@ -589,6 +589,21 @@ static void a_hash_list_makes_a_payload_flow_unasked(void **state)
 		E_HASH_LIST, "1 blocks");
 }
 
+/* block by block proven is not whole: the last block may be missing when the first ones are live */
+static void t1_a_hash_list_does_not_make_a_payload_flow_into_a_live_device(void **state)
+{
+	struct bench *b = *state;
+	const char *image = IMG("device = \"%S\"; hash-block = 65536; hash-list = \"list\"; "
+				"installed-directly = true; hash-list-sha256 = \"" ZEROS64 "\";");
+
+	b->cfg.slot_count = 0; /* a file that is no slot is live */
+	b->session.cfg = &b->cfg;
+	b->session.slots = (struct slots){.cfg = &b->cfg};
+	assert_int_equal(plan_with(b, image, 0), 0);
+	assert_true(b->p->steps[0].step.live);
+	assert_int_equal(b->p->steps[0].route, ROUTE_TWICE);
+}
+
 static void an_encrypted_payload_needs_a_key(void **state)
 {
 	refused(*state, IMG("device = \"%S\"; encrypted = true;"), E_KEY_AES, "no key is known");
@@ -855,6 +870,7 @@ int main(void)
 		T(only_one_sharer_may_flow),
 		T(a_hash_list_that_was_not_signed_is_refused),
 		T(a_hash_list_makes_a_payload_flow_unasked),
+		T(t1_a_hash_list_does_not_make_a_payload_flow_into_a_live_device),
 		T(an_encrypted_payload_needs_a_key),
 		T(the_first_boot_variable_of_a_name_wins),
 		T(what_is_installed_already_is_skipped_and_never_opened),

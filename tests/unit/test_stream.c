@@ -86,14 +86,13 @@ static void stream_error_is_sticky_with_its_cause(void **state)
 		assert_int_equal(again.code, E_BLOCK_HASH);
 		assert_string_equal(again.why, e.why);
 		err_clear(&again);
-		assert_int_equal(stream_skip(s, 1, &again), -EBADMSG);
 		assert_int_equal(stream_drain(s, &again), -EBADMSG);
 		assert_int_equal(stream_seek(s, 0, &again), -EBADMSG);
 		assert_int_equal(again.code, E_BLOCK_HASH);
 	}
 }
 
-static void stream_read_all_and_skip_say_what_is_missing(void **state)
+static void stream_read_all_says_what_is_missing(void **state)
 {
 	struct fake f = {.data = data, .size = 10, .max_piece = 3};
 	struct err e = {0};
@@ -101,15 +100,12 @@ static void stream_read_all_and_skip_say_what_is_missing(void **state)
 
 	(void)state;
 	assert_int_equal(fake_stream_open(&s, &f, &e), 0);
-	assert_int_equal(stream_skip(s, 4, &e), 0);
+	assert_int_equal(stream_read_all(s, got, 4, &e), 0);
 	assert_int_equal(stream_read_all(s, got, 0, &e), 0);
 	assert_int_equal(stream_read_all(s, got, 7, &e), -ENODATA);
 	assert_int_equal(e.code, E_TRUNCATED);
 	assert_string_equal(e.why, "6 of 7 bytes are there");
 	assert_memory_equal(got, data + 4, 6);
-	err_clear(&e);
-	assert_int_equal(stream_skip(s, 1, &e), -ENODATA);
-	assert_int_equal(e.code, E_TRUNCATED);
 }
 
 static void stream_next_max_keeps_the_rest_for_the_next_call(void **state)
@@ -127,32 +123,6 @@ static void stream_next_max_keeps_the_rest_for_the_next_call(void **state)
 	assert_int_equal(stream_next(s, &buf, &e), 5);
 	assert_ptr_equal(buf, data + 5);
 	assert_int_equal(stream_next_max(s, 0, &buf, &e), -EINVAL);
-}
-
-static void stream_skip_seeks_only_where_it_pays_and_never_past_the_end(void **state)
-{
-	size_t big = 3u << 20;
-	uint8_t *mem = calloc(1, big), b;
-	struct fake f = {.data = mem, .size = big, .seekable = true};
-	struct err e = {0};
-	AUTO_STREAM struct stream *s = NULL;
-
-	(void)state;
-	assert_non_null(mem);
-	mem[2u << 20] = 77;
-	assert_int_equal(fake_stream_open(&s, &f, &e), 0);
-	assert_true(stream_can_seek(s));
-	assert_int_equal(stream_skip(s, 100, &e), 0);
-	assert_int_equal(f.seeks, 0);
-	assert_int_equal(stream_skip(s, (2u << 20) - 100, &e), 0);
-	assert_int_equal(f.seeks, 1);
-	assert_int_equal(stream_read_all(s, &b, 1, &e), 0);
-	assert_int_equal(b, 77);
-	assert_int_equal(stream_skip(s, big, &e), -ENODATA);
-	assert_int_equal(e.code, E_TRUNCATED);
-	stream_close(s);
-	s = NULL;
-	free(mem);
 }
 
 static void stream_seek_makes_an_ended_stream_go_on(void **state)
@@ -259,9 +229,8 @@ int main(void)
 		cmocka_unit_test(stream_any_way_of_taking_gives_the_same_bytes),
 		cmocka_unit_test(stream_end_is_sticky_and_asks_the_stage_no_more),
 		cmocka_unit_test(stream_error_is_sticky_with_its_cause),
-		cmocka_unit_test(stream_read_all_and_skip_say_what_is_missing),
+		cmocka_unit_test(stream_read_all_says_what_is_missing),
 		cmocka_unit_test(stream_next_max_keeps_the_rest_for_the_next_call),
-		cmocka_unit_test(stream_skip_seeks_only_where_it_pays_and_never_past_the_end),
 		cmocka_unit_test(stream_seek_makes_an_ended_stream_go_on),
 		cmocka_unit_test(stream_one_way_stage_refuses_to_seek),
 		cmocka_unit_test(stream_stop_ends_every_call_with_canceled),
