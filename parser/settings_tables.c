@@ -120,7 +120,8 @@ static const struct attr globals[] = {
 	{ .name = "lock-timeout", .type = ATTR_SIZE, AT(lock_timeout), .max = 86400, .dflt = "60",
 	  .help = "seconds to wait for another installation to end" },
 	{ .name = "idle-timeout", .type = ATTR_SIZE, AT(idle_timeout), .min = 1, .max = 86400, .dflt = "60",
-	  .help = "seconds that the sender of a bundle (pipe, socket) may be silent" },
+	  .help = "seconds that the sender of a bundle (pipe, FIFO, socket) may be silent; in a minute of "
+	  "waiting for it, or this time if longer, at least 16 KiB must come" },
 	{ .name = "targets", .type = ATTR_STRINGS, AT(targets),
 	  .help = "devices and folders that bundles may write, and no others; else any that root controls" },
 	{ .name = "accepted-select", .type = ATTR_STRINGS, AT(accepted_select),

@@ -59,7 +59,8 @@ static int open_bundle(const char *image, struct job_request *r, struct err *e)
 		return 0;
 	}
 	r->name = image;
-	r->fd = open(image, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* a FIFO without a writer is waited for by the stream, which has a deadline */
+	r->fd = open(image, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (r->fd < 0)
 		return no_bundle(image, errno, e);
 	return 0;

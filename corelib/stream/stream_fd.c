@@ -18,12 +18,19 @@
 #include "corelib/base/text.h"
 
 #define SLICE_MS   100		/* a wait looks at 'cancel' and 'stop' so often */
+#define WINDOW_MS  60000u	/* of waiting for a sender; or idle_ms, if that is longer */
+#define WINDOW_MIN (16u * 1024) /* bytes that must come in it */
 #define DIRECT_MIN (64u * 1024) /* shorter reads come out of the own block */
 
 struct source {
 	struct stream s;
 	int fd;
 	bool is_socket;
+	/* of what comes as it comes */
+	bool own_fd;	 /* opened here */
+	int flags;	 /* of a descriptor that had to be changed; -1: it was not */
+	uint64_t waited; /* ms in this window, for the sender alone */
+	uint64_t came;	 /* bytes in it */
 	struct stream_fd_options o;
 	uint64_t at;	/* the next byte to yield, from o.start */
 	uint8_t *block; /* holds the bytes from 'from' on */
@@ -139,19 +146,16 @@ static bool is_canceled(struct source *f)
 	return flag_is_set(f->o.cancel) || atomic_load_explicit(&f->s.stop, memory_order_relaxed);
 }
 
-static int fell_silent(struct source *f, struct err *e)
+static int sender_late(struct err *e, int rc)
 {
-	err_fix(e, "see why the sender stopped, and send again; for one that pauses longer, raise "
-		   "idle-timeout in the configuration");
-	return err_set(e, E_DEADLINE, ETIMEDOUT, "no byte came for %g s at byte %llu",
-		       f->o.idle_ms / 1000.0, place(f));
+	err_fix(e, "see why the sender stopped, and send again; for one that pauses longer or is "
+		   "slower, raise idle-timeout in the configuration");
+	return rc;
 }
 
-/* until bytes are there; the descriptor stays as it is, blocking or not, because others may share
- * it */
-static int wait_for_bytes(struct source *f, struct err *e)
+/* until bytes are there, or idle_ms after 'start' */
+static int wait_for_bytes(struct source *f, uint64_t start, struct err *e)
 {
-	uint64_t start = sys_now_ms();
 	struct pollfd p = {.fd = f->fd, .events = POLLIN};
 
 	for (;;) {
@@ -163,7 +167,9 @@ static int wait_for_bytes(struct source *f, struct err *e)
 			return err_set(e, E_CANCELED, ECANCELED, "cancelled at byte %llu",
 				       place(f));
 		if (f->o.idle_ms && waited >= f->o.idle_ms)
-			return fell_silent(f, e);
+			return sender_late(e, err_set(e, E_DEADLINE, ETIMEDOUT,
+						      "no byte came for %g s at byte %llu",
+						      f->o.idle_ms / 1000.0, place(f)));
 		if (f->o.idle_ms && f->o.idle_ms - waited < slice)
 			slice = (unsigned)(f->o.idle_ms - waited);
 		rc = poll(&p, 1, (int)slice);
@@ -174,33 +180,78 @@ static int wait_for_bytes(struct source *f, struct err *e)
 	}
 }
 
-static ssize_t read_some(const struct source *f, uint8_t *buf, size_t n)
+/*
+ * A sender that drips one byte just before each deadline would be waited for without end. Only
+ * the time in which nothing was there to be read counts: how slowly we take it is not its fault.
+ */
+static int judge_rate(struct source *f, uint64_t waited, size_t came, struct err *e)
 {
-	ssize_t r = f->is_socket ? recv(f->fd, buf, n, MSG_DONTWAIT) : read(f->fd, buf, n);
+	uint64_t window = f->o.idle_ms > WINDOW_MS ? f->o.idle_ms : WINDOW_MS;
 
-	return r < 0 ? -errno : r;
+	f->waited += waited;
+	f->came += came;
+	if (f->o.idle_ms == 0 || f->waited < window)
+		return 0;
+	if (f->came < WINDOW_MIN)
+		return sender_late(e, err_set(e, E_DEADLINE, ETIMEDOUT,
+					      "only %llu bytes came in %llu s of waiting for the "
+					      "sender, at byte %llu",
+					      (unsigned long long)f->came,
+					      (unsigned long long)f->waited / 1000, place(f)));
+	f->waited = f->came = 0;
+	return 0;
 }
 
 static ssize_t pipe_read(struct stream *s, uint8_t *buf, size_t n, struct err *e)
 {
 	struct source *f = (struct source *)s;
+	uint64_t start = sys_now_ms(), waited;
 	ssize_t r;
+	int rc;
 
 	n = at_most(f, n);
 	if (n == 0)
 		return 0;
-	do {
-		r = wait_for_bytes(f, e);
-		if (r < 0)
-			return r;
-		r = read_some(f, buf, n);
-	} while (r == -EINTR || r == -EAGAIN);
+	do { /* another reader of the same pipe may be faster */
+		rc = wait_for_bytes(f, start, e);
+		if (rc < 0)
+			return rc;
+		waited = sys_now_ms() - start;
+		r = f->is_socket ? recv(f->fd, buf, n, MSG_DONTWAIT) : read(f->fd, buf, n);
+	} while (r < 0 && (errno == EINTR || errno == EAGAIN));
 	if (r < 0)
-		return source_failed(f, (int)-r, e);
-	if (r == 0 && f->o.size != UINT64_MAX)
-		return source_short(f, e);
+		return source_failed(f, errno, e);
+	if (r == 0)
+		return f->o.size != UINT64_MAX ? source_short(f, e) : 0;
 	f->at += (uint64_t)r;
-	return r;
+	rc = judge_rate(f, waited, (size_t)r, e);
+	return rc < 0 ? rc : r;
+}
+
+/*
+ * A descriptor that blocks hangs in read() when another reader takes the byte that poll() has
+ * seen. O_NONBLOCK belongs to what is open and not to the descriptor, so others that share it would
+ * get it too: the same pipe is opened once more. Where that cannot be (no /proc, the pipe of
+ * another user) the shared one is changed until the stream is closed.
+ */
+static int pipe_prepare(struct source *f, struct err *e)
+{
+	char path[32];
+	int fd;
+
+	text_print(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+	fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+	if (fd >= 0) {
+		f->fd = fd;
+		f->own_fd = true;
+		return 0;
+	}
+	fd = fcntl(f->fd, F_GETFL);
+	if (fd < 0 || (!(fd & O_NONBLOCK) && fcntl(f->fd, F_SETFL, fd | O_NONBLOCK) < 0))
+		return err_sys(e, E_IO, errno, "making the source not block");
+	if (!(fd & O_NONBLOCK))
+		f->flags = fd;
+	return 0;
 }
 
 /* ---- open and close
@@ -210,6 +261,10 @@ static void fd_close(struct stream *s)
 {
 	struct source *f = (struct source *)s;
 
+	if (f->flags >= 0)
+		fcntl(f->fd, F_SETFL, f->flags);
+	if (f->own_fd)
+		sys_close(&f->fd);
 	free(f->block);
 	free(f);
 }
@@ -289,9 +344,9 @@ static int fd_prepare(struct source *f, struct err *e)
 		return file_prepare(f, size, e);
 	f->s.has_size = f->o.size != UINT64_MAX;
 	f->s.size = f->s.has_size ? f->o.size : 0;
-	return f->o.start == 0
-		       ? 0
-		       : err_set(e, E_INTERNAL, ESPIPE, "a pipe has only one place to start");
+	if (f->o.start)
+		return err_set(e, E_INTERNAL, ESPIPE, "a pipe has only one place to start");
+	return f->is_socket ? 0 : pipe_prepare(f, e);
 }
 
 int stream_fd_open(struct stream **s, int fd, const struct stream_fd_options *o, struct err *e)
@@ -302,6 +357,7 @@ int stream_fd_open(struct stream **s, int fd, const struct stream_fd_options *o,
 	if (!f)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for a source");
 	f->fd = fd;
+	f->flags = -1;
 	f->o.size = UINT64_MAX;
 	if (o)
 		f->o = *o;

@@ -13,6 +13,20 @@ setup() { make_device; }
 	[[ "$(last_line)" == '[INFO ] : release 2.0 of '*' is installed; reboot to start it' ]]
 }
 
+# L4: opening it must not hold us up either
+@test "a FIFO that nobody writes into ends with the idle-timeout" {
+	sed -i 's/globals[ ]*:[ ]*{/& idle-timeout = 1;/' device.cfg
+	grep -q idle-timeout device.cfg
+	mkfifo fifo
+	run timeout 100 swinstall -f device.cfg fifo
+	[ "$status" -eq 1 ]
+	[[ "$(last_line)" == *E_DEADLINE* ]]
+	cat "$good" >fifo 3>&- &
+	swinstall -f device.cfg fifo
+	wait $!
+	is_new
+}
+
 @test "-i FILE, and -i - from a pipe" {
 	swinstall -f device.cfg -i "$good"
 	is_new

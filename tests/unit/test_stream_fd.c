@@ -7,11 +7,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "corelib/stream/stream.h"
@@ -62,9 +66,49 @@ ssize_t pread(int fd, void *buf, size_t n, off_t off)
 	return fault_hits(&n) ? -1 : syscall(SYS_pread64, fd, buf, n, off);
 }
 
+/* ---- a clock that only waiting moves, and another reader of the same pipe ---- */
+
+static struct {
+	bool faked;
+	uint64_t ms;
+	void (*waited)(struct pollfd *fds); /* in the place of a wait */
+	int thief;			    /* takes a byte as soon as it was seen; -1 = nobody */
+} other;
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+	if (!other.faked)
+		return (int)syscall(SYS_clock_gettime, id, t);
+	*t = (struct timespec){.tv_sec = (time_t)(other.ms / 1000),
+			       .tv_nsec = (long)(other.ms % 1000) * 1000000};
+	return 0;
+}
+
+int poll(struct pollfd *fds, nfds_t n, int ms)
+{
+	struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+	const bool faked = other.faked;
+	int rc;
+	char byte;
+
+	if (faked)
+		t = (struct timespec){0};
+	rc = (int)syscall(SYS_ppoll, fds, n, &t, NULL, 0);
+	if (rc == 0 && faked) {
+		other.ms += (uint64_t)ms;
+		if (other.waited)
+			other.waited(fds);
+	}
+	if (rc > 0 && other.thief >= 0)
+		assert_int_equal(syscall(SYS_read, other.thief, &byte, 1), 1);
+	return rc;
+}
+
 static int no_faults(void **state)
 {
 	(void)state;
+	memset(&other, 0, sizeof(other));
+	other.thief = -1;
 	memset(&fault, 0, sizeof(fault));
 	memset(got, 0, sizeof(got));
 	return 0;
@@ -456,6 +500,151 @@ static void t110_fd_pipe_interrupts_and_errors(void **state)
 	close(fds[0]);
 }
 
+static void fd_byte_that_another_reader_takes_is_no_endless_read(void **state)
+{
+	struct stream_fd_options o = {.size = UINT64_MAX, .idle_ms = 1000};
+	struct rlimit old, none;
+	int fds[2];
+
+	(void)state;
+	for (int reopened = 0; reopened < 2; reopened++) {
+		struct err e = {0};
+		struct stream *s = NULL;
+
+		assert_int_equal(pipe(fds), 0);
+		assert_int_equal(sys_write(fds[1], "x", 1), 0);
+		if (!reopened) { /* it cannot be opened once more: no descriptor is left */
+			assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+			none = (struct rlimit){(rlim_t)fds[1] + 1, old.rlim_max};
+			assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+		}
+		assert_int_equal(stream_fd_open(&s, fds[0], &o, &e), 0);
+		if (!reopened)
+			assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+		other.thief = fds[0];
+		other.faked = true;
+		assert_int_equal(stream_drain(s, &e), -ETIMEDOUT);
+		assert_int_equal(e.code, E_DEADLINE);
+		no_faults(NULL);
+		stream_close(s);
+		assert_false(fcntl(fds[0], F_GETFL) & O_NONBLOCK); /* as it was given */
+		close(fds[0]);
+		close(fds[1]);
+	}
+}
+
+static void fd_fifo_that_nobody_writes_is_a_deadline(void **state)
+{
+	struct stream_fd_options o = {.size = UINT64_MAX, .idle_ms = 60000};
+	char path[] = "/tmp/swinstall-fifo-XXXXXX";
+	struct err e = {0};
+	struct stream *s = NULL;
+	int fd, end;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	fd = open(path, O_RDONLY | O_NONBLOCK);
+	assert_true(fd >= 0);
+	other.faked = true;
+	assert_int_equal(stream_fd_open(&s, fd, &o, &e), 0);
+	assert_int_equal(stream_drain(s, &e), -ETIMEDOUT);
+	assert_int_equal(other.ms, 60000);
+	stream_close(s);
+	/* a writer that came before the deadline is heard to its end */
+	err_clear(&e);
+	assert_int_equal(stream_fd_open(&s, fd, &o, &e), 0);
+	end = open(path, O_WRONLY);
+	assert_int_equal(sys_write(end, "abc", 3), 0);
+	close(end);
+	assert_int_equal(stream_drain(s, &e), 0);
+	assert_int_equal(s->pos, 3);
+	stream_close(s);
+	close(fd);
+	unlink(path);
+}
+
+static struct {
+	int fd;
+	size_t bytes;
+	uint64_t every, next;
+} drip;
+
+static void drip_on(struct pollfd *fds)
+{
+	static const char zeros[32768];
+
+	(void)fds;
+	if (other.ms < drip.next)
+		return;
+	drip.next = other.ms + drip.every;
+	assert_int_equal(sys_write(drip.fd, zeros, drip.bytes), 0);
+}
+
+/* the error's code when so many bytes come every so many ms, 0 when a day long all is well */
+static enum errcode drain_drips(size_t bytes, uint64_t every, unsigned idle_ms, uint64_t *ms)
+{
+	struct stream_fd_options o = {.size = UINT64_MAX, .idle_ms = idle_ms};
+	struct err e = {0};
+	AUTO_STREAM struct stream *s = NULL;
+	const uint8_t *buf;
+	int fds[2];
+	ssize_t n = 1;
+
+	assert_int_equal(pipe(fds), 0);
+	no_faults(NULL);
+	other.faked = true;
+	other.waited = drip_on;
+	drip.fd = fds[1];
+	drip.bytes = bytes;
+	drip.every = drip.next = every;
+	assert_int_equal(stream_fd_open(&s, fds[0], &o, &e), 0);
+	while (n > 0 && other.ms < 86400000)
+		n = stream_next(s, &buf, &e);
+	*ms = other.ms;
+	no_faults(NULL);
+	close(fds[0]);
+	close(fds[1]);
+	return e.code;
+}
+
+static void fd_sender_of_a_byte_before_each_deadline_is_given_up(void **state)
+{
+	uint64_t ms;
+
+	(void)state;
+	assert_int_equal(drain_drips(1, 700, 1000, &ms), E_DEADLINE);
+	assert_true(ms >= 60000 && ms < 62000);
+	assert_int_equal(drain_drips(1, 700, 600000, &ms), E_DEADLINE);
+	assert_true(ms >= 600000 && ms < 602000);
+	/* a slow line is no attack, nor one that pauses for as long as it may */
+	assert_int_equal(drain_drips(300, 1000, 60000, &ms), 0);
+	assert_int_equal(drain_drips(17000, 59000, 60000, &ms), 0);
+}
+
+/* what was there already when we came to read it: the sender is not waited for */
+static void fd_our_own_slowness_is_not_the_senders(void **state)
+{
+	struct stream_fd_options o = {.size = UINT64_MAX, .idle_ms = 1000};
+	struct err e = {0};
+	AUTO_STREAM struct stream *s = NULL;
+	uint8_t byte;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(sys_write(fds[1], data, 1000), 0);
+	assert_int_equal(stream_fd_open(&s, fds[0], &o, &e), 0);
+	other.faked = true;
+	for (int i = 0; i < 1000; i++) {
+		other.ms += 3600000; /* someone is asked for consent, a disk is slow */
+		assert_int_equal(stream_read(s, &byte, 1, &e), 1);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void fd_pipe_has_one_place_to_start(void **state)
 {
 	struct stream_fd_options o = {.start = 1, .size = UINT64_MAX};
@@ -517,6 +706,10 @@ int main(void)
 		T(fd_pipe_that_drips_is_no_deadline),
 		T(fd_cancel_ends_a_wait),
 		T(t110_fd_pipe_interrupts_and_errors),
+		T(fd_byte_that_another_reader_takes_is_no_endless_read),
+		T(fd_fifo_that_nobody_writes_is_a_deadline),
+		T(fd_sender_of_a_byte_before_each_deadline_is_given_up),
+		T(fd_our_own_slowness_is_not_the_senders),
 		T(fd_pipe_has_one_place_to_start),
 		T(fd_nonblocking_descriptor_of_another_stays_so_and_works),
 	};
