@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "corelib/base/secret.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 #include "parser/keyfile.h"
@@ -33,7 +33,6 @@ static int check_owner(int fd, const char *path, bool *readable, struct err *e)
 
 static int read_key(struct aes_key *k, const char *path, bool *readable, struct err *e)
 {
-	char text[KEY_FILE_MAX];
 	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
 	ssize_t n;
 	int rc;
@@ -43,11 +42,14 @@ static int read_key(struct aes_key *k, const char *path, bool *readable, struct 
 	rc = check_owner(fd, path, readable, e);
 	if (rc < 0)
 		return rc;
-	n = sys_read(fd, text, sizeof(text));
-	if (n < 0)
-		return err_sys(e, E_KEY_AES, (int)-n, "reading the key file %s", path);
-	rc = keyfile_parse(k, text, (size_t)n, e);
-	secure_zero(text, sizeof(text));
+	char *text = secret_new(KEY_FILE_MAX);
+
+	if (!text)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for a key");
+	n = sys_read(fd, text, KEY_FILE_MAX);
+	rc = n < 0 ? err_sys(e, E_KEY_AES, (int)-n, "reading the key file")
+		   : keyfile_parse(k, text, (size_t)n, e);
+	secret_free(text);
 	return err_at(e, rc, "%s", path);
 }
 
@@ -133,7 +135,7 @@ static int fill(struct aes_key *k, bool *readable, const struct settings *cfg,
 int keys_find(struct aes_key **out, const struct settings *cfg, const struct entry *t,
 	      struct err *e)
 {
-	struct aes_key *k = calloc(1, sizeof(*k));
+	struct aes_key *k = secret_new(sizeof(*k));
 	bool readable = false;
 	int rc;
 
@@ -154,8 +156,5 @@ int keys_find(struct aes_key **out, const struct settings *cfg, const struct ent
 
 void keys_free(struct aes_key *k)
 {
-	if (!k)
-		return;
-	secure_zero(k, sizeof(*k));
-	free(k);
+	secret_free(k);
 }

@@ -1,5 +1,5 @@
-/* The keys that open encrypted payloads: root's file, or the signed entry's own. Wiped when freed.
- */
+/* The keys that open encrypted payloads: root's file, or the signed entry's own. In
+ * memory of corelib/base/secret.h. */
 #ifndef CORE_KEYS_H
 #define CORE_KEYS_H
 

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <errno.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -322,6 +324,54 @@ static void a_key_file_that_others_can_read_is_worth_a_warning_and_strict_refuse
 	unlink(path);
 }
 
+/* the flags that the kernel tells of the memory at p: two letters each */
+static void memory_flags(const void *p, char *flags, size_t n)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long from, to;
+	bool here = false;
+	char line[512];
+
+	flags[0] = '\0';
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = from <= (uintptr_t)p && (uintptr_t)p < to;
+		if (here && strncmp(line, "VmFlags:", 8) == 0)
+			snprintf(flags, n, "%s", line);
+	}
+	fclose(f);
+}
+
+static void t51_keys_are_in_no_swap_no_core_and_no_child(void **state)
+{
+	char path[] = "/tmp/swinstall-key-XXXXXX", flags[512];
+	struct entry t = {.encrypted = 1};
+	struct aes_key *k;
+	int fd = mkstemp(path), ends[2], status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(write(fd, KEY16 " " KEY16, 65), 65);
+	close(fd);
+	assert_int_equal(find(path, &t, &k), E_NONE);
+	memory_flags(k, flags, sizeof(flags));
+	assert_non_null(strstr(flags, " lo")); /* locked */
+	assert_non_null(strstr(flags, " dd")); /* not dumped */
+	assert_non_null(strstr(flags, " dc")); /* not copied by fork */
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (pid == 0) /* the kernel looks, which is no fault of ours */
+		_exit(write(ends[1], k, sizeof(*k)) < 0 && errno == EFAULT ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	/* given back, and no other memory of ours has it */
+	keys_free(k);
+	assert_true(write(ends[1], k, sizeof(*k)) < 0);
+	close(ends[0]);
+	close(ends[1]);
+	unlink(path);
+}
+
 /* a key whose check value is 'check' opens the entry, else code */
 static enum errcode find_checked(const char *check, int cipher, bool unchecked)
 {
@@ -482,6 +532,7 @@ int main(void)
 		cmocka_unit_test(a_key_file_that_others_can_change_is_refused),
 		cmocka_unit_test(
 			a_key_file_that_others_can_read_is_worth_a_warning_and_strict_refuses_it),
+		cmocka_unit_test(t51_keys_are_in_no_swap_no_core_and_no_child),
 		cmocka_unit_test(a_wrong_key_is_known_by_its_check_value),
 		cmocka_unit_test(the_signed_entry_may_bring_its_own_key),
 		cmocka_unit_test(what_is_installed_comes_from_the_file),
