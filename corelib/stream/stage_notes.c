@@ -23,6 +23,7 @@ struct notes {
 	uint8_t key[32];
 	uint64_t size, count;
 	bool complete;
+	bool proven; /* by the end of the first pass: all bytes are the signed ones */
 	uint8_t tags[][TAG_LEN];
 };
 
@@ -194,6 +195,7 @@ int stage_note_open(struct stream **s, struct notes *notes, struct err *e)
 		return -ENOMEM;
 	}
 	notes->complete = false;
+	notes->proven = (*s)->end_proves || (*s)->proof != PROOF_NONE;
 	n->notes = notes;
 	stream_init(&n->s, &note_ops, *s);
 	n->s.has_size = true;
@@ -348,7 +350,8 @@ int stage_proven_open(struct stream **s, const struct notes *notes, struct err *
 	}
 	p->block = mem;
 	p->notes = notes;
-	p->s.proof = PROOF_WHOLE;
+	if (notes->proven)
+		p->s.proof = PROOF_WHOLE;
 	p->s.has_size = true;
 	p->s.size = notes->size;
 	*s = &p->s;

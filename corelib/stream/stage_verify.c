@@ -99,6 +99,7 @@ int stage_verify_open(struct stream **s, const uint8_t sha256[32], struct err *e
 		return rc;
 	}
 	stream_init(&v->s, &verify_ops, *s);
+	v->s.end_proves = true;
 	v->s.has_size = (*s)->has_size;
 	v->s.size = (*s)->size;
 	memcpy(v->want, sha256, SHA256_LEN);

@@ -39,7 +39,8 @@ int stage_blocks_open(struct stream **s, const struct block_hashes *h, unsigned 
 /*
  * Two passes over one descriptor: the first notes a GMAC of each block under a random key of
  * the job, the second compares each block before lending it (E_SOURCE_CHANGED). stage_note
- * passes bytes through; stage_proven needs complete notes. proof of the second becomes WHOLE.
+ * passes bytes through; stage_proven needs complete notes. proof of the second becomes WHOLE where
+ * the first pass has proven them: the same bytes twice are no signed bytes.
  */
 struct notes; /* 16 bytes a block of 256 KiB */
 struct notes *notes_new(uint64_t size, struct err *e);

@@ -14,6 +14,7 @@ void stream_init(struct stream *s, const struct stream_ops *ops, struct stream *
 	s->ops = ops;
 	s->up = up;
 	s->proof = up ? up->proof : PROOF_NONE;
+	s->end_proves = up && up->end_proves;
 }
 
 /* ---- sticky states -----------------------------------------------------------------------------

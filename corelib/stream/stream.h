@@ -9,7 +9,9 @@
  * Sources and stage_ahead lend blocks aligned for O_DIRECT. Not thread safe.
  *
  * 'proof' says how far a byte may be trusted when it is lent: not before the end (NONE), each
- * block as it is lent (BLOCK), or everything was proven before the first byte (WHOLE).
+ * block as it is lent (BLOCK), or everything was proven before the first byte (WHOLE). With NONE
+ * 'end_proves' says whether a signed digest is compared at the end; without it bytes of a bundle
+ * that allow-unsigned lets in are never proven.
  */
 #ifndef CORELIB_STREAM_H
 #define CORELIB_STREAM_H
@@ -51,6 +53,7 @@ struct stream {
 	const struct stream_ops *ops;
 	struct stream *up; /* owned; NULL for a source */
 	enum proof proof;
+	bool end_proves;
 	bool has_size;
 	uint64_t size;	  /* of what this stream yields, when known beforehand */
 	atomic_bool stop; /* set by stream_stop(); sources that wait look at it each 100 ms */
@@ -91,8 +94,9 @@ void cleanup_stream(struct stream **s);
  * Sources. fd: reads from the descriptor (not owned); seekable when it is a regular file or a
  * block device, then by pread from 'start' for 'size' bytes (size UINT64_MAX: to its end), so
  * that several streams may share it. mem: lends the caller's memory (not owned).
- * A pipe that stays silent for idle_ms (0: for ever) is E_DEADLINE; *cancel true ends a wait within
- * 100 ms.
+ * A pipe that stays silent for idle_ms (0: for ever), a FIFO that nobody opens for writing, and a
+ * sender that brings less than 16 KiB in a minute (or idle_ms, if longer) of waiting for it are
+ * E_DEADLINE; *cancel true ends a wait within 100 ms.
  */
 struct stream_fd_options {
 	uint64_t start, size;

@@ -250,6 +250,25 @@ static void bytes_that_are_proven_are_unpacked_here(void **state)
 	notes_free(n);
 }
 
+/* allow-unsigned: read twice and found the same, they are still anybody's bytes */
+static void bytes_without_a_hash_are_unpacked_in_the_child_also_when_read_twice(void **state)
+{
+	struct bench *b = *state;
+	struct notes *n;
+
+	pack(b);
+	((struct entry *)(uintptr_t)b->ps.step.entry)->has_sha256 = false;
+	n = notes_new(b->fake.size, &b->e);
+	assert_non_null(n);
+	assert_int_equal(pipeline_prove(&b->ps, source(b), &b->feed, n, -1, &b->e), 0);
+	b->fake.closed = 0;
+	b->feed.notes = n;
+	assert_int_equal(install(b), 0);
+	assert_int_equal(b->seen.crc, crc32c(0, b->data, SIZE));
+	assert_non_null(strstr(b->seen.chain, "process"));
+	notes_free(n);
+}
+
 static void t56_a_source_that_changes_between_the_passes_is_noticed(void **state)
 {
 	struct bench *b = *state;
@@ -461,6 +480,7 @@ int main(void)
 		T(t47_more_than_the_room_is_refused),
 		T(bytes_that_are_not_proven_are_unpacked_in_the_child),
 		T(bytes_that_are_proven_are_unpacked_here),
+		T(bytes_without_a_hash_are_unpacked_in_the_child_also_when_read_twice),
 		T(t56_a_source_that_changes_between_the_passes_is_noticed),
 		T(proving_keeps_a_copy_when_asked),
 		T(proving_calls_no_handler),
