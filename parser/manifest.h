@@ -34,6 +34,8 @@ struct property {
 };
 
 /* the signed list of block digests (SECURITY 4.6) */
+#define HASH_LIST_MAX (16u * 1024 * 1024) /* bytes; digests of 32 GiB in blocks of 64 KiB */
+
 struct hash_list {
 	const char *name; /* member, NULL = none */
 	uint8_t sha256[32];

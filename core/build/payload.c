@@ -14,6 +14,7 @@
 #include "corelib/base/crc32c.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
+#include "parser/manifest.h"
 
 #define CHUNK (1024u * 1024)
 
@@ -238,6 +239,11 @@ static int make_room(struct payload_file *p, uint64_t part_size, struct err *e)
 		p->block = 0;
 	if (p->block)
 		p->list_len = (size_t)(p->size / p->block + (p->size % p->block != 0)) * SHA256_LEN;
+	if (p->list_len > HASH_LIST_MAX)
+		return err_set(e, E_BUILD, EFBIG,
+			       "its hash list would have %zu bytes; devices take %u MiB: choose a "
+			       "larger hash-block",
+			       p->list_len, HASH_LIST_MAX >> 20);
 	p->sums = calloc(parts ? parts : 1, sizeof(*p->sums));
 	p->list = p->list_len ? malloc(p->list_len) : NULL;
 	if (!p->sums || (p->list_len && !p->list))

@@ -14,8 +14,6 @@
 #include "parser/bundle.h"
 #include "parser/sealed.h"
 
-#define LIST_MAX (64u * 1024 * 1024) /* digests of 512 GiB */
-
 /* the same file may stand in several selections; it is read once for each thing that is said of it
  */
 struct payload_key {
@@ -64,9 +62,11 @@ static int read_list(struct bundle *b, const struct hash_list *l, uint8_t **list
 
 	if (!p)
 		return err_set(e, E_MEMBER_MISSING, ENOENT, "the member is not in the bundle");
-	if (p->size > LIST_MAX || p->size % SHA256_LEN)
+	if (p->size > HASH_LIST_MAX || p->size % SHA256_LEN)
 		return err_set(e, E_HASH_LIST, EINVAL,
-			       "a list of %" PRIu64 " bytes is not possible", p->size);
+			       "it has %" PRIu64 " bytes; a list is digests of 32 bytes, %u MiB at "
+			       "most",
+			       p->size, HASH_LIST_MAX >> 20);
 	*count = p->size / SHA256_LEN;
 	*list = malloc(p->size ? (size_t)p->size : 1);
 	if (!*list)

@@ -15,7 +15,6 @@
 
 /* a list of this size serves a payload of 512 GiB in blocks of 1 MiB, 128 GiB in the default ones
  */
-enum { HASH_LIST_MAX = 16 * 1024 * 1024 };
 
 static bool transformed(const struct entry *t)
 {
@@ -276,8 +275,8 @@ int plan_hash_list(struct plan_step *ps, struct stream *s, uint64_t size, struct
 	if (size == 0 || size % SHA256_LEN || size > HASH_LIST_MAX)
 		return err_set(e, E_HASH_LIST, EBADMSG,
 			       "'%s' has %llu bytes; a list is digests of 32 "
-			       "bytes, 16 MiB at most",
-			       l->name, (unsigned long long)size);
+			       "bytes, %u MiB at most",
+			       l->name, (unsigned long long)size, HASH_LIST_MAX >> 20);
 	ps->list = malloc(size);
 	if (!ps->list)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for '%s'", l->name);

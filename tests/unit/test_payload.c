@@ -8,11 +8,14 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "core/build/cpio_write.h"
 #include "core/build/output.h"
 #include "core/build/payload.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
+#include "parser/manifest.h"
 
 static const char first[] = "abcdefgh";
 
@@ -105,6 +108,22 @@ static void a_payload_whose_size_is_another_when_it_is_compressed_is_refused(voi
 	output_close(&scratch);
 }
 
+/* the reader of a device takes no longer list, nor does verify */
+static void a_hash_list_that_no_device_takes_is_refused_before_it_is_made(void **state)
+{
+	struct payload_file p = {
+		.path = "image", .fd = memfd_create("in", MFD_CLOEXEC), .block = 64 * 1024};
+	struct err e = {0};
+
+	(void)state;
+	p.size = HASH_LIST_MAX / 32 * p.block + 1;
+	assert_int_equal(ftruncate(p.fd, (off_t)p.size), 0);
+	assert_int_equal(payload_measure(&p, &e), -EFBIG);
+	assert_int_equal(e.code, E_BUILD);
+	assert_non_null(strstr(e.why, "hash-block"));
+	payload_close(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +131,7 @@ int main(void)
 		cmocka_unit_test(a_payload_that_changes_after_it_was_measured_is_refused),
 		cmocka_unit_test(a_payload_whose_size_is_another_when_it_is_compressed_is_refused),
 		cmocka_unit_test(bytes_that_are_added_later_are_left_out),
+		cmocka_unit_test(a_hash_list_that_no_device_takes_is_refused_before_it_is_made),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
