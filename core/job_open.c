@@ -354,6 +354,7 @@ void run_init(struct run *r, struct job *j, enum job_mode mode)
 	r->host.ops = &run_host_ops;
 	r->host.cancel = &j->cancel;
 	r->host.dry_run = mode != JOB_INSTALL;
+	r->host.verify_writes = r->cfg.verify_writes;
 }
 
 int run_open(struct run *r, struct err *e)

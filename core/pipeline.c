@@ -178,7 +178,8 @@ int pipeline_install(struct plan_step *ps, struct stream *raw, const struct feed
 	struct tap *tap = NULL;
 	int rc = stack(&s, ps, f, e);
 
-	if (rc == 0 && f->session->cfg->verify_writes && ps->step.dev && session_writes(f->session))
+	if (rc == 0 && f->session->cfg->verify_writes && session_writes(f->session) &&
+	    (ps->step.dev || ps->step.handler->holds == HOLDS_FILE))
 		rc = tap_open(&s, &tap, e);
 	if (rc == 0)
 		rc = hand_over(ps, s, f, e);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "corelib/base/digest.h"
+#include "corelib/device/blkdev.h"
+#include "corelib/files/staged.h"
 
 struct tap {
 	struct stream s;
@@ -54,14 +56,37 @@ int tap_open(struct stream **s, struct tap **out, struct err *e)
 	return 0;
 }
 
+static int check_device(struct tap *t, struct blkdev *d, uint64_t offset, const uint8_t *sum,
+			struct err *e)
+{
+	int rc = blkdev_flush(d, e);
+
+	return rc < 0 ? rc : blkdev_check(d, offset, t->bytes, sum, e);
+}
+
+/* a file that is not in its place yet is read as a device without an offset */
+static int check_file(struct tap *t, struct staged *file, const uint8_t *sum, struct err *e)
+{
+	struct blkdev *d = NULL;
+	int fd = staged_content(file, e), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = blkdev_open(&d, fd, file->address.name, NULL, e);
+	if (rc < 0)
+		return rc;
+	rc = check_device(t, d, 0, sum, e);
+	blkdev_close(d);
+	return rc;
+}
+
 int tap_check(struct tap *t, const struct step *st, struct err *e)
 {
 	uint8_t sum[SHA256_LEN];
 	int rc = sha256_final(&t->hash, sum, e);
 
-	if (rc == 0)
-		rc = blkdev_flush(st->dev, e);
-	if (rc == 0)
-		rc = blkdev_check(st->dev, st->entry->offset, t->bytes, sum, e);
-	return rc;
+	if (rc < 0)
+		return rc;
+	return st->dev ? check_device(t, st->dev, st->entry->offset, sum, e)
+		       : check_file(t, st->file, sum, e);
 }

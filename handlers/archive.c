@@ -69,6 +69,7 @@ static void tell(const struct step *st, const struct tree_count *n)
 static int unpack(const struct step *st, int fd, struct stream *in, struct err *e)
 {
 	struct tree_options o = {
+		.read_back = st->host->verify_writes,
 		.preserve = st->entry->preserve_attributes,
 		.like = st->file->straight ? NULL : &st->file->folder_fd,
 		.closed = (const char *const *)st->file->closed,

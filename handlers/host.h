@@ -56,6 +56,7 @@ struct host {
 	const char *board, *revision,
 		*select; /* of the device; select is "SET,MODE". NULL = none */
 	bool dry_run;
+	bool verify_writes; /* files that a handler makes of one payload are read back */
 };
 
 #endif

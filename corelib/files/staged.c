@@ -407,6 +407,16 @@ int staged_create(struct staged *s, unsigned mode, struct err *e)
 	return rc;
 }
 
+int staged_content(struct staged *s, struct err *e)
+{
+	char name[32];
+	int fd;
+
+	part_name(s, PART_NEW, name);
+	fd = sys_openat(s->stage_fd, name, O_RDWR | O_NOFOLLOW, 0);
+	return fd < 0 ? staged_failed(s, e, fd, "the new file cannot be read back") : fd;
+}
+
 static int look_fs(struct staged *s, struct err *e)
 {
 	int rc = 0;

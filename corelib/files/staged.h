@@ -80,6 +80,8 @@ struct staged *staged_close(struct staged *s);
 /* a new file for the content, open for reading and writing, to be written and flushed by the
  * caller; mode is for a new target, an existing one keeps mode, owner and attributes; -errno */
 int staged_create(struct staged *s, unsigned mode, struct err *e);
+/* the new content once more, until it is published: a descriptor; -errno */
+int staged_content(struct staged *s, struct err *e);
 /* a new, empty folder for the content of a tree, or the target itself where it goes straight;
  * -errno
  */

@@ -11,9 +11,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "corelib/base/crc32c.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 #include "corelib/files/tree_private.h"
+
+#define READ_BACK (64u * 1024)
 
 /* ---- errors ---- */
 
@@ -155,10 +158,49 @@ static int too_much(const struct tree *t)
 		       max);
 }
 
+/* of the zeros of a hole */
+static uint32_t sum_hole(uint32_t sum, uint64_t n)
+{
+	static const uint8_t zeros[4096];
+
+	for (; n > 0; n -= n < sizeof(zeros) ? n : sizeof(zeros))
+		sum = crc32c(sum, zeros, n < sizeof(zeros) ? (size_t)n : sizeof(zeros));
+	return sum;
+}
+
+/* what the medium holds, not the memory that was just filled */
+static int read_back(struct tree *t, const struct record *rec, int fd, uint32_t want)
+{
+	AUTO_FREE uint8_t *buf = malloc(READ_BACK);
+	int rc = sys_fdatasync(fd);
+	uint32_t sum = 0;
+
+	if (!buf)
+		return err_set(t->e, E_MEMORY, ENOMEM, "no memory to read a file back");
+	if (rc < 0)
+		return tree_failed(t, rec, rc, "its content cannot be flushed");
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	for (uint64_t at = 0; at < rec->size;) {
+		ssize_t n = sys_pread(fd, buf, READ_BACK, at);
+
+		if (n < 0)
+			return tree_failed(t, rec, (int)n, "its content cannot be read back");
+		if (n == 0)
+			break;
+		sum = crc32c(sum, buf, (size_t)n);
+		at += (uint64_t)n;
+	}
+	if (sum == want)
+		return 0;
+	rc = err_set(t->e, E_VERIFY_WRITES, EIO, "the medium holds other bytes than were written");
+	return err_at(t->e, rc, "%s", rec->path);
+}
+
 static int write_pieces(struct tree *t, const struct record *rec, int fd)
 {
 	struct record_piece p;
 	uint64_t end = 0;
+	uint32_t sum = 0;
 	int rc;
 
 	while ((rc = records_data(t->records, &p, t->e)) > 0) {
@@ -167,6 +209,8 @@ static int write_pieces(struct tree *t, const struct record *rec, int fd)
 		rc = sys_pwrite(fd, p.buf, p.len, p.offset);
 		if (rc < 0)
 			return tree_failed(t, rec, rc, "its content cannot be written");
+		if (t->o->read_back)
+			sum = crc32c(sum_hole(sum, p.offset - end), p.buf, p.len);
 		end = p.offset + p.len;
 	}
 	if (rc == 0 && end < rec->size) {
@@ -174,12 +218,14 @@ static int write_pieces(struct tree *t, const struct record *rec, int fd)
 		if (rc < 0)
 			return tree_failed(t, rec, rc, "its hole cannot be made");
 	}
+	if (rc == 0 && t->o->read_back)
+		rc = read_back(t, rec, fd, sum_hole(sum, rec->size > end ? rec->size - end : 0));
 	return rc;
 }
 
 static int make_file(struct tree *t, const struct record *rec, int dir, const char *name)
 {
-	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
 	/* mode and owner are looked at when it is dressed: mostly nothing is left to change */
 	const unsigned mode = t->o->preserve ? 0600 : rec->mode & 0755;
 	AUTO_CLOSE int fd = sys_openat(dir, name, flags, mode);

@@ -4,7 +4,7 @@
  * Each part of a path is opened beneath the one before and no link is followed, whoever made it, so
  * nothing outside the folder is reached (T45). A later entry replaces an earlier one of its name as
  * tar does, but a folder stays a folder: E_ARCHIVE_PATH. Hard links lead only to what lies beneath
- * the folder. Nothing is flushed here.
+ * the folder. Nothing is flushed here, but for 'read_back'.
  *
  * Plain: files, folders and links, owned by this process; of the mode the permission bits, and
  * nobody but the owner may write, which is what the umask of existing installers leaves; nodes and
@@ -21,6 +21,7 @@
 
 struct tree_options {
 	bool preserve;
+	bool read_back;	    /* each file is flushed and compared with the medium: E_VERIFY_WRITES */
 	uint64_t max_bytes; /* of all files together: E_NO_SPACE */
 	bool declared;	    /* max_bytes is what the description says: E_LIMIT_OUTPUT */
 	/* the folder that all of it will be put into, or NULL: a folder that is there already, and

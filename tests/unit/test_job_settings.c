@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -149,6 +150,58 @@ static void what_was_written_is_read_back_when_asked(void **state)
 	jobkit_bundle(k, SOFTWARE(ROOTFS("installed-directly = true;")), parts, 1);
 	installs(k);
 	assert_true(jobkit_holds(k->slot[1], image, IMAGE));
+}
+
+/* ---- a medium that keeps something else than it was given ---- */
+
+static unsigned lies; /* so many flushes of staged files are followed by a changed byte */
+
+static int flush_and_lie(int fd, long call)
+{
+	char name[64], path[512] = "";
+	int rc = (int)syscall(call, fd);
+	uint8_t byte;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	if (lies && readlink(name, path, sizeof(path) - 1) > 0 && strstr(path, "/.swinstall-") &&
+	    pread(fd, &byte, 1, 9) == 1) {
+		byte ^= 1;
+		assert_int_equal(pwrite(fd, &byte, 1, 9), 1);
+		lies--;
+	}
+	return rc;
+}
+
+int fdatasync(int fd)
+{
+	return flush_and_lie(fd, SYS_fdatasync);
+}
+
+int fsync(int fd)
+{
+	return flush_and_lie(fd, SYS_fsync);
+}
+
+static void a_file_too_is_read_back_when_asked(void **state)
+{
+	struct jobkit *k = *state;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/x", k->app);
+	jobkit_bundle(k, SOFTWARE(APP("")), parts, 1);
+	k->cfg->verify_writes = true;
+	lies = 1;
+	assert_true(jobkit_install(k, JOB_INSTALL) < 0);
+	assert_int_equal(lies, 0);
+	assert_int_equal(k->e.code, E_VERIFY_WRITES);
+	assert_int_not_equal(access(path, F_OK), 0);
+	assert_int_equal(jobkit_leftovers(k), 0);
+	installs(k);
+	assert_true(jobkit_holds(path, image, IMAGE));
+	k->cfg->verify_writes = false; /* then nobody looks */
+	lies = 1;
+	installs(k);
+	assert_false(jobkit_holds(path, image, IMAGE));
 }
 
 static void write_key(struct jobkit *k, const char *text)
@@ -499,6 +552,7 @@ int main(void)
 		T(a_file_with_block_hashes_is_staged_all_the_same),
 		T(t1_a_wrong_block_in_a_file_never_becomes_live),
 		T(what_was_written_is_read_back_when_asked),
+		T(a_file_too_is_read_back_when_asked),
 		T(an_encrypted_image_is_decrypted_with_roots_key),
 		T(the_wrong_key_is_an_error_and_no_switch),
 		T(a_key_of_another_length_than_signed_is_refused),

@@ -588,12 +588,49 @@ static void tree_without_memory_says_so(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* ---- a medium that keeps something else than it was given ---- */
+
+static bool lies;
+
+ssize_t pread(int fd, void *buf, size_t n, off_t off)
+{
+	ssize_t r = syscall(SYS_pread64, fd, buf, n, off);
+
+	if (lies && r > 0)
+		((char *)buf)[r / 2] ^= 1;
+	return r;
+}
+
+static void files_are_read_back_when_asked(void **state)
+{
+	const struct tree_options o = {.max_bytes = 1 << 20, .read_back = true};
+	struct record holes = record_of(RECORD_FILE, "sparse");
+
+	(void)state;
+	add_file("empty", "");
+	add_file("text", "some text");
+	holes.size = 300000;
+	record_put(&blob, &holes);
+	record_put_extent(&blob, 5000, 6);
+	blob_add(&blob, "middle", 6);
+	record_put_extent(&blob, 200000, 4);
+	blob_add(&blob, "late", 4);
+	record_put_extent(&blob, holes.size, 0);
+	assert_int_equal(run(&o), 0);
+	lies = true;
+	assert_int_equal(run(&o), -EIO);
+	lies = false;
+	assert_int_equal(err.code, E_VERIFY_WRITES);
+	assert_string_equal(err.object, "text");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(tree_makes_files_folders_and_links),
 		T(tree_later_entries_replace_earlier_ones),
 		T(tree_keeps_holes),
+		T(files_are_read_back_when_asked),
 		T(t45_tree_refuses_what_leads_out),
 		T(t45_tree_folder_in_place_of_a_link_is_no_way_out),
 		T(t45_tree_follows_no_link_that_was_there_before),
