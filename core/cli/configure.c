@@ -61,17 +61,17 @@ static int read_file(struct settings *s, const struct configure *c, const char *
 
 	if (rc < 0)
 		return rc;
-	rc = sys_read_file(AT_FDCWD, path, CONFIG_MAX, &text, &n);
-	if (rc < 0) {
-		rc = err_set(e, E_CONFIG, -rc, "it cannot be read: %s", strerror(-rc));
-		err_fix(e, "check the name, and who may read it");
-		return rc;
-	}
-	if (!sys_path_is_safe(path)) {
+	rc = sys_read_safe_file(path, CONFIG_MAX, &text, &n);
+	if (rc == -EPERM) {
 		rc = err_set(e, E_CONFIG, EPERM,
 			     "others than root (or you) can change it, or a folder above it");
 		err_fix(e, "chown root %s; chmod go-w %s, and the same for its folders", file,
 			file);
+		return rc;
+	}
+	if (rc < 0) {
+		rc = err_set(e, E_CONFIG, -rc, "it cannot be read: %s", strerror(-rc));
+		err_fix(e, "check the name, and who may read it");
 		return rc;
 	}
 	s->file = arena_strndup(s->arena, file, strlen(file));

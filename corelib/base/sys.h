@@ -46,6 +46,8 @@ int sys_close(int *fd); /* closes once, sets -1; returns the error of close */
 
 /* the whole of a small file: n bytes at most (one more is -EFBIG); *buf is malloc'ed, NUL added */
 int sys_read_file(int dirfd, const char *path, size_t max, char **buf, size_t *len);
+/* the same of one that only root (or we) can change: -EPERM otherwise. What was judged is read */
+int sys_read_safe_file(const char *path, size_t max, char **buf, size_t *len);
 
 /*
  * Replace a file: temporary file beside it, fsync, rename, fsync of the folder.

@@ -57,15 +57,17 @@ static ssize_t read_growing(int fd, size_t max, char **buf)
 	return (ssize_t)len;
 }
 
-int sys_read_file(int dirfd, const char *path, size_t max, char **buf, size_t *len)
+static int open_to_read(int dirfd, const char *path)
 {
 	/* a FIFO in the place of the file must not hold us up */
-	AUTO_CLOSE int fd = sys_openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	return sys_openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+}
+
+static int read_all(int fd, size_t max, char **buf, size_t *len)
+{
 	struct stat st;
 	ssize_t n;
 
-	if (fd < 0)
-		return fd;
 	if (max > SSIZE_MAX - 2)
 		return -EINVAL;
 	if (fstat(fd, &st) < 0)
@@ -78,6 +80,27 @@ int sys_read_file(int dirfd, const char *path, size_t max, char **buf, size_t *l
 	if (len)
 		*len = (size_t)n;
 	return 0;
+}
+
+int sys_read_file(int dirfd, const char *path, size_t max, char **buf, size_t *len)
+{
+	AUTO_CLOSE int fd = open_to_read(dirfd, path);
+
+	return fd < 0 ? fd : read_all(fd, max, buf, len);
+}
+
+int sys_read_safe_file(const char *path, size_t max, char **buf, size_t *len)
+{
+	AUTO_CLOSE int fd = open_to_read(AT_FDCWD, path);
+	struct stat opened, named;
+
+	if (fd < 0)
+		return fd;
+	/* the path is judged after it was opened, and must lead to what was opened still */
+	if (!sys_path_is_safe(path) || fstat(fd, &opened) < 0 || stat(path, &named) < 0 ||
+	    opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
+		return -EPERM;
+	return read_all(fd, max, buf, len);
 }
 
 /* ---- replace --------------------------------------------------------------------------------- */

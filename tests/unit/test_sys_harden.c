@@ -398,6 +398,54 @@ static void t17_path_is_safe_when_each_parent_and_the_file_are(void **state)
 	assert_int_equal(chmod(dir, 0700), 0);
 }
 
+/* ---- a file that is exchanged between its opening and its judgement ---- */
+
+static void (*on_look)(void);
+
+int lstat(const char *path, struct stat *st)
+{
+	void (*now)(void) = on_look;
+
+	on_look = NULL;
+	if (now)
+		now();
+	return fstatat(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
+}
+
+static void put_good_in_place(void)
+{
+	char good[PATH_MAX];
+
+	strcpy(good, below("good"));
+	assert_int_equal(rename(good, below("key")), 0);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
+static void t17_what_is_judged_is_what_was_opened(void **state)
+{
+	char *text = NULL;
+	size_t n;
+
+	(void)state;
+	touch(below("key"), 0666);
+	write_text(below("key"), "evil");
+	assert_int_equal(sys_read_safe_file(below("key"), 100, &text, &n), -EPERM);
+	touch(below("good"), 0600);
+	write_text(below("good"), "good");
+	on_look = put_good_in_place;
+	assert_int_equal(sys_read_safe_file(below("key"), 100, &text, &n), -EPERM);
+	assert_int_equal(sys_read_safe_file(below("key"), 100, &text, &n), 0);
+	assert_string_equal(text, "good");
+	free(text);
+}
+
 static void t17_path_of_another_owner_is_not_safe(void **state)
 {
 	(void)state;
@@ -495,6 +543,7 @@ int main(int argc, char **argv)
 		T(t61_harden_keeps_the_folder_only_when_told),
 		T(t61_harden_keeps_sockets_that_were_handed_to_this_process),
 		T(t17_path_is_safe_when_each_parent_and_the_file_are),
+		T(t17_what_is_judged_is_what_was_opened),
 		T(t17_path_of_another_owner_is_not_safe),
 		T(t17_path_is_followed_through_links_and_each_step_counts),
 		T(path_relative_counts_from_the_working_directory),
