@@ -274,15 +274,14 @@ static int fill_versions(const struct reading *r, const struct node *list, struc
 	return 0;
 }
 
-/* ---- parts that this program does not have ---- */
+/* ---- parts with doors ---- */
 
 /* their mistakes are told and change nothing: the file belongs to other programs too */
-static void check_section(const struct reading *r, const struct node *group, unsigned where)
+static void read_group(const struct reading *r, const struct node *group,
+		       const struct schema *table, void *out)
 {
-	struct schema s = with_notes(&settings_sections, r);
-	union settings_dropped dropped;
+	struct schema s = with_notes(table, r);
 
-	s.where = where;
 	if (group->type != NODE_GROUP) {
 		schema_note(&s, group, "%s must be a group", group->name ? group->name : "an item");
 		return;
@@ -293,62 +292,95 @@ static void check_section(const struct reading *r, const struct node *group, uns
 
 		if (!row)
 			(void)schema_unknown(&s, n, &e);
-		else if (schema_set(row, n, &dropped, r->s->arena, &e) < 0)
+		else if (schema_set(row, n, out, r->s->arena, &e) < 0)
 			schema_note(&s, n, "%s", e.why);
 	}
 }
 
-static void check_section_list(const struct reading *r, const struct node *list, unsigned where)
+struct items {
+	const struct schema *table;
+	size_t size; /* of one */
+	void **at;
+	size_t *count;
+};
+
+static int read_items(const struct reading *r, const struct node *list, const struct items *to,
+		      struct err *e)
 {
-	if (list->type == NODE_LIST)
-		node_for_each(n, list)
-			check_section(r, n, where);
-	else
-		check_section(r, list, where);
+	bool many = list->type == NODE_LIST;
+	char *at = arena_alloc(r->s->arena, ((many ? list->count : 1) + 1) * to->size);
+
+	if (!at)
+		return no_memory(e);
+	*to->at = at;
+	for (const struct node *n = many ? list->child : list; n; n = many ? n->next : NULL) {
+		read_group(r, n, to->table, at + *to->count * to->size);
+		if (n->type == NODE_GROUP)
+			(*to->count)++;
+	}
+	return 0;
+}
+
+#define ITEMS(table_, field, count_)                                                               \
+	((struct items){&(table_), sizeof(*r->s->parts.field), (void **)&r->s->parts.field,        \
+			&r->s->parts.count_})
+
+static int read_lists(const struct reading *r, struct err *e)
+{
+	const struct {
+		const char *name;
+		struct items items;
+	} lists[] = {
+		{"identify", ITEMS(settings_identify, identify, identify_count)},
+		{"custom-http-headers", ITEMS(settings_headers, headers, header_count)},
+		{"processes", ITEMS(settings_processes, processes, process_count)},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		const struct node *n = node_find(r->root, lists[i].name);
+		int rc = n ? read_items(r, n, &lists[i].items, e) : 0;
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
 }
 
 /* the group of a process bears its name */
-static bool is_process(const struct node *root, const char *name)
+static struct process_setting *find_process(const struct reading *r, const char *name)
 {
-	const struct node *list = node_find(root, "processes");
+	for (size_t i = 0; i < r->s->parts.process_count; i++) {
+		struct process_setting *p = &r->s->parts.processes[i];
 
-	if (!list || (list->type != NODE_LIST && list->type != NODE_GROUP))
-		return false;
-	for (const struct node *n = first_item(list); n; n = next_item(list, n)) {
-		const struct node *its = node_find(n, "name");
-
-		if (its && its->type == NODE_STRING && !strcmp(its->string, name))
-			return true;
+		if (p->name && !strcmp(p->name, name))
+			return p;
 	}
-	return false;
+	return NULL;
 }
 
 struct known {
 	const char *name;
-	unsigned where;
-	bool list;
+	const struct schema *table; /* NULL: it is read elsewhere */
+	size_t at;		    /* in struct parts_settings */
 };
 
+#define PART(group, field)                                                                         \
+	{                                                                                          \
+#group, &settings_##group, offsetof(struct parts_settings, field)                  \
+	}
+
 static const struct known known[] = {
-	{"globals", 0, false},
-	{"update-types", 0, false},
-	{"versions", 0, false},
-	{"wfx", 0, false}, /* the Lua server's own */
-	{"identify", GROUP_NAMED, true},
-	{"custom-http-headers", GROUP_NAMED, true},
-	{"processes", GROUP_PROCESSES, true},
-	{"logcolors", GROUP_COLORS, false},
-	{"suricatta", GROUP_SURICATTA, false},
-	{"hawkbit", GROUP_SURICATTA, false},
-	{"gservice", GROUP_GSERVICE, false},
-	{"download", GROUP_DOWNLOAD, false},
-	{"delta", GROUP_DELTA, false},
-	{"webserver", GROUP_WEBSERVER, false},
+	{"globals", NULL, 0},	    {"update-types", NULL, 0},	      {"versions", NULL, 0},
+	{"wfx", NULL, 0}, /* the Lua server's own */
+	{"identify", NULL, 0},	    {"custom-http-headers", NULL, 0}, {"processes", NULL, 0},
+	PART(logcolors, colors),    PART(suricatta, suricatta),	      PART(hawkbit, hawkbit),
+	PART(gservice, gservice),   PART(download, download),	      PART(delta, delta),
+	PART(webserver, webserver),
 };
 
 static void note_unknown_group(const struct reading *r, const struct node *n)
 {
-	struct schema s = with_notes(&settings_sections, r);
+	struct schema s = with_notes(&settings_globals, r);
 	const char *names[ARRAY_SIZE(known)], *near;
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
@@ -358,22 +390,26 @@ static void note_unknown_group(const struct reading *r, const struct node *n)
 		    near ? near : "", near ? "?" : "");
 }
 
-static void check_other_groups(const struct reading *r)
+static int read_parts(const struct reading *r, struct err *e)
 {
+	int rc = read_lists(r, e);
+
+	if (rc < 0)
+		return rc;
 	node_for_each(n, r->root) {
 		const struct known *k = known, *end = known + ARRAY_SIZE(known);
+		struct process_setting *p = find_process(r, n->name);
 
 		while (k < end && strcmp(k->name, n->name) != 0)
 			k++;
-		if (k == end && is_process(r->root, n->name))
-			check_section(r, n, GROUP_PROCESS);
+		if (k == end && p)
+			read_group(r, n, &settings_process, p);
 		else if (k == end)
 			note_unknown_group(r, n);
-		else if (k->list)
-			check_section_list(r, n, k->where);
-		else if (k->where)
-			check_section(r, n, k->where);
+		else if (k->table)
+			read_group(r, n, k->table, (char *)&r->s->parts + k->at);
 	}
+	return 0;
 }
 
 static int fill_globals(const struct reading *r, struct err *e)
@@ -398,13 +434,13 @@ static int fill_settings(const struct reading *r, struct err *e)
 {
 	int rc = fill_globals(r, e);
 
-	if (rc == 0)
-		rc = fill_types(r, node_find(r->root, "update-types"), e);
-	if (rc == 0)
-		rc = fill_versions(r, node_find(r->root, "versions"), e);
-	if (rc == 0)
-		check_other_groups(r);
-	return rc;
+	if (rc < 0)
+		return rc;
+	rc = fill_types(r, node_find(r->root, "update-types"), e);
+	if (rc < 0)
+		return rc;
+	rc = fill_versions(r, node_find(r->root, "versions"), e);
+	return rc < 0 ? rc : read_parts(r, e);
 }
 
 /* what the reader calls a description is a configuration here */

@@ -2,7 +2,7 @@
  * The configuration: /etc/swinstall.cfg, or an existing swupdate.cfg unchanged.
  *
  * One table gives every key its name, type, limits, default and help; doc/config.md is made of it.
- * Keys of parts that are not built in are known and kept silent. Strings live in the arena.
+ * Keys of parts that are not built in are known, kept and silent. Strings live in the arena.
  * The command line overrides by writing the same fields.
  */
 #ifndef PARSER_SETTINGS_H
@@ -14,6 +14,7 @@
 #include "corelib/base/arena.h"
 #include "corelib/base/err.h"
 #include "parser/schema.h"
+#include "parser/settings_parts.h"
 
 struct slot_setting {
 	const char *name;
@@ -69,6 +70,7 @@ struct settings {
 	size_t slot_count;
 	struct strings accepted_select;
 	const struct node *versions; /* list {name, version}, replaces the file */
+	struct parts_settings parts; /* groups that parts with doors read */
 	/* not keys: what the program was told */
 	const char *file; /* where this was read */
 	bool compat;	  /* an existing swupdate.cfg, or called as swupdate */

@@ -9,33 +9,14 @@ struct settings_draft {
 	const struct node *slots;
 };
 
-/* groups of the file; each has rows in one of the tables */
-enum settings_group {
-	GROUP_SURICATTA = 1,
-	GROUP_GSERVICE = 2,
-	GROUP_DOWNLOAD = 4,
-	GROUP_DELTA = 8,
-	GROUP_WEBSERVER = 16,
-	GROUP_PROCESS = 32, /* a group that bears the name of a process */
-	GROUP_NAMED = 64,   /* items of identify and custom-http-headers */
-	GROUP_VERSIONS = 128,
-	GROUP_PROCESSES = 256,
-	GROUP_COLORS = 512,
-	GROUP_LOGEVENT = 1024,
-};
+extern const struct schema settings_globals; /* into struct settings_draft */
+extern const struct schema settings_policy;  /* into struct update_policy */
+extern const struct schema settings_slot;    /* into struct slot_setting */
 
-/* a value of a part that this program does not have: its type is checked, then it is dropped */
-union settings_dropped {
-	const char *text;
-	bool flag;
-	int64_t integer;
-	uint64_t size;
-	const struct node *node;
-};
-
-extern const struct schema settings_globals;  /* into struct settings_draft */
-extern const struct schema settings_policy;   /* into struct update_policy */
-extern const struct schema settings_slot;     /* into struct slot_setting */
-extern const struct schema settings_sections; /* into union settings_dropped; set 'where' */
+/* ---- settings_parts.c: into the structs of settings_parts.h ---- */
+extern const struct schema settings_suricatta, settings_hawkbit, settings_gservice,
+	settings_download, settings_delta, settings_webserver, settings_logcolors;
+extern const struct schema settings_identify, settings_headers;	 /* struct named_value */
+extern const struct schema settings_processes, settings_process; /* struct process_setting */
 
 #endif

@@ -179,100 +179,27 @@ const struct schema settings_slot = {
 	.unknown = E_CONFIG,
 };
 
-/* ---- parts that other programs of the family read ---- */
-
-enum {
-	CHANNEL = GROUP_SURICATTA | GROUP_GSERVICE | GROUP_DOWNLOAD | GROUP_DELTA,
-	IDS = GROUP_SURICATTA | GROUP_DOWNLOAD | GROUP_WEBSERVER | GROUP_PROCESS,
+static const struct attr version_keys[] = {
+	{ .name = "name", .type = ATTR_STRING, .where = ALWAYS, .code = E_CONFIG,
+	  .at = offsetof(struct named_value, name), .help = "its name" },
+	{ .name = "version", .type = ATTR_STRING, .where = ALWAYS, .code = E_CONFIG,
+	  .at = offsetof(struct named_value, value), .help = "its version" },
 };
 
-#define DROPPED(key, kind, groups, text) \
-	{ .name = key, .type = kind, .where = groups, .code = E_CONFIG, .help = text }
-
-static const struct attr sections[] = {
-	DROPPED("enable", ATTR_SWITCH, GROUP_SURICATTA, "ask the server for updates"),
-	DROPPED("server", ATTR_STRING, GROUP_SURICATTA, "hawkbit, general or lua"),
-	DROPPED("tenant", ATTR_STRING, GROUP_SURICATTA, "tenant of the device"),
-	DROPPED("id", ATTR_STRING, GROUP_SURICATTA, "name of the device at the server"),
-	DROPPED("url", ATTR_STRING, GROUP_SURICATTA | GROUP_GSERVICE | GROUP_DOWNLOAD,
-		"address of the server or bundle"),
-	DROPPED("logurl", ATTR_STRING, GROUP_GSERVICE, "address that results are sent to"),
-	DROPPED("polldelay", ATTR_INT, GROUP_SURICATTA | GROUP_GSERVICE, "seconds between questions"),
-	DROPPED("logevent", ATTR_LIST, GROUP_GSERVICE, "which events are sent, and how"),
-	DROPPED("initial-report-resend-period", ATTR_INT, GROUP_SURICATTA,
-		"seconds between attempts to report the first state"),
-	DROPPED("usetokentodwl", ATTR_SWITCH, GROUP_SURICATTA, "send the token when downloading"),
-	DROPPED("connection-timeout", ATTR_INT, GROUP_SURICATTA, "seconds to wait for the server"),
-	DROPPED("targettoken", ATTR_STRING, GROUP_SURICATTA | GROUP_DELTA, "token of the device"),
-	DROPPED("gatewaytoken", ATTR_STRING, GROUP_SURICATTA | GROUP_DELTA, "token of the gateway"),
-	DROPPED("retry", ATTR_INT, CHANNEL, "attempts of a download"),
-	DROPPED("max-download-speed", ATTR_SIZE, CHANNEL, "bytes in a second"),
-	DROPPED("retrywait", ATTR_INT, CHANNEL, "seconds between attempts"),
-	DROPPED("nocheckcert", ATTR_SWITCH, CHANNEL, "do not check the server's certificate"),
-	DROPPED("cafile", ATTR_STRING, CHANNEL, "authorities for the server's certificate"),
-	DROPPED("sslkey", ATTR_STRING, CHANNEL, "client key, a file or pkcs11: URI"),
-	DROPPED("sslkeypassword", ATTR_STRING, CHANNEL, "password of the client key"),
-	DROPPED("ciphers", ATTR_STRING, CHANNEL, "ciphers for TLS"),
-	DROPPED("sslcert", ATTR_STRING, CHANNEL, "client certificate, a file or pkcs11: URI"),
-	DROPPED("proxy", ATTR_STRING, CHANNEL, "address of the proxy"),
-	DROPPED("interface", ATTR_STRING, CHANNEL, "network interface to use"),
-	DROPPED("api_key_header", ATTR_STRING, CHANNEL, "name of the header with the API key"),
-	DROPPED("api_key", ATTR_STRING, CHANNEL, "the API key"),
-	DROPPED("authentication", ATTR_STRING, GROUP_DOWNLOAD, "user:password"),
-	DROPPED("retries", ATTR_INT, GROUP_DOWNLOAD, "attempts of the download"),
-	DROPPED("timeout", ATTR_INT, GROUP_DOWNLOAD | GROUP_WEBSERVER, "seconds without data"),
-	DROPPED("document_root", ATTR_STRING, GROUP_WEBSERVER, "folder of the web page"),
-	DROPPED("enable_directory_listing", ATTR_SWITCH, GROUP_WEBSERVER, "list folders"),
-	DROPPED("listening_ports", ATTR_STRING, GROUP_WEBSERVER, "ports of the web server"),
-	DROPPED("ssl_certificate", ATTR_STRING, GROUP_WEBSERVER, "certificate of the web server"),
-	DROPPED("ssl_certificate_key", ATTR_STRING, GROUP_WEBSERVER, "key of the web server"),
-	DROPPED("global-auth-file", ATTR_STRING, GROUP_WEBSERVER, "users and passwords"),
-	DROPPED("auth-domain", ATTR_STRING, GROUP_WEBSERVER, "realm of the passwords"),
-	DROPPED("run-postupdate", ATTR_SWITCH, GROUP_WEBSERVER, "run postupdatecmd after an upload"),
-	DROPPED("userid", ATTR_INT, IDS, "user that the part runs as"),
-	DROPPED("groupid", ATTR_INT, IDS, "group that the part runs as"),
-	DROPPED("user", ATTR_STRING, IDS, "user that the part runs as, by name"),
-	DROPPED("group", ATTR_STRING, IDS, "group that the part runs as, by name"),
-	DROPPED("name", ATTR_STRING, GROUP_NAMED | GROUP_VERSIONS | GROUP_PROCESSES, "its name"),
-	DROPPED("value", ATTR_STRING, GROUP_NAMED, "its value"),
-	DROPPED("version", ATTR_STRING, GROUP_VERSIONS, "its version"),
-	DROPPED("exec", ATTR_STRING, GROUP_PROCESSES, "program to start"),
-	DROPPED("error", ATTR_STRING, GROUP_COLORS, "COLOR or COLOR:ATTRIBUTE of errors"),
-	DROPPED("warning", ATTR_STRING, GROUP_COLORS, "of warnings"),
-	DROPPED("info", ATTR_STRING, GROUP_COLORS, "of information"),
-	DROPPED("debug", ATTR_STRING, GROUP_COLORS, "of details"),
-	DROPPED("trace", ATTR_STRING, GROUP_COLORS, "of all the rest"),
-	DROPPED("event", ATTR_STRING, GROUP_LOGEVENT, "name of the event"),
-	DROPPED("format", ATTR_STRING, GROUP_LOGEVENT, "what is sent"),
+static const struct schema versions = {
+	.name = "versions", .rows = version_keys, .count = ARRAY_SIZE(version_keys), .where = ALWAYS,
+	.unknown = E_CONFIG,
 };
-
-#define SECTION(title, groups) \
-	{ .name = title, .rows = sections, .count = ARRAY_SIZE(sections), .where = groups, \
-	  .unknown = E_CONFIG }
-
-const struct schema settings_sections = SECTION("", 0);
 
 const struct schema *settings_schema(size_t i)
 {
-	static const struct schema others[] = {
-		SECTION("versions", GROUP_VERSIONS),
-		SECTION("identify", GROUP_NAMED),
-		SECTION("custom-http-headers", GROUP_NAMED),
-		SECTION("logcolors", GROUP_COLORS),
-		SECTION("processes", GROUP_PROCESSES),
-		SECTION("suricatta", GROUP_SURICATTA),
-		SECTION("hawkbit", GROUP_SURICATTA),
-		SECTION("gservice", GROUP_GSERVICE),
-		SECTION("download", GROUP_DOWNLOAD),
-		SECTION("delta", GROUP_DELTA),
-		SECTION("webserver", GROUP_WEBSERVER),
+	static const struct schema *const all[] = {
+		&settings_globals, &settings_slot, &settings_policy, &versions,
+		&settings_identify, &settings_headers, &settings_logcolors, &settings_processes,
+		&settings_suricatta, &settings_hawkbit, &settings_gservice, &settings_download,
+		&settings_delta, &settings_webserver,
 	};
-	static const struct schema *const first[] = { &settings_globals, &settings_slot,
-						      &settings_policy };
 
-	if (i < ARRAY_SIZE(first))
-		return first[i];
-	i -= ARRAY_SIZE(first);
-	return i < ARRAY_SIZE(others) ? others + i : NULL;
+	return i < ARRAY_SIZE(all) ? all[i] : NULL;
 }
 /* clang-format on */

@@ -55,10 +55,13 @@ bool doc_takes_path(const struct option *o)
 	return false;
 }
 
-/* the keys of all later parts are rows of one table */
+/* the groups of later parts stand behind those that are used */
 bool doc_is_read(const struct schema *s)
 {
-	return s->rows != settings_schema(3)->rows || strcmp(s->name, "versions") == 0;
+	for (size_t i = 4; settings_schema(i); i++)
+		if (s == settings_schema(i))
+			return false;
+	return true;
 }
 
 /* ---- pages ------------------------------------------------------------------------------- */

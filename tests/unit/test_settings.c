@@ -256,12 +256,12 @@ static void settings_existing_file_works_unchanged(void **state)
 		"  { name = \"os\"; max-version = \"9\"; no-reinstalling = \"8\"; preupdatecmd = \"y\"; } );\n"
 		"suricatta : { tenant = \"default\"; id = \"1\"; url = \"http://x\"; polldelay = 20; nocheckcert = true;\n"
 		" retry = 4; retrywait = 200; userid = 1; groupid = 1; enable = true; initial-report-resend-period = 30;\n"
-		" connection-timeout = 10; max-download-speed = \"1M\"; server = \"hawkbit\"; targettoken = \"t\"; };\n"
+		" loglevel = 4; confirm = 0; max_artifacts = 2; connection-timeout = 10; max-download-speed = \"1M\"; server = \"hawkbit\"; targettoken = \"t\"; };\n"
 		"hawkbit : { gatewaytoken = \"t\"; usetokentodwl = false; };\n"
 		"wfx : { anything = { at = \"all\"; }; };\n"
 		"gservice : { url = \"u\"; logurl = \"l\"; polldelay = 1; logevent : ( { event = \"check\"; format = \"#2\"; } ); };\n"
 		"delta : { cafile = \"c\"; sslkey = \"pkcs11:x\"; };\n"
-		"webserver : { document_root = \"/www\"; userid = 1000; groupid = 1000; timeout = 20; listening_ports = \"8080\"; };\n");
+		"webserver : { document_root = \"/www\"; userid = 1000; groupid = 1000; timeout = 20; listening_ports = \"8080\"; port = \"8081\"; };\n");
 
 	(void)state;
 	assert_string_equal(p.notes.text, "");
@@ -274,6 +274,49 @@ static void settings_existing_file_works_unchanged(void **state)
 	assert_false(p.s->types[1].has_reboot);
 	assert_string_equal(p.s->types[1].max_version, "9");
 	assert_int_equal(p.s->versions->count, 2);
+	settings_free(p.s);
+}
+
+/* what later parts read is kept, with its type */
+static void settings_of_parts_with_doors_are_kept(void **state)
+{
+	struct parsed p = good(
+		"globals = { };\nsuricatta = { loglevel = 4; confirm = 0; max_artifacts = 2; retry = 3; nocheckcert = true; userid = 0; };\n"
+		"hawkbit = { id = \"x\"; };\ndownload = { url = \"http://a\"; timeout = 9; user = \"dl\"; };\n"
+		"gservice = { logurl = \"l\"; logevent = ({ event = \"check\"; }); };\ndelta = { targettoken = \"t\"; };\n"
+		"webserver = { port = 8080; timeout = 5; run-postupdate = false; global-auth-file = \"/a\"; };\n"
+		"logcolors = { error = \"red\"; };\nidentify = ({ name = \"a\"; value = \"1\"; }, { name = \"b\"; });\n"
+		"custom-http-headers = { name = \"h\"; value = \"2\"; };\n"
+		"processes = ({ name = \"x\"; exec = \"/x\"; }, { name = \"y\"; });\ny = { groupid = 7; };");
+	const struct parts_settings *s = &p.s->parts;
+
+	(void)state;
+	assert_string_equal(p.notes.text, "");
+	assert_int_equal(s->suricatta.loglevel, 4);
+	assert_true(s->suricatta.has_confirm && s->suricatta.confirm == 0);
+	assert_int_equal(s->suricatta.max_artifacts, 2);
+	assert_int_equal(s->suricatta.channel.retry, 3);
+	assert_true(s->suricatta.channel.nocheckcert);
+	assert_true(s->suricatta.as.has_userid && !s->suricatta.as.has_groupid);
+	assert_string_equal(s->hawkbit.id, "x");
+	assert_string_equal(s->download.url, "http://a");
+	assert_int_equal(s->download.timeout, 9);
+	assert_string_equal(s->download.as.user, "dl");
+	assert_string_equal(s->gservice.logurl, "l");
+	assert_int_equal(s->gservice.logevent->count, 1);
+	assert_string_equal(s->delta.targettoken, "t");
+	assert_int_equal(s->webserver.port, 8080);
+	assert_true(s->webserver.has_run_postupdate && !s->webserver.run_postupdate);
+	assert_string_equal(s->webserver.auth_file, "/a");
+	assert_string_equal(s->colors.error, "red");
+	assert_int_equal(s->identify_count, 2);
+	assert_string_equal(s->identify[1].name, "b");
+	assert_int_equal(s->header_count, 1);
+	assert_string_equal(s->headers[0].value, "2");
+	assert_int_equal(s->process_count, 2);
+	assert_string_equal(s->processes[0].exec, "/x");
+	assert_false(s->processes[0].as.has_groupid);
+	assert_int_equal(s->processes[1].as.groupid, 7);
 	settings_free(p.s);
 }
 
@@ -456,6 +499,7 @@ static void settings_survive_every_failed_allocation(void **state)
 	static const char text[] =
 		"globals = { slots = ({ name = \"a\"; rootfs = \"/a\"; env = { x = \"1\"; }; },"
 		"{ name = \"b\"; rootfs = \"/b\"; env = { x = \"2\"; }; }); targets = (\"x\"); };"
+		"identify = ({ name = \"a\"; }); processes = ({ name = \"p\"; });"
 		"update-types = ({ name = \"t\"; }); versions = ({ name = \"a\"; version = \"1\"; });";
 
 	(void)state;
@@ -486,6 +530,7 @@ int main(void)
 		cmocka_unit_test(settings_rows_that_say_so_warn),
 		cmocka_unit_test(settings_defaults_of_the_table_are_true),
 		cmocka_unit_test(settings_existing_file_works_unchanged),
+		cmocka_unit_test(settings_of_parts_with_doors_are_kept),
 		cmocka_unit_test(settings_of_other_programs_are_only_noted),
 		cmocka_unit_test(settings_unknown_keys_of_globals_are_noted_with_a_guess),
 		cmocka_unit_test(settings_wrong_values_name_their_line),
