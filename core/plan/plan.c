@@ -6,7 +6,10 @@
 
 #include "core/plan/installed.h"
 #include "core/plan/keys.h"
+#include "corelib/base/arena.h"
 #include "corelib/files/staged.h"
+
+enum { PLAN_MEMORY = 64 * 1024 * 1024 };
 
 const char *route_name(enum route r)
 {
@@ -113,11 +116,15 @@ int plan_build(struct plan **out, const struct plan_input *in, struct err *e)
 
 	if (p)
 		p->places = calloc(1, sizeof(*p->places));
-	if (p && p->places)
+	if (p)
+		p->arena = arena_new(PLAN_MEMORY);
+	if (p && p->places && p->arena)
 		p->steps = calloc(in->manifest->entry_count + PLAN_CALLED, sizeof(*p->steps));
 	if (!p || !p->steps) {
-		if (p)
+		if (p) {
 			free(p->places);
+			arena_free(p->arena);
+		}
 		free(p);
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the plan");
 	}
@@ -166,6 +173,7 @@ void plan_free(struct plan *p)
 	places_free(p->places);
 	plan_share_free(p);
 	envset_clear(&p->variables);
+	arena_free(p->arena);
 	free(p->places);
 	free(p->steps);
 	free(p);

@@ -50,6 +50,7 @@ struct plan {
 	size_t payload_count;
 	struct plan_step **users; /* memory of all payloads' users */
 	struct places *places;	  /* where the bytes go */
+	struct arena *arena;	  /* of entries that are told more than the description says */
 	struct envset variables;  /* of the bundle: part of commit 2 */
 	bool seekable;
 	bool code; /* Lua code of the description runs beside the steps: it may leave mounts */

@@ -7,6 +7,7 @@
 
 #include "core/plan/keys.h"
 #include "core/plan/plan_private.h"
+#include "corelib/base/arena.h"
 #include "corelib/base/digest.h"
 #include "corelib/files/staged.h"
 #include "corelib/base/text.h"
@@ -246,6 +247,24 @@ static int blocks_fit(struct plan_step *ps, uint64_t size, struct err *e)
 	return 0;
 }
 
+/* code reads the size of its payload from the entry, as with SWUpdate also where the description
+ * does not say it */
+static int tell_size(const struct plan *p, struct step *st, uint64_t size, struct err *e)
+{
+	struct entry *t;
+
+	if (!st->handler->foreign || st->entry->has_size)
+		return 0;
+	t = arena_alloc(p->arena, sizeof(*t));
+	if (!t)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for an entry");
+	*t = *st->entry;
+	t->has_size = true;
+	t->size = size;
+	st->entry = t;
+	return 0;
+}
+
 int plan_entry_size(const struct plan *p, struct plan_step *ps, uint64_t size, struct err *e)
 {
 	struct step *st = &ps->step;
@@ -257,6 +276,9 @@ int plan_entry_size(const struct plan *p, struct plan_step *ps, uint64_t size, s
 			       "description says %llu",
 			       st->entry->filename, (unsigned long long)size,
 			       (unsigned long long)st->entry->size);
+	rc = tell_size(p, st, size, e);
+	if (rc < 0)
+		return rc;
 	know_size(st, size);
 	if (st->has_size && st->size < ps->span.room)
 		ps->span.room = st->size;

@@ -123,3 +123,77 @@ boots() { [ "$(fw_printenv -c fw_env.config -n bootslot)" = "$1" ]; }
 	sed -i 's/^[^ ]*/00000000-0000-0000-0000-000000000000/' state/switched
 	swinstall -f bare.cfg "$good"
 }
+
+# ---- T2: what was idle while planning is looked at again ----
+
+# bundle_of LISTS: a bundle whose description has these lists, as more.swu
+bundle_of() {
+	mkdir -p more
+	cp "$BATS_FILE_TMPDIR/src/rootfs.img" more/
+	printf 'software = { version = "2.1"; %s };\n' "$1" >more/sw-description
+	swbundle build more/sw-description --key "$BATS_FILE_TMPDIR/keys/test.key.pem" --cert "$BATS_FILE_TMPDIR/keys/test.cert.pem" -I more -o more.swu
+}
+
+mountable() {
+	mkfs.ext2 -q -F "$loop_b" || skip 'no mkfs.ext2'
+	mkdir mnt
+	mount -o ro "$loop_b" mnt || skip 'nothing can be mounted here'
+	umount mnt
+	sum=$(sha256sum <slot-b.img)
+}
+
+@test 'T2: a slot that a script of the bundle mounted is not written' {
+	mountable
+	printf '#!/bin/sh\n[ "$1" != preinst ] || mount -o ro %s %s\n' "$loop_b" "$PWD/mnt" >"$BATS_TEST_TMPDIR/pre.sh"
+	mkdir -p more && cp pre.sh more/
+	bundle_of 'images: ({ filename = "rootfs.img"; slot = "rootfs"; }); scripts: ({ filename = "pre.sh"; type = "shellscript"; });'
+	run swinstall -f device.cfg more.swu
+	umount mnt
+	[ "$status" -eq 1 ]
+	[[ "$output" == *E_TARGET_ACTIVE* ]] && [[ "$output" == *'is mounted on'* ]]
+	[ "$(sha256sum <slot-b.img)" = "$sum" ]
+	boots a
+}
+
+# the sender sends N bytes, then acts, then sends the rest
+slowly() { # slowly N COMMAND...
+	local n=$1
+	shift
+	{ head -c "$n" more.swu; sleep 0.3; "$@"; tail -c +$((n + 1)) more.swu; } | swinstall -f device.cfg -i -
+}
+
+@test 'T2: a slot that was mounted while a pipe was slow is not written' {
+	mountable
+	bundle_of 'images: ({ filename = "rootfs.img"; slot = "rootfs"; installed-directly = true; });'
+	# the head of the payload is the second one of that name: the description comes first
+	at=$(grep -abo 'rootfs.img' more.swu | tail -n 1 | cut -d: -f1)
+	run slowly $((at - 200)) mount -o ro "$loop_b" mnt
+	umount mnt
+	[ "$status" -eq 1 ]
+	[[ "$output" == *E_TARGET_ACTIVE* ]]
+	[ "$(sha256sum <slot-b.img)" = "$sum" ]
+	boots a
+}
+
+@test 'T2: nobody can mount a slot while it is written' {
+	mountable
+	bundle_of 'images: ({ filename = "rootfs.img"; slot = "rootfs"; installed-directly = true; });'
+	run slowly 600000 sh -c "mount -o ro $loop_b mnt; echo \$? >mounting"
+	[ "$status" -eq 0 ]
+	[ "$(cat mounting)" -ne 0 ]
+	[ "$(release_of "$loop_b")" = 'release 2.0' ]
+	boots b
+}
+
+@test 'a script may mount the slot that was written' {
+	command -v mkfs.ext2 >/dev/null || skip 'no mkfs.ext2'
+	truncate -s 1M fs.img && mkfs.ext2 -q -F fs.img
+	mkdir -p mnt more && cp fs.img more/
+	printf '#!/bin/sh\n[ "$1" != postinst ] || { mount %s %s && echo mark >%s/mark; }\n' "$loop_b" "$PWD/mnt" "$PWD/mnt" >more/post.sh
+	bundle_of 'images: ({ filename = "fs.img"; slot = "rootfs"; }); scripts: ({ filename = "post.sh"; type = "shellscript"; });'
+	run swinstall -f device.cfg more.swu
+	[ "$status" -eq 0 ]
+	[ "$(cat mnt/mark)" = mark ]
+	umount mnt
+	boots b
+}

@@ -837,6 +837,24 @@ static void t104_a_slot_that_code_writes_is_held_and_taken(void **state)
 	refused(b, IMG("slot = \"rootfs\"; type = \"mine\";"), E_TARGET_ACTIVE, NULL);
 }
 
+/* code reads the size of its payload from the entry */
+static void code_is_told_the_size_of_its_payload_where_the_description_says_none(void **state)
+{
+	const struct handler_row row = {.handler = {.name = "mine",
+						    .kind = HANDLER_TARGET,
+						    .sections = SECTION_IMAGES,
+						    .foreign = true,
+						    .install = take_all}};
+	struct bench *b = *state;
+
+	b->own = (struct handler_rows){&row, 1};
+	assert_int_equal(plan_with(b, IMG("type = \"mine\";"), 0), 0);
+	assert_true(b->p->steps[0].step.entry->has_size);
+	assert_int_equal(b->p->steps[0].step.entry->size, IMAGE);
+	assert_int_equal(plan_with(b, IMG("device = \"%S\";"), 0), 0);
+	assert_false(b->p->steps[0].step.entry->has_size);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -880,6 +898,7 @@ int main(void)
 		T(an_entry_without_the_file_that_its_handler_needs_is_passed_over),
 		T(nothing_of_a_slot_that_is_taken_is_left_out),
 		T(t104_a_slot_that_code_writes_is_held_and_taken),
+		T(code_is_told_the_size_of_its_payload_where_the_description_says_none),
 		T(t108_files_that_do_not_fit_together_are_refused_while_planning),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
