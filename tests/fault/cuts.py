@@ -213,10 +213,15 @@ def differences(now, want):
 
 
 class Scenario:
-    def __init__(self, name, env, image=True, files=0, second=False, hash_list=False, script=None, archive=None):
-        """script: 'plain' (one that only speaks), 'marks' (each phase leaves a file) or 'lua'"""
+    def __init__(self, name, env, image=True, files=0, second=False, hash_list=False, script=None, archive=None, slots="ab", code=False,
+                 halves=False):
+        """script: 'plain' (one that only speaks), 'marks' (each phase leaves a file) or 'lua'; slots: the first one runs, the last one
+        is written, and of more than two the last one waits for its reboot; code: a handler in Lua writes the slot; halves: two entries,
+        the first of which has the version that runs"""
         self.name, self.env, self.image, self.files = name, env, image, files
         self.second, self.hash_list, self.script, self.archive = second, hash_list, script, archive
+        self.slots, self.code, self.halves = slots, code, halves
+        self.target, self.waits = slots[-1], second or len(slots) > 2
 
     def paths(self, root):
         beside = self.archive and self.archive.beside  # in the very folder that the archive goes into
@@ -229,20 +234,28 @@ class Scenario:
             os.makedirs(f"{root}/{d}", mode=0o700)
         with open(f"{root}/slots/a", "wb") as f:
             f.write(OLD + pattern(b"A", SLOT - len(OLD)))
-        with open(f"{root}/slots/b", "wb") as f:
-            f.write(pattern(b"stale B", SLOT))
+        for n in self.slots[1:]:
+            with open(f"{root}/slots/{n}", "wb") as f:
+                f.write(pattern(b"stale " + n.upper().encode(), SLOT))
         if self.archive:
             self.archive.make(root)
         for p in self.paths(root)[: max(1, self.files - 1)]:  # the last one is new on the device
             with open(p, "wb") as f:
                 f.write(OLD + pattern(b"F", 3000))
-        self.env.make(root, {"bootslot": "a", "other": "kept"})
+        self.env.make(root, {"bootslot": self.target if len(self.slots) > 2 else "a", "other": "kept"})
         # a running slot that the kernel command line tells stays the running one when the environment has switched
         with open("/proc/cmdline") as f:
-            running = {"a": f' cmdline = "{f.read().split()[0]}";'} if self.second else {}
-        slots = ",".join(f'{{ name = "{n}"; rootfs = "{root}/slots/{n}"; env = {{ bootslot = "{n}"; }};{running.get(n, "")} }}' for n in "ab")
+            running = {"a": f' cmdline = "{f.read().split()[0]}";'} if self.waits else {}
+        slots = ",".join(f'{{ name = "{n}"; rootfs = "{root}/slots/{n}"; env = {{ bootslot = "{n}"; }};{running.get(n, "")} }}' for n in self.slots)
+        more = ""
+        if self.code:
+            more = ' lua-trust = "full";'
+        if self.halves:
+            with open(f"{root}/versions", "w") as f:
+                f.write("system 2.0\n")
+            more += f' versions-file = "{root}/versions";'
         with open(f"{root}/device.cfg", "w") as f:
-            f.write(f'globals : {{ public-key-file = "{tools.cert}"; state-dir = "{root}/state"; {self.env.config(root)}\n'
+            f.write(f'globals : {{ public-key-file = "{tools.cert}"; state-dir = "{root}/state"; {self.env.config(root)}{more}\n'
                     f"slots = ( {slots} ); }};\n")
         self.bundle = self.build(tools, "2.0", NEW)
         if self.second:  # an install that still waits for its reboot comes first
@@ -255,7 +268,7 @@ class Scenario:
         if self.image:
             with open(f"{src}/rootfs.img", "wb") as f:
                 f.write(head + pattern(b"N" + version.encode(), SLOT - 1000 - len(head)))
-            images.append('{ filename = "rootfs.img"; slot = "rootfs"; }')
+            images.append(self.image_entry(src))
         if self.archive:
             self.archive.tar(f"{src}/app.tar")
             if self.archive.compressed:
@@ -269,11 +282,35 @@ class Scenario:
             scripts.append(self.program(src))
         lists = "".join(f"{name}: ({', '.join(rows)});\n" for name, rows in (("images", images), ("files", lines), ("scripts", scripts)) if rows)
         with open(f"{src}/sw-description", "w") as f:
-            f.write(f'software = {{ version = "{version}";\n{lists}bootenv: ({{ name = "app"; value = "{version}"; }}); }};\n')
+            f.write(f'software = {{ version = "{version}";{self.embedded()}\n{lists}bootenv: ({{ name = "app"; value = "{version}"; }}); }};\n')
         out = f"{src}/bundle.swu"
         more = ["--hash-list"] if self.hash_list else []
         tools.run("swbundle", "build", f"{src}/sw-description", "--key", tools.key, "--cert", tools.cert, "-I", src, *more, "-o", out, must=True)
         return out
+
+    def image_entry(self, src):
+        """of rootfs.img"""
+        if len(self.slots) > 2:
+            return f'{{ filename = "rootfs.img"; device = "{self.root}/slots/{self.target}"; }}'
+        if self.code:
+            return '{ filename = "rootfs.img"; slot = "rootfs"; type = "mine"; }'
+        if not self.halves:
+            return '{ filename = "rootfs.img"; slot = "rootfs"; }'
+        with open(f"{src}/rootfs.img", "rb") as f:
+            whole = f.read()
+        with open(f"{src}/rootfs.img", "wb") as f:
+            f.write(whole[: SLOT // 2])
+        with open(f"{src}/rest.img", "wb") as f:
+            f.write(whole[SLOT // 2 :])
+        same = 'name = "system"; version = "2.0"; install-if-different = true;'
+        return f'{{ filename = "rootfs.img"; slot = "rootfs"; {same} }}, {{ filename = "rest.img"; slot = "rootfs"; offset = "{SLOT // 2}"; }}'
+
+    def embedded(self):
+        """a handler that writes as code does: it flushes nothing"""
+        if not self.code:
+            return ""
+        return (' embedded-script = "swupdate.register_handler(\'mine\', function(image) '
+                "local f = assert(io.open(image.slot_device, 'r+b')) image:read(function(data) f:write(data) end) f:close() return 0 end)\";")
 
     def program(self, src):
         """its entry; with 'marks' and 'lua' each phase adds a line to a file of its name, and flushes it; a
@@ -294,7 +331,7 @@ class Scenario:
     def content(self, root):
         """what the oracle compares: slot and file heads, whole or broken"""
         out = {}
-        for n in "ab":
+        for n in self.slots:
             with open(f"{root}/slots/{n}", "rb") as f:
                 out["slot " + n] = f.read()
         for i, p in enumerate(self.paths(root)):
@@ -315,20 +352,23 @@ class Scenario:
         now = self.content(root)
         if env is None:  # the files say it themselves
             new = self.files and now.get("file 0") == after.get("file 0") or not self.files and now["tree"] == after["tree"]
-            env = {"app": "2.0" if new else None, "bootslot": "b" if new else "a", "other": "kept"}
+            env = {"app": "2.0" if new else None, "bootslot": self.target if new else "a", "other": "kept"}
         new = env.get("app") == "2.0"
-        want, slot = (after, "b") if new else (before, "a")
+        want, slot = (after, self.target) if new else (before, "a")
         if self.image and env.get("bootslot") != slot:
             # before the second install's first act the earlier release was chosen: whole, it is an old state too
-            if not (self.second and not new and env.get("bootslot") == "b" and now["slot b"] == before["slot b"]):
+            pending = "slot " + self.target
+            if not (self.waits and not new and env.get("bootslot") == self.target and now[pending] == before[pending]):
                 return f"boots slot {env.get('bootslot')} with app={env.get('app')}"
-            slot = "b"
+            slot = self.target
         if env.get("other") != "kept":
             return "a variable that is not ours was lost"
         if env.get("recovery_status") == "in_progress":
             return "recovery_status is still in_progress"
         if now["slot " + slot] != want["slot " + slot]:
             return f"slot {slot} is chosen and is not whole"
+        if new and self.image and not now["slot " + slot].startswith(NEW):
+            return f"slot {slot} is chosen and does not begin with the new release"
         if now["slot a"] != before["slot a"]:
             return "the running slot was written"
         for i in range(self.files):
@@ -436,6 +476,7 @@ def mutants():
     at_switch = lambda ops: the_switch(ops)[0]  # noqa: E731
     rows = [
         ("no-flush-of-the-slot", without(lambda o: o.kind == "sync" and "/slots/" in o.path), images),
+        ("no-flush-of-what-code-wrote", without(lambda o: o.kind == "sync" and "/slots/" in o.path), ("image by a handler in Lua",)),
         ("no-flush-of-the-new-environment", without(lambda o: o.kind == "sync" and "/env/" in o.path and not o.path.endswith("/env")), images),
         ("no-flush-of-staged-files", without(lambda o: o.kind == "sync" and "/.swinstall-" in o.path and os.path.basename(o.path)[0] != "."), images),
         ("no-flush-of-the-folder-of-files", without(sync_of("/app")), images),
@@ -641,6 +682,9 @@ def main():
             Scenario("archive into a folder that is made", EnvGrub(), image=False, archive=Archive("made/deep/er")),
             Scenario("archive and two files, no boot loader", EnvNone(), image=False, files=2, archive=Archive()),
             Scenario("image and a script that leaves marks", EnvFile(), script="marks"),
+            Scenario("image by a handler in Lua", EnvFile(), code=True),
+            Scenario("image into the third slot, which waits for its reboot", EnvFile(), slots="abc"),
+            Scenario("image in two entries, one of the version that runs", EnvFile(), halves=True),
         ]
         chosen = [s for s in scenarios if not a.only or a.only in s.name]
         sweep = Sweep(tools, a.seed, a.twice)
