@@ -99,7 +99,9 @@ static void check_place(struct lint *l, const struct lint_entry *x, const struct
 		lint_say(l, true, at(x, "filename"), "is not read: the handler %s takes no file",
 			 h->name);
 	if (!h->no_data && h->holds != HOLDS_NOTHING && h->kind == HANDLER_TARGET && !t->filename)
-		lint_say(l, true, x->node, "has no filename");
+		lint_say(l, false, x->node,
+			 "has no filename: a device passes the entry over, and refuses it under "
+			 "strict");
 }
 
 static void check_handler(struct lint *l, const struct lint_entry *x)
@@ -265,14 +267,31 @@ static void compare_files(struct lint *l, const struct lint_entry *a, const stru
 			 s->line);
 }
 
+/* how many bytes an entry writes; 1 where that is not known */
+static uint64_t bytes_of(const struct entry *t)
+{
+	if (t->has_decompressed_size)
+		return t->decompressed_size;
+	return t->has_size && t->size && !t->compressed && !t->encrypted ? t->size : 1;
+}
+
+static bool meet(const struct entry *s, const struct entry *t)
+{
+	const struct entry *low = s->offset <= t->offset ? s : t, *high = low == s ? t : s;
+
+	return high->offset - low->offset < bytes_of(low);
+}
+
 static void compare(struct lint *l, const struct lint_entry *a, const struct lint_entry *b)
 {
 	const struct entry *s = &a->d.t, *t = &b->d.t;
-	bool raw = same(s->type, "raw") && same(t->type, "raw") && s->offset == t->offset;
+	bool raw = same(s->type, "raw") && same(t->type, "raw") && meet(s, t);
 
 	compare_files(l, a, b);
 	if (raw && (same(s->device, t->device) || same(s->slot, t->slot)))
-		lint_say(l, true, b->node, "is written to the same place as the entry in line %u",
+		lint_say(l, false, b->node,
+			 "is written to the same place as the entry in line %u: the later one "
+			 "counts, and a device refuses it under strict",
 			 s->line);
 	if (same(s->type, "rawfile") && same(t->type, "rawfile") && same(s->path, t->path) &&
 	    (same(s->device, t->device) || (!s->device && !t->device && same(s->slot, t->slot)) ||

@@ -102,7 +102,7 @@ IMG='filename = "a.img"; device = "/dev/x"'
 	entry images 'filename = "a.img"; type = "raw";'
 	finds 3 'software.images[0] has neither slot nor device'
 	entry images 'device = "/dev/x";'
-	finds 3 'software.images[0] has no filename'
+	doubts 3 'software.images[0] has no filename'
 	entry files 'filename = "a";'
 	finds 3 'software.files[0] has no path'
 	entry partitions 'type = "diskpart";'
@@ -156,7 +156,7 @@ IMG='filename = "a.img"; device = "/dev/x"'
 @test "entries that contradict each other" {
 	around "images: ({ filename = \"a\"; device = \"/dev/x\"; },
 	{ filename = \"b\"; device = \"/dev/x\"; });"
-	finds 4 'is written to the same place as the entry in line 3'
+	doubts 4 'is written to the same place as the entry in line 3'
 	around "files: ({ filename = \"a\"; path = \"/a\"; },
 	{ filename = \"b\"; path = \"/a\"; });"
 	finds 4 'is that of the entry in line 3 already'
