@@ -9,6 +9,7 @@
 #include "core/plan/installed.h"
 #include "core/scripts.h"
 #include "core/state/pending.h"
+#include "core/switches.h"
 #include "corelib/stream/stream.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
@@ -94,10 +95,20 @@ static int check_pending(const struct activation *a, struct err *e)
 		       s->next->name, s->running->name);
 }
 
+/* does the environment decide what boots, or does it get marks alone? */
+static bool variables_switch(const struct activation *a)
+{
+	return bootenv_is_switch(a->session->env) &&
+	       (a->plan->variables.count || a->session->asked.count ||
+		(a->plan->taken && slots_have_env(a->session->cfg)));
+}
+
 int activate_check(const struct activation *a, struct err *e)
 {
 	int rc = check_pending(a, e);
 
+	if (rc == 0)
+		rc = switches_check(a->steps, variables_switch(a), e);
 	if (rc < 0)
 		return rc;
 	bootenv_phase(a->session->env);
@@ -246,6 +257,29 @@ static int commit_journal(struct activation *a, struct err *e)
 	return rc;
 }
 
+/* another record switched before: it goes back too; what is not known then recovery asks them */
+static void take_back_all(struct activation *a, struct envset *old)
+{
+	take_back_switch(a, old);
+	if (!switches_back(a->steps))
+		a->unknown = true;
+}
+
+/* where only marks are left to write, the system is switched: recovery writes them again */
+static int after_switches(struct activation *a, int rc, struct envset *old, struct err *e)
+{
+	if (rc == 0)
+		return 0;
+	if (!switches_count(a->steps) || variables_switch(a)) {
+		take_back_all(a, old);
+		return rc;
+	}
+	warn_of(a, "the switch is done, its marks could not be written (swctl recover)", e);
+	a->unmarked = true;
+	err_clear(e);
+	return 0;
+}
+
 static int switch_variables(struct activation *a, struct err *e)
 {
 	struct envset changes = {0}, old = {0};
@@ -253,14 +287,27 @@ static int switch_variables(struct activation *a, struct err *e)
 
 	if (rc == 0)
 		rc = old_values(a, &changes, &old, e);
-	if (rc == 0) {
-		rc = commit_choosing(a, &changes, a->plan->taken, e);
-		if (rc < 0)
-			take_back_switch(a, &old);
-	}
+	if (rc == 0 && switches_count(a->steps))
+		rc = switches_note(a->steps, &changes, e);
+	if (rc == 0)
+		rc = switches_run(a->steps, &a->unknown, e);
+	if (rc == 0)
+		rc = after_switches(a, commit_choosing(a, &changes, a->plan->taken, e), &old, e);
 	envset_clear(&changes);
 	envset_clear(&old);
-	return err_while(e, rc, "switching the boot environment to the new system");
+	return err_while(e, rc, "switching to the new system");
+}
+
+/* no boot environment: other records, else the journal's own */
+static int switch_alone(struct activation *a, struct err *e)
+{
+	const struct envset none = {0};
+	int rc;
+
+	if (!switches_count(a->steps))
+		return commit_journal(a, e);
+	rc = switches_note(a->steps, &none, e);
+	return rc < 0 ? rc : switches_run(a->steps, &a->unknown, e);
 }
 
 /* by whatever it is switched: nobody can ask later which slot was meant */
@@ -281,13 +328,13 @@ static int switch_over(struct activation *a, struct err *e)
 	if (rc < 0)
 		return rc;
 	bootenv_phase(a->session->env);
-	return bootenv_is_switch(a->session->env) ? switch_variables(a, e) : commit_journal(a, e);
+	return bootenv_is_switch(a->session->env) ? switch_variables(a, e) : switch_alone(a, e);
 }
 
 /* after the commit point nothing fails the update any more; recovery does it again if need be */
 static void tidy(struct activation *a, const char *lines)
 {
-	bool complete = steps_settle(a->steps);
+	bool complete = steps_settle(a->steps) && !a->unmarked;
 	struct err e = {0};
 
 	if (lines && *lines && installed_write(a->session->cfg->gen_swversions, lines, &e) < 0) {

@@ -2,10 +2,11 @@
  * From the first mark to the switch: what makes an update old or new, never half (L3, DESIGN 5b).
  *
  * begin:  journal, take back a pending switch, commit 1 (recovery_status=in_progress).
- * commit: flush every held target, journal, handlers' commits, then ONE commit of the boot
- * environment with everything that decides: the last write that matters. Without a boot switch the
- *         journal's own record takes its place. Afterwards only tidying, which never fails an
- * update. abort:  undo, one commit of recovery_status=failed. Never after the switch.
+ * commit: flush every held target, journal, handlers' commits; then what switches: records of steps
+ *         (core/switches.c), then ONE commit of the boot environment with all variables that
+ * decide, and the marks. Where neither switches, the journal's own record takes their place.
+ *         Afterwards only tidying, which never fails an update. abort:  undo, one commit of
+ * recovery_status=failed. Never after the switch.
  */
 #ifndef CORE_ACTIVATE_H
 #define CORE_ACTIVATE_H
@@ -20,6 +21,7 @@ struct activation {
 	bool began;
 	bool switched; /* the commit point is behind us */
 	bool noted;    /* the slot that boots next: core/state/pending.h */
+	bool unmarked; /* switched, but the marks that follow are not written */
 	bool unknown;  /* the switch failed and could not be taken back: recovery decides */
 };
 

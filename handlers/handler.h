@@ -28,6 +28,7 @@ enum holds {
 	HOLDS_DEVICE,  /* 'device' or 'slot': st->dev */
 	HOLDS_FILE,    /* 'path', maybe on 'device' + 'filesystem': st->file */
 	HOLDS_FOLDER,  /* the same for a tree; straight where its device goes live by the switch */
+	HOLDS_TABLE,   /* the partition table of the disk 'device', which may be in use: st->dev */
 };
 
 /* RECORDS: the payload is an archive, install() gets what it holds as corelib/stream/records.h has
@@ -52,6 +53,20 @@ struct step {
 	void *state;   /* the handler's own, freed by discard or commit */
 	void *arg;     /* of the row of the job's registry; NULL: a built-in handler */
 };
+
+/*
+ * A switch record: what decides what boots is changed by run(PHASE_SWITCH), after everything is
+ * flushed. record() says before that what is to change, in text for the journal; after a cut the
+ * other two know from this text and the device alone which side it is on. set() makes that side
+ * whole where a cut left it half.
+ */
+enum switch_side { SWITCH_OLD, SWITCH_NEW };
+struct switch_record {
+	int (*record)(struct step *st, char *text, size_t n, struct err *e);
+	int (*side)(int fd, const char *text, enum switch_side *side, struct err *e);
+	int (*set)(int fd, const char *text, enum switch_side side, struct err *e);
+};
+enum { SWITCH_TEXT = 16384 }; /* the longest text */
 
 struct handler {
 	const char *name;
@@ -82,6 +97,7 @@ struct handler {
 	 */
 	unsigned phases; /* bits 1u << enum phase */
 	int (*run)(struct step *st, enum phase phase, struct err *e);
+	const struct switch_record *record; /* with PHASE_SWITCH; else NULL */
 };
 
 /* handlers of one job, beside the built-in ones, which come first */

@@ -56,6 +56,7 @@ struct settings {
 		*hwrevision_file;
 	const char *state_variable;    /* ustate */
 	const char *running_slot_file; /* NULL: root device and kernel command line tell */
+	bool several_switches;	       /* variables and partition table in one update */
 	bool allow_unsigned, allow_unchecked_key, strict, strict_members, require_redundant_env,
 		verify_writes;
 	int direct_io;	    /* enum blkdev_direct */

@@ -95,6 +95,9 @@ static const struct attr globals[] = {
 	     "members that the description does not name are errors"),
 	FLAG("require-redundant-env", require_redundant_env,
 	     "refuse a boot environment that has only one copy"),
+	FLAG("several-switches", several_switches,
+	     "one update may switch by more than one record (boot variables, gptswap): a power cut between "
+	     "them is finished at the next start only; allowed with a warning where an existing swupdate.cfg is read"),
 	FLAG("verify-writes", verify_writes, "read back all that was written before it is activated"),
 	{ .name = "direct-io", .type = ATTR_ENUM, AT(direct_io), .values = auto_yes_no,
 	  .dflt = "auto", .help = "write past the page cache" },

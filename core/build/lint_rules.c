@@ -91,6 +91,8 @@ static void check_place(struct lint *l, const struct lint_entry *x, const struct
 {
 	const struct entry *t = &x->d.t;
 
+	if (h->holds == HOLDS_TABLE && !t->device)
+		lint_say(l, true, x->node, "has no device, whose partition table is meant");
 	if (h->holds == HOLDS_DEVICE && !t->device && !t->slot && !t->volume && !t->mtdname)
 		lint_say(l, true, x->node, "has neither slot nor device to write to");
 	if ((h->holds == HOLDS_FILE || h->holds == HOLDS_FOLDER) && !t->path && !t->slot)

@@ -189,6 +189,7 @@ static const char *place_text(const struct handler *h)
 	static const char *const names[] = {
 		[HOLDS_NOTHING] = "nothing of its own",
 		[HOLDS_DEVICE] = "the device that `device` or `slot` names",
+		[HOLDS_TABLE] = "the partition table of the disk `device`, which may be in use",
 		[HOLDS_FILE] = "the `path`, maybe on the file system of `device` or `slot`",
 		[HOLDS_FOLDER] =
 			"what lies in the folder `path`, maybe on the file system of `device` or `slot`",

@@ -17,6 +17,9 @@
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
+/* a protective record, a header and 128 partitions: the least that lies before the first one */
+enum { TABLE_BYTES = 2 * 512 + 128 * 128 };
+
 /* what a step will have made when later ones begin */
 struct promise {
 	struct promise *next;
@@ -383,6 +386,10 @@ int place_name(struct places *all, struct span *s, const struct entry *t, enum h
 
 	s->off = t->offset;
 	switch (holds) {
+	case HOLDS_TABLE: /* the partitions behind it may be in use */
+		s->off = 0;
+		s->len = TABLE_BYTES;
+		/* fallthrough */
 	case HOLDS_DEVICE:
 		rc = device_path(all, t, &path, e);
 		return rc < 0 ? rc : name_device(all, s, path, e);

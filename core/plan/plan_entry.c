@@ -199,6 +199,8 @@ static int check_place(const struct plan *plan, struct plan_step *ps, struct err
 		ps->span.len = st->has_size ? st->size : 0;
 		rc = blkdev_range(st->dev, ps->span.off, ps->span.len, e);
 	}
+	if (p && st->handler->holds == HOLDS_TABLE)
+		st->dev = p->dev;
 	if (rc == 0 && st->handler->check)
 		rc = st->handler->check(st, e);
 	if (rc == 0 && st->file)

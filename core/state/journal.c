@@ -19,7 +19,7 @@
 #define JOURNAL_MAX  (64 * 1024 * 1024)
 #define PAYLOAD_MAX  (1024 * 1024)
 #define MAGIC	     0x4c4a5753u /* "SWJL" */
-#define VERSION	     1
+#define VERSION	     2		 /* 1 knows types up to DONE, and is what records of those say */
 #define TXN_LEN	     16
 
 /*
@@ -127,7 +127,7 @@ static bool belongs(const struct journal *j, const struct head *h)
 {
 	if (h->type == JOURNAL_BEGIN)
 		return true;
-	return h->type <= JOURNAL_DONE && j->open && memcmp(h->txn, j->txn, TXN_LEN) == 0;
+	return h->type <= JOURNAL_VARIABLES && j->open && memcmp(h->txn, j->txn, TXN_LEN) == 0;
 }
 
 static int take_record(struct journal *j, const struct head *h, const char *payload)
@@ -359,7 +359,7 @@ static char *make_record(const struct journal *j, enum journal_type type, const 
 			 uint32_t length)
 {
 	struct head h = {.magic = htole32(MAGIC),
-			 .version = htole16(VERSION),
+			 .version = htole16(type > JOURNAL_DONE ? VERSION : 1),
 			 .type = htole16((uint16_t)type),
 			 .length = htole32(length)};
 	char *r = malloc(sizeof(h) + length + TAIL);

@@ -18,9 +18,11 @@ enum journal_type {
 	JOURNAL_FILE,	   /* a struct staged_address as text: about to be staged */
 	JOURNAL_STAGED,	   /* all payloads written and flushed */
 	JOURNAL_COMMITTED, /* commit point where there is no boot switch */
-	JOURNAL_AFTER, /* what is left to do after the commit: "name version" of the versions file
-			*/
-	JOURNAL_DONE,  /* nothing left to undo or finish; this number in every version */
+	JOURNAL_AFTER,	/* what is left to do after the commit: "name version" of the versions file
+			 */
+	JOURNAL_DONE,	/* nothing left to undo or finish; this number in every version */
+	JOURNAL_SWITCH, /* what a switch record is about to change: core/switches.c */
+	JOURNAL_VARIABLES, /* what the boot environment gets after them */
 };
 
 struct journal_record {

@@ -7,6 +7,7 @@
 #include "core/plan/installed.h"
 #include "core/state/pending.h"
 #include "core/state/status.h"
+#include "core/switches.h"
 #include "corelib/device/mounts.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
@@ -31,9 +32,13 @@ static struct marks marks_of(const struct recovery *r)
 static int was_committed(const struct recovery *r, const char *txn, bool *yes, struct err *e)
 {
 	const struct marks m = marks_of(r);
+	int rc;
 
 	*yes = has_record(r->session->journal, JOURNAL_COMMITTED);
-	return *yes ? 0 : marks_have_txn(&m, txn, yes, e);
+	if (*yes)
+		return 0;
+	rc = switches_any_new(r->session, yes, e);
+	return rc < 0 || *yes ? rc : marks_have_txn(&m, txn, yes, e);
 }
 
 /* ---- files ---- */
@@ -81,8 +86,10 @@ static bool redo_after(const struct recovery *r)
 
 static int finish(struct recovery *r, struct err *e)
 {
-	int rc = settle_files(r, true, e);
+	int rc = switches_settle(r->session, SWITCH_NEW, e);
 
+	if (rc == 0)
+		rc = settle_files(r, true, e);
 	if (rc < 0)
 		return rc;
 	r->did = RECOVERED_FINISHED;
@@ -101,8 +108,10 @@ static int undo(struct recovery *r, const char *txn, struct err *e)
 {
 	const struct marks m = marks_of(r);
 	bool marker;
-	int rc = settle_files(r, false, e);
+	int rc = switches_settle(r->session, SWITCH_OLD, e);
 
+	if (rc == 0)
+		rc = settle_files(r, false, e);
 	if (rc == 0)
 		rc = marks_clear(&m, true, &marker, e);
 	if (rc < 0)

@@ -171,3 +171,27 @@ installed() { sync; cmp -n "$(stat -c %s "${1:-rootfs.img}")" "$L" "${1:-rootfs.
 	./swupdate -v -f s.cfg -H board1:1.0 -k demo.cert.pem -i demo.swu
 	installed
 }
+
+@test "gptswap: the same names on both" {
+	need swupdate; keys
+	PATH=$PATH:/sbin:/usr/sbin
+	truncate -s 8M table
+	[ "$(id -u)" -eq 0 ] && L=$(losetup -f --show table 2>/dev/null) || skip 'SKIP: no loop device here'
+	echo "$L" >loops
+	printf 'label: gpt\nsize=1M, name="one"\nsize=1M, name="two"\nsize=1M, name="data"\n' | sfdisk -q --no-reread --no-tell-kernel "$L"
+	printf 'globals : { public-key-file = "%s"; state-dir = "%s"; bootloader = "none"; };\n' "$T/demo.cert.pem" "$T/state" >device.cfg
+	mkdir -m 700 state
+	for pairs in 'swap-0 = [ "one", "two" ];' 'swap-0 = [ "one", "two" ]; swap-1 = [ "one", "data" ];'; do
+		printf 'software = { version = "1.0"; hardware-compatibility: [ "1.0" ]; scripts: ({ type = "gptswap"; device = "%s"; properties: { %s }; }); };\n' "$L" "$pairs" >sw-description
+		bundle
+		sfdisk -d "$L" >before
+		swinstall -f device.cfg -H board1:1.0 demo.swu
+		sync; sfdisk -d "$L" >ours
+		! cmp -s before ours
+		sfdisk -q --no-reread --no-tell-kernel "$L" <before
+		theirs || { tail -n 20 theirs.log; return 1; }
+		sync; sfdisk -d "$L" >theirs
+		cmp ours theirs || { diff ours theirs; return 1; }
+		sfdisk -q --no-reread --no-tell-kernel "$L" <before
+	done
+}

@@ -455,6 +455,7 @@ static void l3_without_variables_of_slots_a_second_install_waits_for_the_reboot(
 
 	b->slot[0].env = b->slot[1].env = NULL;
 	b->session.slots.next = NULL;
+	make_run(b);
 	assert_int_equal(activate_check(&b->act, &b->e), 0);
 	run_begin(b);
 	assert_false(pending_find(&b->cfg, name, sizeof(name)));
@@ -652,6 +653,7 @@ static void variables_that_cannot_be_stored_are_refused_while_planning(void **st
 {
 	struct bench *b = *state;
 
+	make_run(b);
 	assert_int_equal(activate_check(&b->act, &b->e), 0);
 	envset_put(&b->session.asked, "bad name", "x", &b->e);
 	assert_true(activate_check(&b->act, &b->e) < 0);
@@ -665,6 +667,7 @@ static void boot_variables_without_a_boot_loader_are_told(void **state)
 
 	b->cfg.slot_count = 0;
 	open_env(b, "none");
+	make_run(b);
 	assert_int_equal(activate_check(&b->act, &b->e), 0);
 	assert_non_null(
 		strstr(told_lines(&b->told), "boot variables of the bundle are not stored"));

@@ -337,7 +337,7 @@ static void journal_of_a_newer_format_is_refused_and_kept(void **state)
 	(void)state;
 	write_four(ends);
 	bytes = envkit_read_file(file, &n);
-	bytes[4] = 2; /* version */
+	bytes[4] = 3; /* version */
 	n = ends[0];
 	crc = crc32c(0, bytes, n - 4);
 	memcpy(bytes + n - 4, &crc, 4);

@@ -100,7 +100,7 @@ static void settings_every_key_of_globals_arrives(void **state)
 		"postupdatecmd = \"post\"; preupdatecmd = \"pre\"; no-downgrading = \"1\"; max-version = \"2\";\n"
 		"no-reinstalling = \"3\"; reboot = \"disabled\";\n"
 		"state-dir = \"/s\"; spool-dir = \"/p\"; run-dir = \"/r\"; bootenv-path = \"/b\"; versions-file = \"/v\";\n"
-		"hwrevision-file = \"/h\"; state-variable = \"st\"; running-slot-file = \"/w\"; allow-unsigned = \"yes\"; strict = true;\n"
+		"hwrevision-file = \"/h\"; state-variable = \"st\"; running-slot-file = \"/w\"; several-switches = true; allow-unsigned = \"yes\"; strict = true;\n"
 		"strict-members = \"yes\"; require-redundant-env = \"enabled\"; verify-writes = true;\n"
 		"direct-io = \"no\"; compare-writes = \"yes\"; compat-cpio = \"loose\"; mem-max = \"64M\";\n"
 		"max-members = 10; threads = 2; lock-timeout = 0; idle-timeout = 7; targets = [ \"/dev/a\", \"/dev/b\" ];\n"
@@ -145,6 +145,7 @@ static void settings_every_key_of_globals_arrives(void **state)
 	assert_string_equal(s->hwrevision_file, "/h");
 	assert_string_equal(s->state_variable, "st");
 	assert_string_equal(s->running_slot_file, "/w");
+	assert_true(s->several_switches);
 	assert_true(s->allow_unsigned && s->strict && s->strict_members &&
 		    s->require_redundant_env && s->verify_writes);
 	assert_int_equal(s->direct_io, DIRECT_NO);
