@@ -126,14 +126,18 @@ static int fill_draft(struct manifest_draft *d, const struct draft_context *c, s
 {
 	int rc = check_selection(c, e);
 
-	if (rc == 0)
-		rc = check_keys(c, e);
-	if (rc == 0)
-		rc = fill_top(d, c, e);
-	if (rc == 0)
-		rc = manifest_entries(d, c, e);
-	if (rc == 0)
-		rc = manifest_variables(d, c, e);
+	if (rc < 0)
+		return rc;
+	rc = check_keys(c, e);
+	if (rc < 0)
+		return rc;
+	rc = fill_top(d, c, e);
+	if (rc < 0)
+		return rc;
+	rc = manifest_entries(d, c, e);
+	if (rc < 0)
+		return rc;
+	rc = manifest_variables(d, c, e);
 	return rc < 0 ? rc : manifest_check_whole(&d->m, e);
 }
 

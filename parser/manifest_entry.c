@@ -180,7 +180,9 @@ static int check_entry(const struct collect *k, struct entry *t, const struct no
 		return refuse(n, E_DESC_VALUE, "has both slot and device", e);
 	if (t->filename)
 		rc = check_filename(t, n, e);
-	if (rc == 0 && t->filename && !t->has_sha256 && k->c->o->hash_required)
+	if (rc < 0)
+		return rc;
+	if (t->filename && !t->has_sha256 && k->c->o->hash_required)
 		rc = refuse(n, E_DESC_HASH, "has no sha256", e);
 	return rc < 0 ? rc : check_hash_list(t, n, e);
 }
@@ -319,7 +321,9 @@ static int fill_var(struct boot_var *v, const struct node *n, const struct schem
 
 	v->line = n->line;
 	rc = schema_fill(s, n, v, a, e);
-	if (rc == 0 && !v->name)
+	if (rc < 0)
+		return rc;
+	if (!v->name)
 		rc = refuse(n, E_DESC_MISSING, "has no name", e);
 	return rc;
 }
@@ -404,9 +408,11 @@ int manifest_variables(struct manifest_draft *d, const struct draft_context *c, 
 	env.schema.arg = c->o->arg;
 	vars = env;
 	rc = collect_vars(&env, d->bootenv, SECTION_BOOTENV, e);
-	if (rc == 0)
-		rc = collect_vars(&vars, d->vars, SECTION_VARS, e);
-	if (rc == 0)
-		rc = finish_vars(&env, &d->m.bootenv, &d->m.bootenv_count, e);
+	if (rc < 0)
+		return rc;
+	rc = collect_vars(&vars, d->vars, SECTION_VARS, e);
+	if (rc < 0)
+		return rc;
+	rc = finish_vars(&env, &d->m.bootenv, &d->m.bootenv_count, e);
 	return rc < 0 ? rc : finish_vars(&vars, &d->m.vars, &d->m.var_count, e);
 }

@@ -18,7 +18,7 @@ $(O)/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_HELP) $(O)/libswcli.a $(O)/libswbuild.a 
 .PHONY: fuzz-build fuzz-check fuzz
 fuzz-build: all $(FUZZ) $(O)/libexec/swinstall/swinstall-unpack
 # corpora replayed, then FUZZ_RUNS of search each, the same ones every time
-FUZZ_RUNS ?= 20000
+FUZZ_RUNS ?= 5000
 fuzz-check: fuzz-build
 	$(Q)O=$(O) RUNS=$(FUZZ_RUNS) scripts/run-fuzz $(FUZZ)
 # another search each time, for as long as there is time: a night, not a check

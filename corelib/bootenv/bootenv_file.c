@@ -202,8 +202,9 @@ static int prepare(const struct bootenv *b, const struct envset *changes, struct
 		return err_set(e, E_ENV_TORN, EINVAL,
 			       "'%s' lies on FAT, where a power cut may lose a replaced file",
 			       b->path);
-	if (rc == 0)
-		rc = bootenv_writable(b, false, e);
+	if (rc < 0)
+		return rc;
+	rc = bootenv_writable(b, false, e);
 	return rc < 0 ? rc : new_text(b, changes, o, e);
 }
 

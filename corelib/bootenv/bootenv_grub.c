@@ -394,10 +394,12 @@ static int prepare(const struct bootenv *b, const struct envset *changes, struct
 	int in_place = bootenv_on_fat(b->path, e);
 
 	int rc = in_place < 0 ? in_place : names_ok(changes, e);
-	if (rc == 0)
-		rc = new_block(b, in_place > 0, changes, o, e);
-	if (rc == 0)
-		rc = bootenv_writable(b, in_place > 0, e);
+	if (rc < 0)
+		return rc;
+	rc = new_block(b, in_place > 0, changes, o, e);
+	if (rc < 0)
+		return rc;
+	rc = bootenv_writable(b, in_place > 0, e);
 	return rc < 0 ? rc : in_place;
 }
 

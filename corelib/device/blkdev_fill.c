@@ -312,9 +312,13 @@ static int put(struct filler *f, uint64_t off, const uint8_t *p, size_t n, struc
 	body = (n - head) / align * align;
 	if (head)
 		rc = put_rest(f, off, p, head, e);
-	if (rc == 0 && body)
+	if (rc < 0)
+		return rc;
+	if (body)
 		rc = put_block(f, off + head, p + head, body, e);
-	if (rc == 0 && head + body < n)
+	if (rc < 0)
+		return rc;
+	if (head + body < n)
 		rc = put_rest(f, off + head + body, p + head + body, n - head - body, e);
 	return rc;
 }
@@ -415,9 +419,12 @@ static int pour(struct filler *f, struct stream *in, struct err *e)
 
 	while (rc == 0 && (n = stream_next(in, &p, e)) != 0)
 		rc = n < 0 ? (int)n : take(f, p, (size_t)n, e);
-	if (rc == 0)
-		rc = put_gathered(f, e);
-	if (rc == 0 && f->d->ops->finish)
+	if (rc < 0)
+		return rc;
+	rc = put_gathered(f, e);
+	if (rc < 0)
+		return rc;
+	if (f->d->ops->finish)
 		rc = f->d->ops->finish(f->d, f->pos, e);
 	return rc;
 }

@@ -104,8 +104,9 @@ static int open_loop(dev_t loop)
 	name += strlen("DEVNAME=");
 	name[strcspn(name, "\n")] = '\0';
 	rc = text_print(plain, sizeof(plain), "/dev/%s", name);
-	if (rc == 0)
-		rc = sys_path(plain, path, sizeof(path));
+	if (rc < 0)
+		return rc;
+	rc = sys_path(plain, path, sizeof(path));
 	return rc < 0 ? rc : sys_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
 }
 

@@ -185,8 +185,9 @@ static int unmake_one(int root, char *path)
 		return 0;
 	if (rc == -ENOENT)
 		return 1;
-	if (rc == 0)
-		rc = sys_fsync(parent);
+	if (rc < 0)
+		return rc;
+	rc = sys_fsync(parent);
 	return rc < 0 ? rc : 1;
 }
 

@@ -239,8 +239,9 @@ static int publish(struct sides *x, const struct moves *l, struct err *e)
 	if (rc < 0)
 		return staged_failed(s, e, rc, "the list of moves cannot be kept");
 	rc = flush_stage(s, e);
-	if (rc == 0)
-		rc = each(x, l, move_one, e);
+	if (rc < 0)
+		return rc;
+	rc = each(x, l, move_one, e);
 	return rc < 0 ? rc : flush_all(s, e);
 }
 

@@ -218,7 +218,9 @@ static int write_pieces(struct tree *t, const struct record *rec, int fd)
 		if (rc < 0)
 			return tree_failed(t, rec, rc, "its hole cannot be made");
 	}
-	if (rc == 0 && t->o->read_back)
+	if (rc < 0)
+		return rc;
+	if (t->o->read_back)
 		rc = read_back(t, rec, fd, sum_hole(sum, rec->size > end ? rec->size - end : 0));
 	return rc;
 }

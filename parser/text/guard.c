@@ -273,14 +273,19 @@ static int walk_group(struct guard *g, struct err *e)
 {
 	int rc = emit(g, "{", 1, e);
 
-	if (rc == 0)
-		rc = next(g, e);
-	if (rc == 0)
-		rc = g->lex.json ? walk_members(g, e) : walk_settings(g, e);
-	if (rc == 0 && !at_punct(g, '}'))
+	if (rc < 0)
+		return rc;
+	rc = next(g, e);
+	if (rc < 0)
+		return rc;
+	rc = g->lex.json ? walk_members(g, e) : walk_settings(g, e);
+	if (rc < 0)
+		return rc;
+	if (!at_punct(g, '}'))
 		rc = unexpected(g, "'}'", e);
-	if (rc == 0)
-		rc = emit_line(g, e);
+	if (rc < 0)
+		return rc;
+	rc = emit_line(g, e);
 	return rc < 0 ? rc : emit(g, "}", 1, e);
 }
 
@@ -322,12 +327,15 @@ static int walk_list(struct guard *g, char close, struct err *e)
 {
 	int rc = emit(g, g->lex.json ? "[" : "(", 1, e);
 
-	if (rc == 0)
-		rc = next(g, e);
-	if (rc == 0)
-		rc = walk_items(g, close, e);
-	if (rc == 0)
-		rc = emit_line(g, e);
+	if (rc < 0)
+		return rc;
+	rc = next(g, e);
+	if (rc < 0)
+		return rc;
+	rc = walk_items(g, close, e);
+	if (rc < 0)
+		return rc;
+	rc = emit_line(g, e);
 	return rc < 0 ? rc : emit(g, g->lex.json ? "]" : ")", 1, e);
 }
 
@@ -424,7 +432,9 @@ static int walk_document(struct guard *g, struct err *e)
 		if (rc == 0)
 			rc = walk_settings(g, e);
 	}
-	if (rc == 0 && g->lex.token != TOKEN_END)
+	if (rc < 0)
+		return rc;
+	if (g->lex.token != TOKEN_END)
 		rc = unexpected(g, "the end of the text", e);
 	return rc;
 }

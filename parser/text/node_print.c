@@ -103,10 +103,12 @@ static int put_group(struct printer *p, const struct node *n, unsigned depth)
 {
 	int rc = put_text(p, "{\n");
 
-	if (rc == 0)
-		rc = put_settings(p, n, depth + 1);
-	if (rc == 0)
-		rc = put_indent(p, depth);
+	if (rc < 0)
+		return rc;
+	rc = put_settings(p, n, depth + 1);
+	if (rc < 0)
+		return rc;
+	rc = put_indent(p, depth);
 	return rc < 0 ? rc : put_text(p, "}");
 }
 
@@ -125,9 +127,13 @@ static int put_list(struct printer *p, const struct node *list, unsigned depth)
 		if (rc == 0)
 			rc = put_node(p, n, depth + 1);
 	}
-	if (rc == 0 && lines)
+	if (rc < 0)
+		return rc;
+	if (lines)
 		rc = put_text(p, "\n");
-	if (rc == 0 && lines)
+	if (rc < 0)
+		return rc;
+	if (lines)
 		rc = put_indent(p, depth);
 	return rc < 0 ? rc : put_text(p, ")");
 }

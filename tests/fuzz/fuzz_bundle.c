@@ -275,7 +275,7 @@ static bool begins_with(const char *path, const uint8_t want[32])
 
 static bool is_plain(const struct entry *t)
 {
-	return t->has_sha256 && !t->compressed && !t->encrypted && !t->offset &&
+	return t->filename && t->has_sha256 && !t->compressed && !t->encrypted && !t->offset &&
 	       !t->install_if_different && !t->install_if_higher;
 }
 
