@@ -9,6 +9,7 @@
 
 #include "core/build/choices.h"
 #include "core/build/contents.h"
+#include "core/build/lint.h"
 #include "core/build/payload.h"
 #include "core/build/sign.h"
 #include "core/build/template.h"
@@ -482,15 +483,28 @@ static int check_contents(const struct build *b, const struct template_entry *t,
 	return 0;
 }
 
+static void note_handler(void *arg, const struct lint_finding *f)
+{
+	const struct build *b = arg;
+
+	if (f->handler && b->o->note)
+		b->o->note(b->o->arg, f->text);
+}
+
 /* the device's own reader has the last word */
 static int check_text(const struct build *b, struct err *e)
 {
+	const struct lint_options handlers = {
+		.finished = true, .target = b->o->target, .found = note_handler, .arg = (void *)b};
+	struct lint_result r;
 	struct choices all = {0};
 	int rc = choices_find(&all, b->text, b->text_n, e);
 
 	for (size_t i = 0; rc == 0 && i < all.count; i++)
 		rc = check_selection(b, &all.at[i], e);
 	choices_clear(&all);
+	if (rc == 0)
+		rc = lint_description(&r, b->text, b->text_n, &handlers, e);
 	return err_at(e, rc, "the finished %s", DESCRIPTION);
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "corelib/base/err.h"
+#include "core/build/target.h"
 #include "corelib/sign/sig.h"
 #include "corelib/stream/stages.h"
 
@@ -29,6 +30,7 @@ struct build_options {
 	bool hash_lists;		  /* for each image of 1 MiB or more */
 	const struct aes_key *aes;	  /* NULL: what is 'encrypted' is so already */
 	bool encrypt_all;		  /* images and files, whatever the template says */
+	const struct target *target;	  /* whose handlers; NULL: this build */
 	uint64_t part_size;		  /* split payloads that are larger; 0 = at 4 GiB */
 	bool has_epoch;
 	int64_t epoch; /* SOURCE_DATE_EPOCH */

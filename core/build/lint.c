@@ -51,20 +51,39 @@ static void tell(struct lint *l, const struct lint_finding *f)
 		l->o->found(l->o->arg, f);
 }
 
-void lint_say(struct lint *l, bool error, const struct node *n, const char *text, ...)
+static void say(struct lint *l, struct lint_finding *f, const struct node *n, const char *text,
+		va_list ap)
 {
 	char path[192] = "", said[512], line[768], shown[768];
-	struct lint_finding f = {.error = error, .line = n ? n->line : 0, .text = shown};
-	va_list ap;
 
-	va_start(ap, text);
 	(void)vsnprintf(said, sizeof(said), text, ap);
-	va_end(ap);
 	if (n)
 		node_path(n, path, sizeof(path));
 	(void)text_print(line, sizeof(line), "%s%s%s", path, *path ? " " : "", said);
 	text_printable(line, strlen(line), shown, sizeof(shown));
-	tell(l, &f);
+	f->line = n ? n->line : 0;
+	f->text = shown;
+	tell(l, f);
+}
+
+void lint_say(struct lint *l, bool error, const struct node *n, const char *text, ...)
+{
+	struct lint_finding f = {.error = error};
+	va_list ap;
+
+	va_start(ap, text);
+	say(l, &f, n, text, ap);
+	va_end(ap);
+}
+
+void lint_no_handler(struct lint *l, const struct node *n, const char *text, ...)
+{
+	struct lint_finding f = {.handler = true};
+	va_list ap;
+
+	va_start(ap, text);
+	say(l, &f, n, text, ap);
+	va_end(ap);
 }
 
 static unsigned line_in(const char *where)
@@ -91,10 +110,13 @@ void lint_refused(struct lint *l, const struct node *n, struct err *e)
 
 /* ---- what only templates have ------------------------------------------------------------ */
 
-/* @@NAME@@ without a value: known only when it is built */
+/* @@NAME@@ without a value, and what build replaces anyway: "@file" and "<file_sha256>", the forms
+ * of existing templates */
 static bool is_open(const struct node *n)
 {
-	return n->type == NODE_STRING && strstr(n->string, "@@");
+	if (n->type != NODE_STRING)
+		return false;
+	return strstr(n->string, "@@") || n->string[0] == '@' || n->string[0] == '<';
 }
 
 static void drop_open(struct node *group)

@@ -12,12 +12,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/build/target.h"
 #include "core/build/template.h"
 #include "corelib/base/err.h"
 
 struct lint_finding {
 	bool error;   /* else it is only doubtful */
 	bool unknown; /* a key that nobody reads */
+	bool handler; /* that the device does not have */
 	unsigned line;
 	const char *text; /* begins with the path of what is meant */
 };
@@ -25,6 +27,7 @@ struct lint_finding {
 struct lint_options {
 	bool finished;			  /* taken out of a bundle */
 	const struct template_vars *vars; /* for @@NAME@@; NULL = they stay */
+	const struct target *target;	  /* the device; NULL = this build */
 	const int *bundle;		  /* its payloads are looked at too; NULL = none */
 	void (*found)(void *arg, const struct lint_finding *f);
 	void *arg;

@@ -31,6 +31,9 @@ struct lint {
 /* one finding; n NULL: no line */
 void lint_say(struct lint *l, bool error, const struct node *n, const char *text, ...)
 	__attribute__((format(printf, 4, 5)));
+/* the same of a handler that the device does not have: a warning */
+void lint_no_handler(struct lint *l, const struct node *n, const char *text, ...)
+	__attribute__((format(printf, 3, 4)));
 /* what a reader refused */
 void lint_refused(struct lint *l, const struct node *n, struct err *e);
 

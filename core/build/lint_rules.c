@@ -34,7 +34,7 @@ static void unknown_type(struct lint *l, const struct lint_entry *x)
 	const char *near = nearest_type(x->d.t.type);
 	bool own = l->top.embedded_script != NULL;
 
-	if (handler_type_find(x->d.t.type)) /* a device may have it when this program has not */
+	if (handler_type_find(x->d.t.type)) /* check_target() has told */
 		return;
 	lint_say(l, !own, at(x, "type"), "\"%s\" is no handler that is known%s%s%s", x->d.t.type,
 		 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
@@ -106,11 +106,31 @@ static void check_place(struct lint *l, const struct lint_entry *x, const struct
 			 "strict");
 }
 
+/* a device may have another build than this program */
+static void check_target(struct lint *l, const struct lint_entry *x)
+{
+	const char *type = x->d.t.type;
+	bool own = l->top.embedded_script && !handler_type_find(type);
+
+	if (target_has(l->o->target, type) || own ||
+	    (!handler_type_find(type) && !handler_find(type)))
+		return;
+	if (l->o->target && l->o->target->file)
+		lint_no_handler(l, at(x, "type"), "the handler %s is not on the device of %s", type,
+				l->o->target->file);
+	else
+		lint_no_handler(l, at(x, "type"),
+				"the handler %s is not in this build (--for FILE says what a "
+				"device has)",
+				type);
+}
+
 static void check_handler(struct lint *l, const struct lint_entry *x)
 {
 	const struct handler *h = handler_find(x->d.t.type);
 
 	check_properties(l, x, h);
+	check_target(l, x);
 	if (!h) {
 		unknown_type(l, x);
 		return;
@@ -155,7 +175,9 @@ static void check_paths(struct lint *l, const struct lint_entry *x)
 		lint_say(l, true, at(x, "path"), "leads out of its folder by ..");
 	if (t->device && is_odd_path(t->device))
 		lint_say(l, true, at(x, "device"), "leads out of its folder by ..");
-	if (t->device && strchr(t->device, '/') && t->device[0] != '/')
+	/* flash and UBI have names without a folder */
+	if (t->device && t->device[0] != '/' &&
+	    (strchr(t->device, '/') || strcmp(t->type, "raw") == 0))
 		lint_say(l, true, at(x, "device"), "must begin with /");
 	if (t->device && is_memory(t->device))
 		lint_say(
@@ -221,6 +243,29 @@ static void check_words(struct lint *l, const struct lint_entry *x)
 	words_clear(&w);
 }
 
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* without a type a script is Lua */
+static void check_script(struct lint *l, const struct lint_entry *x)
+{
+	const struct entry *t = &x->d.t;
+	bool is_lua = strcmp(t->type, "lua") == 0;
+
+	if (t->section != SECTION_SCRIPTS || !t->filename)
+		return;
+	if (is_lua && ends_with(t->filename, ".sh"))
+		lint_say(l, true, x->node,
+			 "is run as Lua: a program needs type = \"shellscript\" (or preinstall, "
+			 "postinstall)");
+	if (!is_lua && ends_with(t->filename, ".lua") && handler_find(t->type))
+		lint_say(l, false, at(x, "type"), "runs a program, and the file is called .lua");
+}
+
 static void check_habits(struct lint *l, const struct lint_entry *x)
 {
 	const struct entry *t = &x->d.t;
@@ -245,6 +290,7 @@ void lint_entry_rules(struct lint *l, const struct lint_entry *x)
 	check_version_rule(l, x);
 	check_functions(l, x);
 	check_words(l, x);
+	check_script(l, x);
 	check_habits(l, x);
 }
 

@@ -47,10 +47,22 @@ static size_t name_length(const char *s, const char *end)
 	return n && end - (s + n) >= 2 && s[n] == '@' && s[n + 1] == '@' ? n : 0;
 }
 
-static int expand_one(struct expansion *x, const char *name, const struct template_vars *v,
-		      struct err *e)
+/* does a name stand there, as in "@@MACHINE@@ = {"? 'after' is behind it */
+static bool is_key(const char *after, const char *end)
+{
+	while (after < end && (*after == ' ' || *after == '\t'))
+		after++;
+	return after < end && (*after == '=' || *after == ':');
+}
+
+static int expand_one(struct expansion *x, const char *name, bool key,
+		      const struct template_vars *v, struct err *e)
 {
 	const char *value = v->find(v->arg, name);
+
+	/* lint leaves open what has no value: a name of a group cannot hold the marks */
+	if (value && key && strncmp(value, "@@", 2) == 0)
+		value = name;
 
 	if (!value)
 		return err_set(e, E_BUILD, ENOENT,
@@ -83,7 +95,8 @@ static int expand_into(struct expansion *x, const char *text, size_t n,
 		}
 		rc = append(x, s, (size_t)(mark - s), e);
 		if (rc == 0)
-			rc = err_at(e, expand_one(x, name, v, e), "line %u", line_of(text, mark));
+			rc = err_at(e, expand_one(x, name, is_key(mark + len + 4, end), v, e),
+				    "line %u", line_of(text, mark));
 		s = mark + 2 + len + 2;
 	}
 	return rc;

@@ -87,7 +87,7 @@ static void take_unknown(void *arg, const struct lint_finding *f)
 {
 	char line[800];
 
-	if (!f->unknown)
+	if (!f->unknown && !f->handler)
 		return;
 	(void)text_print(line, sizeof(line), "line %u: %.700s", f->line, f->text);
 	tell(arg, line);
@@ -105,7 +105,8 @@ static void take_contents(void *arg, const struct entry *x, const struct content
 static int read_tree(struct tolerated *t, const struct member *m, struct err *e)
 {
 	const struct contents_options payloads = {take_contents, t};
-	const struct lint_options keys = {.finished = true, .found = take_unknown, .arg = t};
+	const struct lint_options keys = {
+		.finished = true, .target = t->o->target, .found = take_unknown, .arg = t};
 	AUTO_FREE char *text = NULL;
 	struct lint_result r;
 	ssize_t got;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "corelib/base/err.h"
+#include "core/build/target.h"
 #include "corelib/sign/sig.h"
 #include "parser/manifest.h"
 
@@ -16,6 +17,7 @@ struct verify_options {
 	const char *bundle;
 	const struct keyring *keys; /* NULL: the signature is not asked for */
 	bool strict;
+	const struct target *target;  /* strict: its handlers; NULL: those of this build */
 	const struct selection *only; /* NULL: all that are offered */
 	void (*note)(void *arg, const char *text);
 	void *arg;

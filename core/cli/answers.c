@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/cli/rootdev.h"
+#include "corelib/base/json.h"
 #include "corelib/base/text.h"
 #include "generated/build.h"
 #include "handlers/handler.h"
@@ -57,7 +58,51 @@ static void put_handler(FILE *f, const struct handler *h)
 		put_property(f, &h->props[i]);
 }
 
-char *answer_handlers(void)
+static void put_words(FILE *f, const char *key, const char *words)
+{
+	const char *comma = "";
+
+	fprintf(f, ",\"%s\":[", key);
+	for (size_t n; words && *(words += strspn(words, " ")); words += n, comma = ",") {
+		n = strcspn(words, " ");
+		fprintf(f, "%s\"%.*s\"", comma, (int)n, words);
+	}
+	fputc(']', f);
+}
+
+/* names and words of our own tables: nothing in them needs an escape but the quotes of a text */
+static void put_handler_json(FILE *f, const struct handler *h)
+{
+	const char *comma = "";
+	char summary[512];
+
+	json_text(h->summary, summary, sizeof(summary));
+	fprintf(f, "{\"name\":\"%s\",\"summary\":%s", h->name, summary);
+	put_words(f, "also", h->aliases);
+	fprintf(f, ",\"payload\":%s,\"in\":[", h->no_data ? "false" : "true");
+	for (unsigned s = SECTION_IMAGES; s <= SECTION_VARS; s <<= 1) {
+		if (!(h->sections & s))
+			continue;
+		fprintf(f, "%s\"%s\"", comma, section_name((enum section)s));
+		comma = ",";
+	}
+	fputs("],\"properties\":[", f);
+	for (size_t i = 0; i < h->prop_count; i++)
+		fprintf(f, "%s\"%s\"", i ? "," : "", h->props[i].name);
+	fputs("]}", f);
+}
+
+static void put_handlers_json(FILE *f)
+{
+	fprintf(f, "{\"v\":1,\"version\":\"%s\",\"handlers\":[", SWINSTALL_VERSION);
+	for (size_t i = 0; handler_at(i); i++) {
+		fputs(i ? "," : "", f);
+		put_handler_json(f, handler_at(i));
+	}
+	fputs("]}\n", f);
+}
+
+char *answer_handlers(bool json)
 {
 	char *text = NULL;
 	size_t n = 0;
@@ -65,7 +110,9 @@ char *answer_handlers(void)
 
 	if (!f)
 		return NULL;
-	for (size_t i = 0; handler_at(i); i++) {
+	if (json)
+		put_handlers_json(f);
+	for (size_t i = 0; !json && handler_at(i); i++) {
 		if (i)
 			fputc('\n', f);
 		put_handler(f, handler_at(i));

@@ -6,7 +6,8 @@
 
 /* all return malloc'ed text, or NULL without memory */
 char *answer_version(const char *program);
-char *answer_handlers(void);
+/* json: one object, what swbundle reads by --for */
+char *answer_handlers(bool json);
 char *answer_root(struct err *e);
 
 #endif

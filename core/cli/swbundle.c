@@ -162,6 +162,7 @@ static int run_build(const struct swbundle_cli *c, struct err *e)
 		.hash_lists = c->hash_list,
 		.note = warn,
 	};
+	struct target t __attribute__((cleanup(target_close))) = {0};
 	uint64_t size = 0;
 	int rc = c->output ? swbundle_check_signing(c, e)
 			   : swbundle_usage(e, "name the bundle with -o");
@@ -175,6 +176,9 @@ static int run_build(const struct swbundle_cli *c, struct err *e)
 		rc = swbundle_usage(e, "--part-size must be a size below 4 GiB");
 	if (rc == 0 && c->encrypt && !c->key_aes)
 		rc = swbundle_usage(e, "--encrypt needs the key (-K)");
+	if (rc == 0)
+		rc = target_open(&t, c->target, e);
+	o.target = &t;
 	if (rc == 0)
 		rc = build_encrypted(c, &o, &size, e);
 	if (rc == 0)

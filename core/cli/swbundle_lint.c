@@ -35,11 +35,17 @@ int swbundle_lint(const struct swbundle_cli *c, struct err *e)
 {
 	struct variables v __attribute__((cleanup(variables_clear))) = {0};
 	const struct template_vars vars = {.find = variables_find, .arg = &v};
-	const struct lint_options o = {
-		.finished = c->finished, .vars = &vars, .found = print, .arg = (void *)c->word};
+	struct target t __attribute__((cleanup(target_close))) = {0};
+	const struct lint_options o = {.finished = c->finished,
+				       .vars = &vars,
+				       .target = &t,
+				       .found = print,
+				       .arg = (void *)c->word};
 	struct lint_result r = {0};
 	int rc = variables_open(&v, c->vars, true, e);
 
+	if (rc == 0)
+		rc = target_open(&t, c->target, e);
 	if (rc == 0)
 		rc = lint_file(&r, c->word, &o, e);
 	if (rc < 0)

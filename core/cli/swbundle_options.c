@@ -39,6 +39,9 @@ static const struct option build_rows[] = {
 	 .help = "where payloads are looked for, in order; the template's folder comes last"},
 	{0, "vars", "FILE", OPTION_TEXT, CLI(vars), .group = INPUT,
 	 .help = "NAME=VALUE lines for @@NAME@@ in the template; then the environment is asked"},
+	{0, "for", "FILE", OPTION_TEXT, CLI(target), .group = INPUT,
+	 .help = "warn of handlers that the device does not have: the file is what swinstall --handlers --json "
+		 "prints there; without it, of those that this build does not have"},
 	{0, "key", "KEY", OPTION_TEXT, CLI(key), .group = SIGNING, .help = KEY_HELP},
 	{0, "signer", "COMMAND", OPTION_TEXT, CLI(command), .group = SIGNING,
 	 .help = "instead of --key: a program (words split at blanks, no shell) that reads the raw digest on standard "
@@ -81,6 +84,9 @@ static const struct option verify_rows[] = {
 	 .help = "check this selection only; else all that the description offers"},
 	{'H', "board", "BOARD", OPTION_TEXT, CLI(board), .group = SELECT,
 	 .help = "the board of that selection"},
+	{0, "for", "FILE", OPTION_TEXT, CLI(target), .group = SELECT,
+	 .help = "warn of handlers that the device does not have: the file is what swinstall --handlers --json "
+		 "prints there; without it, of those that this build does not have (with --strict)"},
 	{0, "strict", NULL, OPTION_FLAG, CLI(strict), .group = SELECT,
 	 .help = "list all that devices only tolerate (unknown keys, unlisted members, bytes behind the end), one "
 		 "line each, and refuse the bundle when there is any"},
@@ -100,6 +106,9 @@ static const struct option lint_rows[] = {
 	 .help = "NAME=VALUE lines for @@NAME@@; then the environment is asked; what has no value stays open"},
 	{0, "finished", NULL, OPTION_FLAG, CLI(finished), .group = INPUT,
 	 .help = "the description is not a template any more: hashes must be there (always so in a bundle)"},
+	{0, "for", "FILE", OPTION_TEXT, CLI(target), .group = INPUT,
+	 .help = "warn of handlers that the device does not have: the file is what swinstall --handlers --json "
+		 "prints there; without it, of those that this build does not have"},
 	{0, "strict", NULL, OPTION_FLAG, CLI(strict), .group = OUTPUT,
 	 .help = "warnings count as errors"},
 	HELP,

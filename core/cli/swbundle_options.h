@@ -21,6 +21,7 @@ struct swbundle_cli {
 	/* verify; keys is also 'key' there */
 	const char *purpose, *signer, *crl, *select, *board;
 	bool strict;
+	const char *target; /* --for: what swinstall --handlers --json printed there */
 	/* init */
 	bool swupdate;
 	/* lint */

@@ -154,7 +154,9 @@ int swbundle_verify(const struct swbundle_cli *c, struct err *e)
 {
 	struct selection only = {0};
 	struct answer a = {.c = c};
+	struct target t __attribute__((cleanup(target_close))) = {0};
 	struct verify_options o = {.bundle = c->word,
+				   .target = &t,
 				   .note = note,
 				   .arg = &a,
 				   .only = c->select || c->board ? &only : NULL};
@@ -164,6 +166,8 @@ int swbundle_verify(const struct swbundle_cli *c, struct err *e)
 	int rc = c->key ? read_selection(c, &only, words, e)
 			: swbundle_usage(e, "name the keys of the device with -k");
 
+	if (rc == 0)
+		rc = target_open(&t, c->target, e);
 	if (rc == 0)
 		rc = load_keys(c, &k, e);
 	o.keys = k;

@@ -34,7 +34,7 @@ static int answer(const struct swinstall_cli *c, struct err *e)
 	else if (c->version)
 		rc = print(answer_version("swinstall"), e);
 	else if (c->handlers)
-		rc = print(answer_handlers(), e);
+		rc = print(answer_handlers(c->json), e);
 	else if (c->get_root)
 		rc = print(answer_root(e), e);
 	else

@@ -103,7 +103,7 @@ static const struct option rows[] = {
 	 .instead = "mmc extcsd read DEVICE tells it", .symbol = "HANDLER_EMMC_BOOT",
 	 .help = "print the boot partition that an eMMC starts from"},
 	{0, "handlers", NULL, OPTION_FLAG, CLI(handlers), .group = DEVICE,
-	 .help = "list the handlers built in, with their properties"},
+	 .help = "list the handlers built in, with their properties; with --json one object, which swbundle takes by --for"},
 
 	{'v', "verbose", NULL, OPTION_FLAG, SET(verbose), .group = OUTPUT,
 	 .help = "say everything"},

@@ -151,3 +151,16 @@ load helper
 	run swbundle inspect demo.swu
 	says "version 1.0-rc1"
 }
+
+@test "every missing file is named at once" {
+	keys; payload a.img 100
+	printf 'software = { version = "1"; images: (\n{ filename = "a.img"; device = "/dev/a"; },\n{ filename = "b.img"; device = "/dev/b"; },\n{ filename = "c.img"; device = "/dev/c"; }); };\n' >sw-description
+	fails 1 bundle
+	says "line 3 of sw-description: there is no file 'b.img'"
+	says "line 4 of sw-description: there is no file 'c.img'"
+	says '2 files are in none of the folders'
+	[ ! -e demo.swu ]
+	cp a.img b.img
+	fails 1 bundle
+	says 'c.img'; says 'name its folder with -I'
+}

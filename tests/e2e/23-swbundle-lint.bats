@@ -254,3 +254,68 @@ IMG='filename = "a.img"; device = "/dev/x"'
 	says 'without --strict warnings are no failure'
 	swbundle lint sw-description
 }
+
+@test "entries that get in each other's way, scripts that would run as something else, relative devices" {
+	entry images 'filename = "a"; device = "sda1"; type = "raw";'
+	finds 3 'software.images[0].device must begin with /'
+	entry images 'filename = "a"; device = "ubi0"; volume = "v";'
+	swbundle lint sw-description
+	entry scripts 'filename = "run.sh";'
+	finds 3 'is run as Lua: a program needs type = "shellscript"'
+	entry scripts 'filename = "run.sh"; type = "postinstall";'
+	clean
+	entry scripts 'filename = "run.lua"; type = "shellscript";'
+	doubts 3 'runs a program, and the file is called .lua'
+	around $'images: ({ filename = "a"; device = "/dev/x"; size = 4096; },\n{ filename = "b"; device = "/dev/x"; offset = 2048; size = 10; });'
+	doubts 4 'is written to the same place as the entry in line 3'
+	around $'images: ({ filename = "a"; device = "/dev/x"; size = 2048; },\n{ filename = "b"; device = "/dev/x"; offset = 2048; size = 10; });'
+	clean
+	# all of them in one go
+	around $'images: ({ filename = "a"; device = "/dev/x"; },\n{ filename = "b"; device = "/dev/x"; },\n{ filename = "c"; device = "sda"; });\nscripts: ({ filename = "d.sh"; });'
+	grep -q ':4: warning: .* is written to the same place as the entry in line 3' <(swbundle lint sw-description)
+	finds 5 'must begin with /'
+	finds 6 'is run as Lua'
+}
+
+# Forms of existing templates: what stands there is replaced when the bundle is built.
+@test "lint accepts what build replaces" {
+	keys; payload rootfs.img 1000
+	for form in '@rootfs.img' '<rootfs.img_sha256>' '@@SHA@@' '$swupdate_get_sha256(rootfs.img)'; do
+		printf 'software = {\n\tversion = "1"; hardware-compatibility: [ "1.0" ];\n\timages: ({ filename = "rootfs.img"; device = "/dev/x"; sha256 = "%s"; });\n};\n' "$form" >sw-description
+		clean
+		SHA=x bundle
+		swbundle verify -k demo.cert.pem demo.swu
+		# nothing replaces it any more
+		fails 3 swbundle lint --finished sw-description
+	done
+	printf 'software = {\n\tversion = "1";\n\t@@MACHINE@@ = {\n\thardware-compatibility: [ "1.0" ];\n\timages: ({ filename = "rootfs.img"; device = "/dev/x"; });\n};\n};\n' >sw-description
+	clean
+	MACHINE=board1 bundle
+	swbundle verify -k demo.cert.pem -H board1 demo.swu
+	fails 1 bundle
+	says 'the variable MACHINE has no value'
+}
+
+@test "handlers that the device does not have are told by lint, build and verify --strict" {
+	keys; payload rootfs.img 1000
+	around "images: ({ filename = \"rootfs.img\"; volume = \"v\"; device = \"ubi0\"; });"
+	sed -i 's/^images/images/' sw-description
+	doubts 3 'the handler ubivol is not in this build (--for FILE says what a device has)'
+	run bundle; [ "$status" -eq 0 ]; says 'the handler ubivol is not in this build'
+	swbundle verify -k demo.cert.pem demo.swu
+	fails 3 swbundle verify --strict -k demo.cert.pem demo.swu; says 'the handler ubivol is not in this build'
+	# a device that has it, by its own name or another
+	printf '{"v":1,"handlers":[{"name":"other","also":["ubivol"]}]}\n' >device.json
+	clean --for device.json
+	run bundle --for device.json; [ "$status" -eq 0 ]; [[ $output != *ubivol* ]]
+	swbundle verify --strict --for device.json -k demo.cert.pem demo.swu
+	# what a device says of itself
+	swinstall --handlers --json >own.json
+	python3 -c 'import json; d = json.load(open("own.json")); assert d["v"] == 1 and "raw" in [h["name"] for h in d["handlers"]] and all(h["summary"] and h["in"] for h in d["handlers"])'
+	around "images: ({ filename = \"rootfs.img\"; device = \"/dev/x\"; });"
+	clean --for own.json
+	printf '{"v":1,"handlers":[]}\n' >none.json
+	doubts 3 'the handler raw is not on the device of none.json' --for none.json
+	echo nonsense >no.json
+	fails 1 swbundle lint --for no.json sw-description; says 'swinstall --handlers --json'
+}
