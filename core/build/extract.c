@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/build/members.h"
+#include "core/build/variables.h"
 #include "corelib/base/crc32c.h"
 #include "corelib/base/digest.h"
 #include "corelib/base/sys.h"
@@ -91,14 +92,14 @@ static int open_both(struct extract *x, struct err *e)
 
 int extract_bundle(const struct extract_options *o, struct err *e)
 {
-	AUTO_CLOSE int in = sys_openat(AT_FDCWD, o->bundle, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	AUTO_CLOSE int in = build_open(o->bundle, E_IO, "the bundle", e);
 	AUTO_FREE uint8_t *buf = malloc(CHUNK);
 	struct extract x = {.o = o, .in = in, .folder = -1, .buf = buf};
 	const struct member_walk w = {extract_member, &x};
 	int rc;
 
 	if (in < 0)
-		return err_at(e, err_sys(e, E_IO, -in, "opening it failed"), "%s", o->bundle);
+		return in;
 	if (!buf)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory to read the bundle");
 	rc = open_both(&x, e);

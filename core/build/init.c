@@ -87,9 +87,11 @@ static int write_example(int dir, const struct example *x, struct err *e)
 			    0644);
 	int rc, closed;
 
-	if (fd == -EEXIST)
+	if (fd == -EEXIST) {
+		err_fix(e, "name a folder that is new or empty");
 		return err_set(e, E_BUILD, EEXIST, "%s is there already; nothing is overwritten",
 			       x->name);
+	}
 	if (fd < 0)
 		return err_sys(e, E_BUILD, -fd, "creating %s failed", x->name);
 	rc = sys_write(fd, x->text, strlen(x->text));
@@ -118,5 +120,5 @@ int init_project(const char *folder, bool swupdate, struct err *e)
 	rc = 0;
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		rc = write_example(fd, &all[i], e);
-	return err_at(e, rc, "%s", folder);
+	return err_while(e, err_at(e, rc, "%s", folder), "the project cannot be made");
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/build/choices.h"
+#include "core/build/variables.h"
 #include "corelib/base/json.h"
 #include "corelib/base/digest.h"
 #include "corelib/sign/sig.h"
@@ -341,13 +342,13 @@ static void clear(struct inspect *x)
 
 int inspect_bundle(const char *path, bool json, char **text, struct err *e)
 {
-	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	AUTO_CLOSE int fd = build_open(path, E_IO, "the bundle", e);
 	struct inspect x __attribute__((cleanup(clear))) = {.path = path};
 	int rc;
 
 	*text = NULL;
 	if (fd < 0)
-		return err_at(e, err_sys(e, E_IO, -fd, "opening it failed"), "%s", path);
+		return fd;
 	rc = read_bundle(&x, fd, e);
 	if (rc == 0)
 		rc = print(&x, json, text, e);

@@ -144,9 +144,13 @@ static int write_new(int dir, const char *file, const char *text, unsigned mode,
 	int fd = sys_openat(dir, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	int rc, closed;
 
-	if (fd == -EEXIST)
+	if (fd == -EEXIST) {
+		err_fix(e,
+			"name another folder (--dir) or another name (--name), or move the old key away; "
+			"devices that know the old one refuse bundles of a new one");
 		return err_set(e, E_BUILD, EEXIST,
 			       "%s is there already; keys are never overwritten", file);
+	}
 	if (fd < 0)
 		return err_sys(e, E_BUILD, -fd, "creating %s failed", file);
 	rc = sys_write(fd, text, strlen(text));
@@ -199,5 +203,5 @@ int keygen_write(const struct keygen_pair *p, const char *dir, const char *name,
 		if (rc < 0)
 			err_sys(e, E_BUILD, -rc, "writing the folder failed");
 	}
-	return err_at(e, rc, "%s", dir);
+	return err_while(e, err_at(e, rc, "%s", dir), "the key cannot be stored");
 }

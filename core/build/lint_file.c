@@ -36,14 +36,14 @@ static int look_into_bundle(struct lint_result *r, int fd, const struct lint_opt
 
 int lint_file(struct lint_result *r, const char *path, const struct lint_options *o, struct err *e)
 {
-	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	AUTO_CLOSE int fd = build_open(path, E_BUILD, "the description", e);
 	AUTO_FREE char *text = NULL;
 	char magic[5] = "";
 	size_t n;
 	int rc;
 
 	if (fd < 0)
-		return err_at(e, err_sys(e, E_BUILD, -fd, "opening it failed"), "%s", path);
+		return fd;
 	if (sys_pread(fd, magic, 5, 0) == 5 && memcmp(magic, "07070", 5) == 0)
 		return err_at(e, look_into_bundle(r, fd, o, e), "%s", path);
 	rc = build_read_text(path, &text, &n, e);

@@ -156,13 +156,13 @@ static int rewrite(struct resign *r, struct err *e)
 int sign_bundle(const struct sign_options *o, const char *bundle, const char *output,
 		uint64_t *size, struct err *e)
 {
-	AUTO_CLOSE int in = sys_openat(AT_FDCWD, bundle, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	AUTO_CLOSE int in = build_open(bundle, E_BUILD, "the bundle", e);
 	struct output out __attribute__((cleanup(output_close))) = {.fd = -1, .folder = -1};
 	struct resign r = {.o = o, .in = in};
 	int rc;
 
 	if (in < 0)
-		return err_at(e, err_sys(e, E_BUILD, -in, "opening it failed"), "%s", bundle);
+		return in;
 	rc = output_open(&out, output, e);
 	if (rc < 0)
 		return rc;

@@ -8,6 +8,7 @@
 #include "core/build/contents.h"
 #include "core/build/lint.h"
 #include "core/build/members.h"
+#include "core/build/variables.h"
 #include "corelib/base/arena.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
@@ -188,12 +189,12 @@ static int look(struct tolerated *t, struct verify_result *r, struct err *e)
 int verify_tolerated(const struct verify_options *o, struct verify_result *r, unsigned *found,
 		     struct err *e)
 {
-	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, o->bundle, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	AUTO_CLOSE int fd = build_open(o->bundle, E_IO, "the bundle", e);
 	struct tolerated t = {.o = o, .fd = fd, .arena = arena_new(ARENA_MAX)};
 	int rc;
 
 	if (fd < 0)
-		rc = err_at(e, err_sys(e, E_IO, -fd, "opening it failed"), "%s", o->bundle);
+		rc = fd;
 	else if (!t.arena)
 		rc = err_set(e, E_MEMORY, ENOMEM, "no memory for what is found");
 	else

@@ -10,10 +10,23 @@
 
 #define TEXT_MAX (1024 * 1024)
 
+int build_open(const char *path, enum errcode code, const char *what, struct err *e)
+{
+	int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+
+	if (fd >= 0)
+		return fd;
+	err_fix(e, "check the name, and who may read the file");
+	err_sys(e, code, -fd, "opening it failed");
+	return err_at(e, err_while(e, fd, "%s cannot be read", what), "%s", path);
+}
+
 int build_read_text(const char *path, char **text, size_t *n, struct err *e)
 {
 	int rc = sys_read_file(AT_FDCWD, path, TEXT_MAX, text, n);
 
+	if (rc == -ENOENT)
+		err_fix(e, "check the name of the file");
 	if (rc < 0)
 		err_sys(e, rc == -ENOMEM ? E_MEMORY : E_BUILD, -rc, "reading it failed");
 	return err_at(e, rc, "%s", path);

@@ -19,6 +19,8 @@ void variables_clear(struct variables *v);
 /* for struct template_vars; the value lives until the next call */
 const char *variables_find(void *arg, const char *name);
 
+/* a file to read; E_IO or E_BUILD with what it is: "the bundle" */
+int build_open(const char *path, enum errcode code, const char *what, struct err *e);
 /* a small text, as a file of the build machine; *text is malloc'ed */
 int build_read_text(const char *path, char **text, size_t *n, struct err *e);
 

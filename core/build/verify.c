@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/build/choices.h"
+#include "core/build/variables.h"
 #include "corelib/base/digest.h"
 #include "corelib/stream/stages.h"
 #include "corelib/base/sys.h"
@@ -234,7 +235,7 @@ static int check_all(struct verify *v, const void *text, size_t n, struct err *e
 int verify_bundle(const struct verify_options *o, struct verify_result *r, struct err *e)
 {
 	struct verify v = {.o = o, .r = r};
-	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, o->bundle, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	AUTO_CLOSE int fd = build_open(o->bundle, E_IO, "the bundle", e);
 	struct bundle *b = NULL;
 	const void *text;
 	size_t n;
@@ -242,7 +243,7 @@ int verify_bundle(const struct verify_options *o, struct verify_result *r, struc
 
 	memset(r, 0, sizeof(*r));
 	if (fd < 0)
-		return err_at(e, err_sys(e, E_IO, -fd, "opening it failed"), "%s", o->bundle);
+		return fd;
 	v.fd = fd;
 	rc = open_bundle(&v, &b, e);
 	if (rc == 0)

@@ -225,7 +225,7 @@ static void print_commands(FILE *to)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].options->summary);
 	fprintf(to,
-		"\nswbundle COMMAND --help tells the options of a command; swbundle --version the version.\n");
+		"\nswbundle help COMMAND tells the options of a command; swbundle --version the version.\n");
 }
 
 static const struct command *find_command(const char *name)
@@ -234,13 +234,6 @@ static const struct command *find_command(const char *name)
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	return NULL;
-}
-
-static void tell(const struct command *cmd, const struct err *e)
-{
-	const struct report r = {.program = "swbundle", .headline = cmd->undone, .err = e};
-
-	report_to(&r, STDERR_FILENO);
 }
 
 /* faults of the bundle are a refusal, all else is a failure to look at it */
@@ -253,6 +246,18 @@ static int exit_code(const struct command *cmd, const struct err *e)
 		return USAGE;
 	return (cmd->run == swbundle_verify || cmd->run == swbundle_lint) && of_bundle ? REFUSED
 										       : FAILED;
+}
+
+static void tell(const struct command *cmd, const struct err *e)
+{
+	struct report r = {.program = "swbundle", .headline = cmd->undone, .err = e};
+
+	/* these two judge: a file that cannot be read is not judged */
+	if (cmd->run == swbundle_verify && exit_code(cmd, e) == FAILED)
+		r.headline = "the bundle was not checked";
+	if (cmd->run == swbundle_lint && exit_code(cmd, e) == FAILED)
+		r.headline = "the description was not checked";
+	report_to(&r, STDERR_FILENO);
 }
 
 static int take_word(const struct command *cmd, const struct options *o, struct swbundle_cli *c,
@@ -310,9 +315,16 @@ int main(int argc, char **argv)
 		printf("swbundle %s\n", SWINSTALL_VERSION);
 		return DONE;
 	}
-	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
+	    (strcmp(word, "help") == 0 && argc == 2)) {
 		print_commands(stdout);
 		return DONE;
+	}
+	if (strcmp(word, "help") == 0 && argc > 2) {
+		word = argv[2];
+		cmd = find_command(word);
+		if (cmd && print_help(cmd, &e) == 0)
+			return fflush(stdout) == 0 ? DONE : FAILED;
 	}
 	if (!cmd) {
 		if (*word)

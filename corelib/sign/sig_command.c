@@ -44,6 +44,7 @@ static int find_program(struct command *c, struct err *e)
 	}
 	if (!path && realpath(name, c->program))
 		return 0;
+	err_fix(e, "name the program with its folder, or put it where PATH leads");
 	return err_set(e, E_PROCESS, ENOENT, "there is no program '%s'", name);
 }
 
@@ -100,6 +101,22 @@ static int run(struct command *c, int in, int out, struct err *e)
 	return pid < 0 ? (int)pid : wait_for(pid, e);
 }
 
+/* its errors went to ours while it ran; some programs tell them on standard output */
+static int failed(int out, int rc, struct err *e)
+{
+	char said[160], shown[200];
+	ssize_t n = sys_pread(out, said, sizeof(said) - 1, 0);
+
+	err_fix(e,
+		"what the program printed stands above; it reads the digest on standard input and "
+		"writes the signature on standard output");
+	if (n <= 0)
+		return rc;
+	said[n] = '\0';
+	text_printable(said, strcspn(said, "\n"), shown, sizeof(shown));
+	return err_at(e, rc, "which wrote '%s'", shown);
+}
+
 int sig_command(const char *command, const uint8_t *digest, size_t digest_len, uint8_t *sig,
 		size_t *n, struct err *e)
 {
@@ -113,13 +130,16 @@ int sig_command(const char *command, const uint8_t *digest, size_t digest_len, u
 		return rc;
 	if (in < 0 || out < 0 || sys_pwrite(in, digest, digest_len, 0) < 0)
 		return err_sys(e, E_SYS, errno, "no room for the digest");
-	rc = err_at(e, run(&c, in, out, e), "%s", c.argv[0]);
+	rc = run(&c, in, out, e);
 	if (rc < 0)
-		return rc;
+		return failed(out, rc, e);
 	got = sys_pread(out, sig, *n, 0);
-	if (got <= 0 || (size_t)got == *n)
+	if (got <= 0 || (size_t)got == *n) {
+		err_fix(e,
+			"the program must write the signature on standard output, and nothing else");
 		return err_set(e, E_PROCESS, EIO, "the signer wrote %s on its standard output",
 			       got > 0 ? "too much" : "nothing");
+	}
 	*n = (size_t)got;
 	return 0;
 }

@@ -246,6 +246,8 @@ static int open_cert(struct external *x, struct err *e)
 	if (rc == 0)
 		rc = check_kind(x, e);
 	if (rc == 0 && x->token && x->kind != held)
+		err_fix(e, "give by --cert the certificate of this key, first in its file");
+	if (rc == 0 && x->token && x->kind != held)
 		rc = err_set(e, E_KEY_FILE, EINVAL,
 			     "the first certificate is not that of the key in the token");
 	x->md = key_digest(x->kind);

@@ -68,10 +68,14 @@ static int load_certs(struct signing *s, const char *pem, struct err *e)
 	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
 		return sig_openssl_err(e, E_KEY_FILE, "a certificate cannot be read");
 	ERR_clear_error();
-	if (X509_check_private_key(s->cert, s->key) != 1)
-		return sig_openssl_err(e, E_KEY_FILE,
-				       "the first certificate is not that of the private key");
-	return 0;
+	if (X509_check_private_key(s->cert, s->key) == 1)
+		return 0;
+	err_fix(e,
+		"give by --cert the certificate of this key, first in its file, its chain behind it");
+	return err_while(e,
+			 sig_openssl_err(e, E_KEY_FILE,
+					 "the first certificate is not that of the private key"),
+			 "the private key and the certificate do not belong together");
 }
 
 /* does the scheme suit the key? SIG_ANY becomes the one that does */

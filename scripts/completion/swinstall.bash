@@ -74,6 +74,7 @@ _swbundle_build_options() {
 	-o|--output) _swinstall_files; return ;;
 	-I|--include) _swinstall_files; return ;;
 	--vars) _swinstall_files; return ;;
+	--for) _swinstall_files; return ;;
 	--key) COMPREPLY=(); return ;;
 	--signer) COMPREPLY=(); return ;;
 	--cert) _swinstall_files; return ;;
@@ -81,7 +82,7 @@ _swbundle_build_options() {
 	-K|--key-aes) _swinstall_files; return ;;
 	--part-size) COMPREPLY=(); return ;;
 	esac
-	_swinstall_dash '--output --include --vars --key --signer --cert --scheme --unsigned --hash-list --key-aes --encrypt --part-size --help' && return
+	_swinstall_dash '--output --include --vars --for --key --signer --cert --scheme --unsigned --hash-list --key-aes --encrypt --part-size --help' && return
 	return 1
 }
 _swbundle_sign_options() {
@@ -104,15 +105,17 @@ _swbundle_verify_options() {
 	--digest-provider) _swinstall_words 'cms rsa rsa-pss ecdsa ed25519'; return ;;
 	-e|--select) COMPREPLY=(); return ;;
 	-H|--board) COMPREPLY=(); return ;;
+	--for) _swinstall_files; return ;;
 	esac
-	_swinstall_dash '--key --cert-purpose --forced-signer-name --crl-path --digest-provider --select --board --strict --json --help' && return
+	_swinstall_dash '--key --cert-purpose --forced-signer-name --crl-path --digest-provider --select --board --for --strict --json --help' && return
 	return 1
 }
 _swbundle_lint_options() {
 	case $prev in
 	--vars) _swinstall_files; return ;;
+	--for) _swinstall_files; return ;;
 	esac
-	_swinstall_dash '--vars --finished --strict --help' && return
+	_swinstall_dash '--vars --finished --for --strict --help' && return
 	return 1
 }
 _swbundle_inspect_options() {

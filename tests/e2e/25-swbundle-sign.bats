@@ -230,3 +230,33 @@ fails_by() {
 	need ldd
 	! ldd "$BIN/swinstall" "$BIN/swctl" "$BIN/swinstall-unpack" | grep -q p11
 }
+
+# Each answer says what, why and what to do now.
+@test "what goes wrong before anything is signed has its own words" {
+	keys; swbundle keygen --name other >/dev/null; description; payload rootfs.img 100
+	fails 1 swbundle keygen --name other
+	says 'the key cannot be stored'; says 'other.cert.pem is there already'; says 'name another folder (--dir)'
+	swbundle init p
+	fails 1 swbundle init p
+	says 'the project cannot be made'; says 'name a folder that is new or empty'
+	fails 1 swbundle lint nofile
+	says 'the description was not checked'; says 'the description cannot be read'; says 'check the name'
+	fails 1 swbundle verify -k demo.cert.pem nofile
+	says 'the bundle was not checked'; says 'check the name'
+	fails 1 swbundle build sw-description --key demo.key.pem --cert other.cert.pem -o demo.swu
+	says 'the private key and the certificate do not belong together'; says 'give by --cert the certificate of this key'
+	printf '#!/bin/sh\necho no card in the reader >&2\necho try again\nexit 3\n' >signer; chmod +x signer
+	fails 1 swbundle build sw-description --signer ./signer --cert demo.cert.pem -o demo.swu
+	says 'no card in the reader'; says "the signer ended with status 3"; says "which wrote 'try again'"; says 'stands above'
+	fails 1 swbundle build sw-description --signer ./nosuch --cert demo.cert.pem -o demo.swu
+	says "there is no program './nosuch'"; says 'where PATH leads'
+	[ ! -e demo.swu ]
+}
+
+@test "help of a command: swbundle help build, and build --help" {
+	for c in init keygen build sign verify lint inspect extract; do
+		swbundle help $c >one; swbundle $c --help >two; cmp one two
+	done
+	fails 2 swbundle help nosuch; says "there is no command 'nosuch'"
+	swbundle help | grep -q 'swbundle help COMMAND'
+}
