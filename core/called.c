@@ -156,13 +156,12 @@ static int check_kind(const struct plan_step *ps, const struct load *l, struct e
 	const struct handler *h = ps->step.handler;
 	const char *why = NULL;
 
-	if (h->kind != HANDLER_TARGET)
+	if (ps->source)
+		why = "makes its bytes out of others and cannot be called";
+	else if (h->kind != HANDLER_TARGET)
 		why = "is for the list scripts and cannot be called";
 	else if (!h->no_data && !h->data_optional && l->fd < 0 && !l->asked->in)
 		why = "needs a payload: name a file of tmpdirscripts() by its whole path";
-	else if (h->wants & WANT_SEEK && l->fd < 0)
-		why = "reads its payload more than once: store it by copy2file() in "
-		      "tmpdirscripts() and name that file";
 	return why ? err_set(e, E_HANDLER, EINVAL, "type '%s' %s", h->name, why) : 0;
 }
 
@@ -194,7 +193,7 @@ static int bind(const struct called *c, struct plan_step *ps, const struct load 
 }
 
 /* a file with a hash: the whole of it, before the first byte is written (L1) */
-static int prove(const struct called *c, const struct run_step *rs, const struct load *l,
+static int prove(const struct called *c, struct run_step *rs, const struct load *l,
 		 struct notes **n, struct err *e)
 {
 	const struct feed f = {.session = c->in->session, .threads = 1};
@@ -222,6 +221,8 @@ static int install(const struct called *c, struct run_step *rs, const struct loa
 	if (rc == 0)
 		rc = open_stream(l, &s, e);
 	f.notes = n;
+	if (rc == 0)
+		pipeline_fit(&rs->known, s, &f);
 	if (rc == 0)
 		rc = step_write(c->steps, rs, s, &f, e);
 	else

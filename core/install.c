@@ -17,10 +17,11 @@ static const struct plan *plan_of(const struct install *in)
 }
 
 static void tell_step(struct install *in, const char *verb, const struct run_step *rs,
-		      uint64_t size)
+		      uint64_t size, const struct stages *l)
 {
 	const struct step *st = &rs->known.step;
 	const struct entry *t = st->entry;
+	char stages[200] = "";
 	const struct reported_step s = {
 		.verb = verb,
 		.name = t->filename ? t->filename
@@ -28,8 +29,11 @@ static void tell_step(struct install *in, const char *verb, const struct run_ste
 				    : t->type,
 		.handler = st->handler->name,
 		.size = size,
+		.stages = stages,
 	};
 
+	if (l)
+		stages_text(l, stages, sizeof(stages));
 	atomic_store(&in->session->meter.bytes, 0);
 	reporter_step(in->session->reporter, &s);
 }
@@ -77,30 +81,42 @@ static bool must_be_proven(const struct arrival *a, const struct plan_step *ps)
 	return a->spooled || ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL;
 }
 
-/* without the notes of the first pass nothing would compare what is read now with what was proven
- * (L1) */
-static int open_payload(struct install *in, const struct run_step *rs, struct stream **s,
-			struct feed *f, struct err *e)
+static int open_source(struct install *in, const struct arrival *a, struct stream **s,
+		       struct err *e)
 {
-	const struct arrival *a = arrival_of(in, rs->known.payload);
-	struct stream_fd_options o = {.cancel = in->session->cancel};
+	const struct stream_fd_options o = {
+		.start = a ? a->spool_at : 0,
+		.size = a ? a->size : 0,
+		.cancel = in->session->cancel,
+	};
 
-	*f = (struct feed){.session = in->session, .meter = &in->session->meter};
 	if (!a)
 		return stream_mem_open(s, "", 0, e);
-	if (must_be_proven(a, &rs->known)) {
-		f->notes = a->notes;
-		if (!a->notes && writes(in))
-			return step_at(in->steps, rs,
-				       err_set(e, E_INTERNAL, EPROTO, "'%s' was not proven before",
-					       a->planned->name),
-				       e);
-	}
-	if (!a->spooled)
-		return bundle_payload(in->bundle, a->payload, s, e);
-	o.start = a->spool_at;
-	o.size = a->size;
-	return stream_fd_open(s, in->spool.fd, &o, e);
+	return a->spooled ? stream_fd_open(s, in->spool.fd, &o, e)
+			  : bundle_payload(in->bundle, a->payload, s, e);
+}
+
+/* without the notes of the first pass nothing would compare what is read now with what was proven
+ * (L1) */
+static int open_payload(struct install *in, struct run_step *rs, struct stream **s, struct feed *f,
+			struct err *e)
+{
+	const struct arrival *a = arrival_of(in, rs->known.payload);
+	bool again = a && must_be_proven(a, &rs->known);
+	int rc;
+
+	if (again && !a->notes && writes(in))
+		return step_at(in->steps, rs,
+			       err_set(e, E_INTERNAL, EPROTO, "'%s' was not proven before",
+				       a->planned->name),
+			       e);
+	*f = (struct feed){.session = in->session,
+			   .meter = &in->session->meter,
+			   .notes = again ? a->notes : NULL};
+	rc = open_source(in, a, s, e);
+	if (rc == 0)
+		pipeline_fit(&rs->known, *s, f);
+	return rc;
 }
 
 /* ---- steps ---- */
@@ -112,9 +128,11 @@ static int write_step(struct install *in, struct run_step *rs, struct err *e)
 	struct feed f;
 	int rc;
 
-	tell_step(in, "writing", rs, a ? a->size : 0);
 	rc = open_payload(in, rs, &s, &f, e);
-	return rc < 0 ? rc : step_write(in->steps, rs, s, &f, e);
+	if (rc < 0)
+		return rc;
+	tell_step(in, "writing", rs, a ? a->size : 0, &rs->known.stages);
+	return step_write(in->steps, rs, s, &f, e);
 }
 
 static bool has_arrived(const struct install *in, const struct run_step *rs)
@@ -157,7 +175,7 @@ static int run_actions(struct install *in, enum phase phase, struct err *e)
 
 		if (!step_acts_in(rs, phase))
 			continue;
-		tell_step(in, "running", rs, 0);
+		tell_step(in, "running", rs, 0, NULL);
 		rc = step_run(in->steps, rs, phase, e);
 		if (rc < 0)
 			return rc;
@@ -218,7 +236,7 @@ static int prove(struct install *in, struct arrival *a, struct stream *s, int fd
 	struct run_step *rs = first_user(in, a);
 	struct feed f = {.session = in->session, .meter = &in->session->meter};
 
-	tell_step(in, fd < 0 ? "checking" : "storing", rs, a->size);
+	tell_step(in, fd < 0 ? "checking" : "storing", rs, a->size, NULL);
 	return step_at(in->steps, rs, pipeline_prove(&rs->known, s, &f, a->notes, fd, e), e);
 }
 

@@ -286,22 +286,17 @@ static void allow_files(size_t entries)
 	setrlimit(RLIMIT_NOFILE, &l); /* if it is not enough, opening tells */
 }
 
-/* does a payload go through the child without rights? */
-static bool wants_child(const struct run *r)
+static bool wants_process(const struct plan *p)
 {
-	for (size_t i = 0; i < r->plan->count; i++) {
-		const struct plan_step *ps = &r->plan->steps[i];
-
-		if (!ps->left_out && ps->route == ROUTE_FLOW &&
-		    ps->step.entry->compressed != CODEC_NONE)
+	for (size_t i = 0; i < p->count; i++)
+		if (!p->steps[i].left_out && stages_want_process(&p->steps[i].stages))
 			return true;
-	}
 	return false;
 }
 
 static int check_sandbox(const struct run *r, struct err *e)
 {
-	unsigned missing = wants_child(r) ? sandbox_missing() : 0;
+	unsigned missing = wants_process(r->plan) ? sandbox_missing() : 0;
 	const char *what = missing == SANDBOX_LANDLOCK	? "Landlock"
 			   : missing == SANDBOX_SECCOMP ? "seccomp"
 							: "Landlock and seccomp";

@@ -165,6 +165,24 @@ static void put_step(struct line *l, const struct event *ev)
 	put_text(l, "handler", ev->handler);
 }
 
+/* "a, b 12" as ["a","b 12"]; the words are the plan's own */
+static void put_stages(struct line *l, const char *text)
+{
+	const char *comma = "";
+
+	if (!*text)
+		return;
+	put(l, ",\"stages\":[");
+	for (const char *at = text; *at; at += strspn(at, ", ")) {
+		size_t n = strcspn(at, ",");
+
+		put(l, "%s\"%.*s\"", comma, (int)n, at);
+		comma = ",";
+		at += n;
+	}
+	put(l, "]");
+}
+
 static void put_event(struct line *l, const struct event *ev)
 {
 	switch (ev->type) {
@@ -175,6 +193,7 @@ static void put_event(struct line *l, const struct event *ev)
 		put(l, ",\"type\":\"step\"");
 		put_step(l, ev);
 		put_text(l, "action", ev->text);
+		put_stages(l, ev->stages);
 		if (ev->total)
 			put(l, ",\"total\":%" PRIu64, ev->total);
 		break;

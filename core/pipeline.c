@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <sched.h>
 
-#include "core/tap.h"
+#include "core/readback.h"
+#include "core/plan/stages.h"
 #include "corelib/base/sys.h"
 
 enum { AHEAD_DEPTH = 4 };
@@ -19,101 +20,79 @@ unsigned pipeline_threads(const struct settings *cfg)
 	return (unsigned)CPU_COUNT(&cpus);
 }
 
-static unsigned threads_of(const struct feed *f)
+/* what a reading of this payload looks like now that it is at hand */
+static void list_stages(struct stages *l, const struct plan_step *ps, const struct stream *raw,
+			const struct feed *f, enum pass pass)
 {
-	return f->threads ? f->threads : f->session->threads;
+	const struct reading r = {
+		.pass = pass,
+		.list = ps->blocks.digests,
+		.proof = raw->proof,
+		.size = raw->has_size ? raw->size : UINT64_MAX,
+		.threads = f->threads ? f->threads : f->session->threads,
+		.read_back = f->session->cfg->verify_writes && session_writes(f->session),
+	};
+
+	stages_list(l, ps, &r);
 }
 
-static int ahead(struct stream **s, const struct feed *f, struct err *e)
-{
-	const size_t block = sys_is_small() ? STREAM_BLOCK_SMALL : STREAM_BLOCK;
+/* what is made while the stages are opened, and asked afterwards */
+struct made {
+	struct notes *notes; /* of a first pass; NULL: nobody remembers */
+	struct readback *readback;
+};
 
-	/* less than a block cannot overlap with itself: a thread for it only costs its start */
-	if (threads_of(f) < 2 || ((*s)->has_size && (*s)->size < block))
-		return 0;
-	return stage_ahead_open(s, AHEAD_DEPTH, block, e);
-}
-
-/* writing has a core to itself: threads that hash on it only get in its way */
-static unsigned hashers(const struct feed *f)
+static int open_stage(struct stream **s, const struct stage *g, struct plan_step *ps,
+		      const struct feed *f, struct made *made, struct err *e)
 {
-	return threads_of(f) > 1 ? threads_of(f) - 1 : 1;
-}
+	const struct entry *t = ps->step.entry;
+	const uint64_t mem_max = f->session->cfg->mem_max;
 
-/* the stage that knows whether these are the signed bytes */
-static int stack_proof(struct stream **s, const struct plan_step *ps, const struct feed *f,
-		       struct err *e)
-{
-	if (f->notes)
+	switch (g->kind) {
+	case STAGE_COUNT:
+		return f->meter ? stage_count_open(s, f->meter, e) : 0;
+	case STAGE_VERIFY:
+		return stage_verify_open(s, t->sha256, e);
+	case STAGE_BLOCKS:
+		return stage_blocks_open(s, &ps->blocks, g->threads ? g->threads : 1, e);
+	case STAGE_SAME:
 		return stage_proven_open(s, f->notes, e);
-	if (ps->blocks.digests)
-		return stage_blocks_open(s, &ps->blocks, hashers(f), e);
-	if (ps->step.entry->has_sha256)
-		return stage_verify_open(s, ps->step.entry->sha256, e);
-	return 0; /* only under allow-unsigned: the parser demands sha256 otherwise */
-}
-
-static bool wants_records(const struct plan_step *ps)
-{
-	return ps->step.handler->wants & WANT_RECORDS;
-}
-
-static int stack_decompress(struct stream **s, const struct plan_step *ps, const struct feed *f,
-			    struct err *e)
-{
-	enum codec c = (enum codec)ps->step.entry->compressed;
-
-	if (wants_records(ps))
-		return stage_archive_open(s, c, f->session->cfg->mem_max, e);
-	if (c == CODEC_NONE)
-		return 0;
-	if ((*s)->proof == PROOF_NONE)
-		return stage_process_open(s, c, f->session->cfg->mem_max, e);
-	return stage_decompress_open(s, c, f->session->cfg->mem_max, e);
-}
-
-static int stack_decrypt(struct stream **s, const struct plan_step *ps, struct err *e)
-{
-	return ps->key ? stage_decrypt_open(s, ps->key, e) : 0;
-}
-
-/* does it run in threads or a process of its own, so that one more only costs memory and a copy? */
-static bool overlaps_itself(const struct plan_step *ps, const struct feed *f)
-{
-	bool blocks = ps->blocks.digests && !f->notes && hashers(f) > 1;
-	bool unproven = ps->step.entry->compressed != CODEC_NONE && !f->notes && !ps->key;
-	bool child = wants_records(ps) || (unproven && !blocks);
-
-	return blocks || child;
-}
-
-/*
- * Three works want a core each: reading and hashing, decompressing, writing. Decrypting is so cheap
- * that it stays with writing, while the block is warm.
- */
-static int stack(struct stream **s, const struct plan_step *ps, const struct feed *f, struct err *e)
-{
-	int rc = 0;
-
-	if (f->meter)
-		rc = stage_count_open(s, f->meter, e);
-	if (rc == 0)
-		rc = stack_proof(s, ps, f, e);
-	if (rc == 0 && !overlaps_itself(ps, f))
-		rc = ahead(s, f, e);
-	if (rc == 0)
-		rc = stack_decrypt(s, ps, e);
-	if (rc == 0 && (ps->step.entry->compressed != CODEC_NONE || wants_records(ps))) {
-		bool here = (*s)->proof != PROOF_NONE && !wants_records(ps);
-
-		rc = stack_decompress(s, ps, f, e);
-		if (rc == 0 && here)
-			rc = ahead(s, f, e);
+	case STAGE_NOTE:
+		return made->notes ? stage_note_open(s, made->notes, e) : 0;
+	case STAGE_AHEAD:
+		return stage_ahead_open(s, AHEAD_DEPTH, stages_block(), e);
+	case STAGE_DECRYPT:
+		return stage_decrypt_open(s, ps->key, e);
+	case STAGE_DECOMPRESS:
+		return stage_decompress_open(s, (enum codec)t->compressed, mem_max, e);
+	case STAGE_UNPACK:
+		return stage_process_open(s, (enum codec)t->compressed, mem_max, e);
+	case STAGE_ARCHIVE:
+		return stage_archive_open(s, (enum codec)t->compressed, mem_max, e);
+	case STAGE_SOURCE:
+		return ps->source->open(&ps->step, s, e);
+	case STAGE_RESULT:
+		return stage_verify_open(s, ps->result, e);
+	case STAGE_CAP:
+		return stage_cap_open(s, g->room, e);
+	case STAGE_READBACK:
+		return readback_open(s, &made->readback, e);
+	case STAGE_KINDS:
+		break;
 	}
-	/* records have heads of their own; who makes files of them counts their bytes */
-	if (rc == 0 && ps->span.room != UINT64_MAX && !wants_records(ps))
-		rc = stage_cap_open(s, ps->span.room, e);
-	return rc;
+	return err_set(e, E_INTERNAL, EINVAL, "the plan has a stage that nobody knows");
+}
+
+static int open_all(struct stream **s, const struct stages *l, struct plan_step *ps,
+		    const struct feed *f, struct made *made, struct err *e)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		int rc = open_stage(s, &l->at[i], ps, f, made, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
 }
 
 static int copy_to(struct stream *s, int fd, struct err *e)
@@ -131,20 +110,16 @@ static int copy_to(struct stream *s, int fd, struct err *e)
 	return (int)n;
 }
 
-int pipeline_prove(const struct plan_step *ps, struct stream *raw, const struct feed *f,
-		   struct notes *n, int fd, struct err *e)
+int pipeline_prove(struct plan_step *ps, struct stream *raw, const struct feed *f, struct notes *n,
+		   int fd, struct err *e)
 {
 	AUTO_STREAM struct stream *s = raw;
-	int rc = 0;
+	struct made made = {.notes = n};
+	struct stages l;
+	int rc;
 
-	if (f->meter)
-		rc = stage_count_open(&s, f->meter, e);
-	if (rc == 0)
-		rc = stack_proof(&s, ps, f, e);
-	if (rc == 0 && n)
-		rc = ahead(&s, f, e);
-	if (rc == 0 && n)
-		rc = stage_note_open(&s, n, e);
+	list_stages(&l, ps, raw, f, PASS_FIRST);
+	rc = open_all(&s, &l, ps, f, &made, e);
 	if (rc < 0)
 		return rc;
 	return fd < 0 ? stream_drain(s, e) : copy_to(s, fd, e);
@@ -172,18 +147,20 @@ static int hand_over(struct plan_step *ps, struct stream *s, const struct feed *
 	return rc < 0 ? rc : check_end(s, &ps->step, e);
 }
 
+void pipeline_fit(struct plan_step *ps, const struct stream *raw, const struct feed *f)
+{
+	list_stages(&ps->stages, ps, raw, f, f->notes ? PASS_AGAIN : PASS_ONLY);
+}
+
 int pipeline_install(struct plan_step *ps, struct stream *raw, const struct feed *f, struct err *e)
 {
 	AUTO_STREAM struct stream *s = raw;
-	struct tap *tap = NULL;
-	int rc = stack(&s, ps, f, e);
+	struct made made = {.readback = NULL};
+	int rc = open_all(&s, &ps->stages, ps, f, &made, e);
 
-	if (rc == 0 && f->session->cfg->verify_writes && session_writes(f->session) &&
-	    (ps->step.dev || ps->step.handler->holds == HOLDS_FILE))
-		rc = tap_open(&s, &tap, e);
 	if (rc == 0)
 		rc = hand_over(ps, s, f, e);
-	if (rc == 0 && tap)
-		rc = tap_check(tap, &ps->step, e);
+	if (rc == 0 && made.readback)
+		rc = readback_check(made.readback, &ps->step, e);
 	return rc;
 }

@@ -1,14 +1,6 @@
 /*
- * How the bytes of one step travel: stages over a payload, pulled to their proven end by the
- * handler.
- *
- *   payload -> count -> verify | blocks | proven -> [ahead] -> decrypt -> decompress -> [ahead]
- *           -> cap -> handler
- *
- * What arrives is decompressed in this process only when each byte is proven before it is lent;
- * otherwise in the child without rights. Archives are always read there: records come out. Where
- * the cores allow, reading and hashing, decompressing and writing run beside each other; no thread
- * is put where a stage has its own. Both functions take 'raw' and close it.
+ * The bytes of one step travel: the stages of the plan's list (core/plan/stages.h) are opened over
+ * a payload and pulled to their proven end by the handler. Both functions take 'raw' and close it.
  */
 #ifndef CORE_PIPELINE_H
 #define CORE_PIPELINE_H
@@ -32,9 +24,12 @@ unsigned pipeline_threads(const struct settings *cfg);
  * 'fd'
  * (-1: nowhere).
  */
-int pipeline_prove(const struct plan_step *ps, struct stream *raw, const struct feed *f,
-		   struct notes *n, int fd, struct err *e);
-/* into the handler; 0 only when handler and stream agree that the end was reached */
+int pipeline_prove(struct plan_step *ps, struct stream *raw, const struct feed *f, struct notes *n,
+		   int fd, struct err *e);
+/* ps->stages, now that the payload is at hand: of a pipe more is known than while planning */
+void pipeline_fit(struct plan_step *ps, const struct stream *raw, const struct feed *f);
+/* through ps->stages into the handler; 0 only when handler and stream agree that the end was
+ * reached */
 int pipeline_install(struct plan_step *ps, struct stream *raw, const struct feed *f, struct err *e);
 
 #endif

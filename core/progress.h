@@ -31,6 +31,7 @@ struct event {
 	unsigned level;	       /* EVENT_LOG */
 	char name[128];	       /* the step's file or entry */
 	char handler[32];
+	char stages[200]; /* EVENT_STEP: that its bytes pass */
 	char text[512];
 	struct err err; /* EVENT_RESULT of a failure */
 };

@@ -160,6 +160,7 @@ void reporter_step(struct reporter *r, const struct reported_step *s)
 	text_copy(r->now.handler, sizeof(r->now.handler), s->handler);
 	ev = event_of(r, EVENT_STEP);
 	text_copy(ev.text, sizeof(ev.text), s->verb);
+	text_copy(ev.stages, sizeof(ev.stages), s->stages ? s->stages : "");
 	put(r, &ev);
 	pthread_mutex_unlock(&r->lock);
 	log_info("%s %s (%s)", s->verb, shown, s->handler);

@@ -33,7 +33,8 @@ void reporter_expect(struct reporter *r, unsigned steps);
 struct reported_step {
 	const char *verb; /* "checking", "storing", "writing", "running" */
 	const char *name, *handler;
-	uint64_t size; /* 0 = not known */
+	const char *stages; /* that its bytes pass, as stages_text() says them */
+	uint64_t size;	    /* 0 = not known */
 };
 void reporter_step(struct reporter *r, const struct reported_step *s);
 /* bytes of this step that have passed, in the shape that struct meter calls */

@@ -31,10 +31,6 @@ enum holds {
 	HOLDS_TABLE,   /* the partition table of the disk 'device', which may be in use: st->dev */
 };
 
-/* RECORDS: the payload is an archive, install() gets what it holds as corelib/stream/records.h has
- * it */
-enum want { WANT_SIZE = 1, WANT_SEEK = 2, WANT_RECORDS = 4 };
-
 enum phase { PHASE_PREINSTALL, PHASE_POSTINSTALL, PHASE_POSTFAILURE, PHASE_SWITCH };
 
 struct handler;
@@ -75,14 +71,21 @@ struct handler {
 	enum handler_kind kind;
 	unsigned sections; /* of enum section */
 	enum holds holds;
-	unsigned wants;
-	bool no_data;		  /* takes no payload: a file name is refused (T4) */
-	bool data_optional;	  /* may do without a payload */
-	bool foreign;		  /* of the job's registry: takes any property, may leave mounts */
+	bool records;	    /* its payload is an archive: install() gets corelib/stream/records.h */
+	bool no_data;	    /* takes no payload: a file name is refused (T4) */
+	bool data_optional; /* may do without a payload */
+	bool foreign;	    /* of the job's registry: takes any property, may leave mounts */
 	const struct attr *props; /* properties it takes, for check, manual and lint */
 	size_t prop_count;
 	int (*check)(struct step *st, struct err *e);
 	int (*install)(struct step *st, struct stream *in, struct err *e);
+	/*
+	 * Sources: a stage over the payload, which is proven, or over nothing, as those of
+	 * corelib/stream/stages.h. What it makes goes into the target that the property chain
+	 * names, else into 'chain'; 'st' is the step of that target. It runs in a check too.
+	 */
+	int (*open)(struct step *st, struct stream **s, struct err *e);
+	const char *chain;
 	/*
 	 * The i-th device that this step makes for later ones (a partition, a volume), by the path
 	 * that they name: 1; 0 past the last. What lies on it is opened when its own step begins.

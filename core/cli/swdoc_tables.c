@@ -242,8 +242,6 @@ static void print_handler(const struct handler *h)
 		printf("\n- writes: %s", place_text(h));
 	if (h->no_data)
 		printf("\n- takes no payload: `filename` is refused");
-	if (h->wants & WANT_SEEK)
-		printf("\n- needs its payload stored before it begins");
 	printf("\n");
 	print_properties(h);
 }

@@ -7,6 +7,7 @@
 
 #include "core/session.h"
 #include "core/plan/place.h"
+#include "core/plan/stages.h"
 #include "handlers/handler.h"
 #include "parser/bundle.h"
 
@@ -31,7 +32,11 @@ struct plan_payload {
 struct plan_step {
 	struct step step;
 	const struct plan_payload *payload; /* NULL without one */
+	const struct handler *source; /* makes the bytes that the handler gets; NULL: the payload */
+	bool has_result;	      /* what it makes is signed: */
+	uint8_t result[32];
 	enum route route;
+	struct stages stages;	    /* between payload and handler */
 	struct span span;	    /* what it writes of its place */
 	struct block_hashes blocks; /* digests NULL: no list, or not yet arrived */
 	uint8_t *list;		    /* their memory */

@@ -65,15 +65,20 @@ static int find_handler(struct plan_step *ps, const struct plan_input *in, struc
 		return err_set(e, E_HANDLER, EINVAL, "type '%s' does not belong into the list '%s'",
 			       h->name, section_name(t->section));
 	if (h->kind == HANDLER_SOURCE)
-		return err_set(e, E_HANDLER, EINVAL, "type '%s' cannot be a target", h->name);
+		return plan_chain(ps, h, in, e);
 	ps->step.handler = h;
 	return 0;
+}
+
+const struct handler *plan_reader(const struct plan_step *ps)
+{
+	return ps->source ? ps->source : ps->step.handler;
 }
 
 static bool is_generic(const char *name)
 {
 	return strcmp(name, "decompressed-size") == 0 || strcmp(name, "decrypted-size") == 0 ||
-	       strcmp(name, KEY_CHECK) == 0;
+	       strcmp(name, RESULT_HASH) == 0 || strcmp(name, KEY_CHECK) == 0;
 }
 
 static int unknown_property(const struct handler *h, const char *name, struct err *e)
@@ -115,14 +120,17 @@ static bool value_fits(const struct attr *a, const char *v)
 /* a called step has those of the handler that calls, too */
 static bool may_be_unknown(const struct plan_step *ps, const char *name)
 {
-	return ps->step.handler->foreign || ps->called || is_generic(name);
+	return ps->step.handler->foreign || ps->called || is_generic(name) ||
+	       (ps->source && strcmp(name, CHAIN) == 0);
 }
 
 static int check_property(const struct plan_step *ps, const struct property *p, struct err *e)
 {
-	const struct handler *h = ps->step.handler;
+	const struct handler *h = plan_reader(ps);
 	const struct attr *row = props_row(h, p->name);
 
+	if (!row && ps->source)
+		row = props_row(ps->step.handler, p->name);
 	if (!row)
 		return may_be_unknown(ps, p->name) ? 0 : unknown_property(h, p->name, e);
 	for (size_t i = 0; i < p->count; i++)
@@ -152,7 +160,7 @@ static int check_properties(const struct plan_step *ps, struct err *e)
 static int check_payload(const struct plan_step *ps, struct err *e)
 {
 	const struct entry *t = ps->step.entry;
-	const struct handler *h = ps->step.handler;
+	const struct handler *h = plan_reader(ps);
 
 	if (h->no_data && t->filename) { /* T4 */
 		err_fix(e, "remove filename, or choose another type, and build the bundle again");
@@ -161,26 +169,39 @@ static int check_payload(const struct plan_step *ps, struct err *e)
 			       "names the file '%s'",
 			       h->name, t->filename);
 	}
-	if (t->installed_directly && h->wants & WANT_SEEK)
-		return err_set(e, E_DESC_VALUE, EINVAL,
-			       "handler %s reads its payload more than once; "
-			       "installed-directly is not possible",
-			       h->name);
 	return 0;
 }
 
 /* what will arrive at the handler, as far as it can be known before the bytes come */
-static void know_size(struct step *st, uint64_t packed)
+static void know_size(struct plan_step *ps, uint64_t packed)
 {
+	struct step *st = &ps->step;
 	const struct entry *t = st->entry;
 
+	if (ps->source)
+		return; /* its check() tells, if anybody can */
 	if (t->has_decompressed_size) {
 		st->has_size = true;
 		st->size = t->decompressed_size;
-	} else if (!transformed(t) && !(st->handler->wants & WANT_RECORDS)) {
+	} else if (!transformed(t) && !st->handler->records) {
 		st->has_size = true;
 		st->size = packed;
 	}
+}
+
+/* what it must know before the first byte is judged before the first write of the whole update */
+static int check_total(const struct plan_step *ps, struct err *e)
+{
+	const struct step *st = &ps->step;
+	const struct entry *t = st->entry;
+	bool comes = !ps->source && !transformed(t) && !st->handler->records;
+
+	if (!st->dev || !st->dev->needs_total || st->has_size || comes)
+		return 0;
+	err_fix(e, "say the size of what is written with the property decompressed-size");
+	return err_at(
+		e, err_set(e, E_TARGET, EINVAL, "it must know the size of the payload beforehand"),
+		"%s", st->dev->name);
 }
 
 /* what the handler sees of its place; how much goes there, as far as that is known now; the one
@@ -194,10 +215,14 @@ static int check_place(const struct plan *plan, struct plan_step *ps, struct err
 	if (place_is_late(&ps->span))
 		return 0;
 	st->file = p ? p->file : NULL;
-	if (p && st->handler->holds == HOLDS_DEVICE) {
+	if (ps->source && ps->source->check)
+		rc = ps->source->check(st, e);
+	if (rc == 0 && p && st->handler->holds == HOLDS_DEVICE) {
 		st->dev = p->dev;
 		ps->span.len = st->has_size ? st->size : 0;
 		rc = blkdev_range(st->dev, ps->span.off, ps->span.len, e);
+		if (rc == 0)
+			rc = check_total(ps, e);
 	}
 	if (p && st->handler->holds == HOLDS_TABLE)
 		st->dev = p->dev;
@@ -281,7 +306,7 @@ int plan_entry_size(const struct plan *p, struct plan_step *ps, uint64_t size, s
 	rc = tell_size(p, st, size, e);
 	if (rc < 0)
 		return rc;
-	know_size(st, size);
+	know_size(ps, size);
 	if (st->has_size && st->size < ps->span.room)
 		ps->span.room = st->size;
 	rc = blocks_fit(ps, size, e);
@@ -341,10 +366,10 @@ static enum route choose_route(const struct plan_step *ps, bool seekable)
 	const struct entry *t = st->entry;
 	enum route stored = seekable ? ROUTE_TWICE : ROUTE_SPOOL;
 
-	if (st->handler->no_data || !t->filename)
+	if (plan_reader(ps)->no_data || !t->filename)
 		return ROUTE_NONE;
-	if (st->handler->wants & WANT_SEEK)
-		return stored;
+	if (ps->source)
+		return stored; /* it sees proven bytes only */
 	/* a file is staged: what flows into it is not live, but only block by block proven bytes
 	 * may (L1) */
 	if (t->hashes.name && (st->file || (st->dev && !st->live)))
@@ -363,7 +388,7 @@ static int bind_payload(struct plan *p, struct plan_step *ps, const struct plan_
 
 	if (!t->filename || !p->seekable || ps->called) {
 		if (t->has_size)
-			know_size(&ps->step, t->size);
+			know_size(ps, t->size);
 		return check_place(p, ps, e);
 	}
 	load = bundle_find(in->bundle, t->filename);
@@ -436,7 +461,7 @@ static int bind_place(struct plan *p, struct plan_step *ps, const struct plan_in
 /* a file that the handler needs and nobody names: nothing to do, as SWUpdate has it. 1 = that */
 static int lacks_payload(struct plan_step *ps, const struct plan_input *in, struct err *e)
 {
-	const struct handler *h = ps->step.handler;
+	const struct handler *h = plan_reader(ps);
 	const struct entry *t = ps->step.entry;
 
 	if (h->no_data || h->data_optional || t->filename)
@@ -452,6 +477,29 @@ static int lacks_payload(struct plan_step *ps, const struct plan_input *in, stru
 	ps->left_out = true;
 	ps->route = ROUTE_NONE;
 	return 1;
+}
+
+/* as this update reads it; a check reads everything once */
+static void list_stages(const struct plan *p, struct plan_step *ps, const struct plan_input *in)
+{
+	const struct session *s = in->session;
+	const struct entry *t = ps->step.entry;
+	const struct payload *load = t->filename && p->seekable && !ps->called
+					     ? bundle_find(in->bundle, t->filename)
+					     : NULL;
+	bool again = s->mode != JOB_CHECK && (ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL);
+	const struct reading r = {
+		.pass = again ? PASS_AGAIN : PASS_ONLY,
+		.list = ps->route == ROUTE_BLOCKS,
+		.size = ps->route == ROUTE_NONE ? 0
+			: load			? load->size
+			: t->has_size		? t->size
+						: UINT64_MAX,
+		.threads = s->threads,
+		.read_back = s->cfg->verify_writes && session_writes(s),
+	};
+
+	stages_list(&ps->stages, ps, &r);
 }
 
 int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_input *in,
@@ -471,9 +519,13 @@ int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_inpu
 		rc = find_key(p, ps, in, e);
 	if (rc == 0)
 		rc = bind_place(p, ps, in, e);
-	if (rc == 0)
-		ps->route = choose_route(ps, p->seekable);
-	return rc;
+	if (rc == 0 && ps->source)
+		rc = plan_source_judge(ps, in, e);
+	if (rc < 0)
+		return rc;
+	ps->route = choose_route(ps, p->seekable);
+	list_stages(p, ps, in);
+	return 0;
 }
 
 bool plan_opens_early(const struct plan *p, const struct plan_step *planned)

@@ -14,6 +14,18 @@ int plan_add(struct plan *p, const struct plan_input *in, const struct entry *t,
 	     struct plan_step **ps, struct err *e);
 void plan_give_up(struct plan_step *ps);
 
+/*
+ * Handlers that make bytes out of others: the target that the entry's property chain names, and
+ * where such bytes may go. In core/plan/plan_source.c
+ */
+#define CHAIN	    "chain"
+#define RESULT_HASH "result-sha256"
+int plan_chain(struct plan_step *ps, const struct handler *source, const struct plan_input *in,
+	       struct err *e);
+int plan_source_judge(const struct plan_step *ps, const struct plan_input *in, struct err *e);
+/* who reads the payload: the source, else the handler of the place */
+const struct handler *plan_reader(const struct plan_step *ps);
+
 /* of the program, then of the job, with the argument of its row; NULL: none */
 const struct handler *plan_find_handler(const struct plan_input *in, const char *type, void **arg);
 

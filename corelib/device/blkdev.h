@@ -46,7 +46,6 @@ struct blkdev {
 	uint64_t size;
 	uint32_t mem_align; /* 1 when any memory will do */
 	uint32_t io_align;  /* of length and offset for pwrite/pread; 1 when any will do */
-	uint32_t erase_size;
 	bool direct;
 	bool sequential;  /* only ever the next byte: no compare, no zero, no offset */
 	bool needs_total; /* must know the total beforehand */

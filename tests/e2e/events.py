@@ -37,7 +37,7 @@ def read_doc(path):
 
 NUMBERS = {"v", "seq", "t", "step", "steps", "total", "percent", "bytes"}
 # not there when it is not known, or by success and failure
-MAY_MISS = {"total", "handler", "bundle", "version", "reboot", "error"}
+MAY_MISS = {"total", "stages", "handler", "bundle", "version", "reboot", "error"}
 # more words than there are events with them: the log of a terminal has them
 MAY_NOT_BE_MET = {"log level debug", "log level trace", "log level error"}
 ERROR = {"code", "name", "what", "where", "why", "fix"}
@@ -56,7 +56,7 @@ def check(n, line, every, doc, seen):
         assert member in doc[kind], f"'{member}' of {kind} is not in the document"
         closed = doc[kind][member]
         assert not closed or value in closed, f"'{value}' of '{member}' is not in the document"
-        want = int if member in NUMBERS else bool if member == "reboot" else dict if member == "error" else str
+        want = list if member == "stages" else int if member in NUMBERS else bool if member == "reboot" else dict if member == "error" else str
         assert isinstance(value, want), f"'{member}' is no {want.__name__}"
         seen.add(f"{kind} {member} {value if closed else ''}".strip())
     for member in doc[kind]:

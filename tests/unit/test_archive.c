@@ -373,7 +373,7 @@ static int collect(struct step *st, struct stream *in, struct err *e)
 }
 
 static const struct handler collector = {
-	.name = "collector", .kind = HANDLER_TARGET, .wants = WANT_RECORDS, .install = collect};
+	.name = "collector", .kind = HANDLER_TARGET, .records = true, .install = collect};
 
 /* also where every byte was proven before: no archive is parsed in the job */
 static void a_handler_that_wants_records_gets_them(void **state)
@@ -399,7 +399,9 @@ static void a_handler_that_wants_records_gets_them(void **state)
 
 		assert_int_equal(sha256_once(bytes->data, bytes->len, entry.sha256, &e), 0);
 		entry.sha256[0] ^= i & 4 ? 1 : 0;
-		int rc = pipeline_install(&ps, chunks_open(&src), &feed, &e);
+		struct stream *s = chunks_open(&src);
+		pipeline_fit(&ps, s, &feed);
+		int rc = pipeline_install(&ps, s, &feed, &e);
 
 		assert_int_equal(e.code, i & 4 ? E_PAYLOAD_HASH : E_NONE);
 		assert_int_equal(rc == 0, !(i & 4));

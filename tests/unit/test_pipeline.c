@@ -106,7 +106,11 @@ static struct stream *source(struct bench *b)
 
 static int install(struct bench *b)
 {
-	int rc = pipeline_install(&b->ps, source(b), &b->feed, &b->e);
+	struct stream *s = source(b);
+	int rc;
+
+	pipeline_fit(&b->ps, s, &b->feed);
+	rc = pipeline_install(&b->ps, s, &b->feed, &b->e);
 
 	assert_int_equal(b->fake.closed, 1);
 	return rc;
@@ -455,6 +459,64 @@ static void verify_writes_reads_the_medium_back(void **state)
 	fakedev_clear(&f);
 }
 
+/* a source: each byte of the payload, inverted; the step is the target's */
+static ssize_t invert_read(struct stream *s, uint8_t *buf, size_t n, struct err *e)
+{
+	ssize_t got = stream_read(s->up, buf, n, e);
+
+	for (ssize_t i = 0; i < got; i++)
+		buf[i] = (uint8_t)~buf[i];
+	return got;
+}
+
+static void invert_close(struct stream *s)
+{
+	free(s);
+}
+
+static int invert_open(struct step *st, struct stream **s, struct err *e)
+{
+	static const struct stream_ops ops = {
+		.name = "invert", .read = invert_read, .close = invert_close};
+	struct stream *mine = calloc(1, sizeof(*mine));
+
+	(void)e;
+	assert_string_equal(st->handler->name, "taker");
+	assert_int_not_equal((*s)->proof, PROOF_NONE); /* it sees proven bytes only */
+	stream_init(mine, &ops, *s);
+	*s = mine;
+	return 0;
+}
+
+static const struct handler inverter = {
+	.name = "inverter", .kind = HANDLER_SOURCE, .open = invert_open, .chain = "taker"};
+
+static void what_a_source_makes_goes_into_the_target_of_its_chain(void **state)
+{
+	struct bench *b = *state;
+	uint8_t *made = malloc(SIZE);
+	struct notes *n = notes_new(SIZE, &b->e);
+
+	for (size_t i = 0; i < SIZE; i++)
+		made[i] = (uint8_t)~b->data[i];
+	assert_int_equal(sha256_once(made, SIZE, b->ps.result, &b->e), 0);
+	b->ps.source = &inverter;
+	b->ps.has_result = true;
+	assert_int_equal(pipeline_prove(&b->ps, source(b), &b->feed, n, -1, &b->e), 0);
+	b->feed.notes = n;
+	b->fake.closed = 0;
+	assert_int_equal(install(b), 0);
+	assert_int_equal(b->seen.crc, crc32c(0, made, SIZE));
+	/* the payload is right, and what was made of it is not what was signed */
+	b->ps.result[3] ^= 1;
+	b->fake.closed = 0;
+	assert_true(install(b) < 0);
+	assert_int_equal(b->e.code, E_PAYLOAD_HASH);
+	assert_true(b->seen.last < 0);
+	free(made);
+	notes_free(n);
+}
+
 static void threads_of_the_configuration_win(void **state)
 {
 	struct bench *b = *state;
@@ -494,6 +556,7 @@ int main(void)
 		T(progress_counts_the_bytes_of_the_bundle),
 		T(a_dry_run_reads_everything_and_calls_no_handler),
 		T(verify_writes_reads_the_medium_back),
+		T(what_a_source_makes_goes_into_the_target_of_its_chain),
 		T(threads_of_the_configuration_win),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@
 #include "corelib/files/staged.h"
 #include "corelib/base/text.h"
 #include "tests/unit/kit/envkit.h"
+#include "tests/unit/kit/fake_blkdev.h"
 #include "tests/unit/kit/fake_host.h"
 #include "tests/unit/kit/loopdev.h"
 #include "tests/unit/kit/make_bundle.h"
@@ -151,6 +152,25 @@ static void open_bundle(struct bench *b, size_t pipe_chunk)
 	assert_int_equal(bundle_open(&b->b, &s, &o, &b->e), 0);
 }
 
+/* a source, as the job's registry might have it */
+static int open_nothing(struct step *st, struct stream **s, struct err *e)
+{
+	(void)st;
+	(void)s;
+	(void)e;
+	return 0;
+}
+
+static const struct attr maker_props[] = {{.name = "base", .type = ATTR_STRING}};
+static const struct handler_row own_rows[] = {
+	{.handler = {.name = "maker",
+		     .kind = HANDLER_SOURCE,
+		     .sections = SECTION_IMAGES | SECTION_FILES,
+		     .props = maker_props,
+		     .prop_count = 1,
+		     .open = open_nothing,
+		     .chain = "raw"}}};
+
 /* the plan of a release with these lists; members "image" and "list" are there */
 static int plan_with(struct bench *b, const char *lists, size_t pipe_chunk)
 {
@@ -174,7 +194,7 @@ static int plan_with(struct bench *b, const char *lists, size_t pipe_chunk)
 		.session = &b->session,
 		.manifest = b->m,
 		.bundle = b->b,
-		.own = b->own,
+		.own = b->own.count ? b->own : (struct handler_rows){own_rows, 1},
 	};
 	rc = bundle_bind(b->b, b->m, &b->e);
 	return rc < 0 ? rc : plan_build(&b->p, &in, &b->e);
@@ -855,6 +875,101 @@ static void code_is_told_the_size_of_its_payload_where_the_description_says_none
 	assert_false(b->p->steps[0].step.entry->has_size);
 }
 
+#define RESULT "properties = { result-sha256 = \"%H\"; };"
+
+static void a_source_is_chained_under_the_target_that_is_asked_for(void **state)
+{
+	struct bench *b = *state;
+	const struct plan_step *ps;
+	char text[128];
+
+	assert_int_equal(plan_with(b, IMG("type = \"maker\"; device = \"%S\"; " RESULT), 0), 0);
+	ps = &b->p->steps[0];
+	assert_string_equal(ps->source->name, "maker");
+	assert_string_equal(ps->step.handler->name, "raw");
+	assert_true(ps->has_result);
+	assert_false(ps->step.has_size); /* of the payload, not of what is made of it */
+	assert_int_equal(ps->route, ROUTE_TWICE);
+	stages_text(&ps->stages, text, sizeof(text));
+	assert_string_equal(text, "count, same, source, result, cap 262144");
+	/* one pass would show it bytes that are not proven */
+	assert_int_equal(plan_with(b,
+				   IMG("type = \"maker\"; device = \"%S\"; installed-directly = "
+				       "true; " RESULT),
+				   1000),
+			 0);
+	assert_int_equal(b->p->steps[0].route, ROUTE_SPOOL);
+	assert_int_equal(
+		plan_with(b,
+			  FILE_("type = \"maker\"; path = \"%D/x\"; properties = { chain = "
+				"\"rawfile\"; base = \"/x\"; result-sha256 = \"%H\"; };"),
+			  0),
+		0);
+	assert_string_equal(b->p->steps[0].step.handler->name, "rawfile");
+}
+
+static void a_chain_that_takes_no_plain_bytes_is_refused(void **state)
+{
+	struct bench *b = *state;
+
+	refused(b, IMG("type = \"maker\"; device = \"%S\"; properties = { chain = \"nix\"; };"),
+		E_HANDLER, "'nix'");
+	refused(b, IMG("type = \"maker\"; device = \"%S\"; properties = { chain = \"archive\"; };"),
+		E_HANDLER, "plain bytes");
+	refused(b, IMG("type = \"maker\"; device = \"%S\"; properties = { chain = \"maker\"; };"),
+		E_HANDLER, "plain bytes");
+	refused(b,
+		IMG("type = \"maker\"; device = \"%S\"; properties = { result-sha256 = \"12\"; };"),
+		E_PROPERTY, "64 hexadecimal");
+	refused(b, IMG("type = \"maker\"; device = \"%S\"; properties = { bse = \"1\"; };"),
+		E_PROPERTY, "did you mean 'base'");
+}
+
+static void l1_what_nobody_vouches_for_goes_to_idle_places_only(void **state)
+{
+	struct bench *b = *state;
+	const char *image = IMG("type = \"maker\"; device = \"%S\";");
+
+	assert_int_equal(plan_with(b, image, 0), 0); /* warned */
+	refused(b,
+		FILE_("type = \"maker\"; path = \"%D/x\"; properties = { chain = \"rawfile\"; };"),
+		E_DESC_HASH, "nobody vouches");
+	b->cfg.slot_count = 0; /* the file is no slot: in use as it is */
+	b->session.slots = (struct slots){.cfg = &b->cfg};
+	refused(b, image, E_DESC_HASH, "nobody vouches");
+	refused(b, IMG("type = \"maker\"; device = \"%S\"; " RESULT), E_TARGET, "at its end only");
+}
+
+/* a volume that must know its total: found out while writing, other steps had written before */
+static void a_size_that_a_place_must_know_is_asked_for_in_the_plan(void **state)
+{
+	struct bench *b = *state;
+	struct fakedev f;
+	struct places places = {.devices = NULL};
+	const struct plan p = {.places = &places};
+	struct place volume = {.kind = PLACE_UBI, .state = PLACE_JUDGED, .path = "/dev/ubi0_1"};
+	struct entry t = {.filename = "x", .compressed = CODEC_GZIP};
+	struct plan_step ps = {.step = {.entry = &t, .handler = handler_find("raw")}};
+
+	assert_int_equal(fakedev_init(&f, 65536, 0), 0);
+	f.d.needs_total = true;
+	volume.dev = &f.d;
+	span_init(&ps.span);
+	ps.span.place = &volume;
+	assert_true(plan_entry_size(&p, &ps, 100, &b->e) < 0);
+	assert_int_equal(b->e.code, E_TARGET);
+	assert_non_null(strstr(err_fix_text(&b->e), "decompressed-size"));
+	err_clear(&b->e);
+	t.has_decompressed_size = true;
+	t.decompressed_size = 4096;
+	assert_int_equal(plan_entry_size(&p, &ps, 100, &b->e), 0);
+	t.has_decompressed_size = false;
+	t.compressed = CODEC_NONE;
+	ps.step.has_size = false;
+	assert_int_equal(plan_entry_size(&p, &ps, 100, &b->e), 0);
+	fakedev_clear(&f);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -886,6 +1001,10 @@ int main(void)
 		T(a_write_protected_device_is_told_while_planning),
 		T(sharers_of_a_member_agree_on_its_hash),
 		T(only_one_sharer_may_flow),
+		T(a_source_is_chained_under_the_target_that_is_asked_for),
+		T(a_chain_that_takes_no_plain_bytes_is_refused),
+		T(l1_what_nobody_vouches_for_goes_to_idle_places_only),
+		T(a_size_that_a_place_must_know_is_asked_for_in_the_plan),
 		T(a_hash_list_that_was_not_signed_is_refused),
 		T(a_hash_list_makes_a_payload_flow_unasked),
 		T(t1_a_hash_list_does_not_make_a_payload_flow_into_a_live_device),

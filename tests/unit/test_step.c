@@ -128,6 +128,7 @@ static int write_one(struct bench *b, struct run_step *rs)
 	struct stream *s = NULL;
 
 	assert_int_equal(stream_mem_open(&s, "abc", 3, &b->e), 0);
+	pipeline_fit(&rs->known, s, &f);
 	return step_is_action(rs) ? step_store(b->all, rs, s, &f, &b->e)
 				  : step_write(b->all, rs, s, &f, &b->e);
 }

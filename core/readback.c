@@ -1,4 +1,4 @@
-#include "core/tap.h"
+#include "core/readback.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,15 +7,15 @@
 #include "corelib/device/blkdev.h"
 #include "corelib/files/staged.h"
 
-struct tap {
+struct readback {
 	struct stream s;
 	struct sha256 hash;
 	uint64_t bytes;
 };
 
-static ssize_t tap_next(struct stream *s, const uint8_t **buf, struct err *e)
+static ssize_t readback_next(struct stream *s, const uint8_t **buf, struct err *e)
 {
-	struct tap *t = (struct tap *)s;
+	struct readback *t = (struct readback *)s;
 	ssize_t n = stream_next(s->up, buf, e);
 	int rc;
 
@@ -28,19 +28,20 @@ static ssize_t tap_next(struct stream *s, const uint8_t **buf, struct err *e)
 	return n;
 }
 
-static void tap_close(struct stream *s)
+static void readback_close(struct stream *s)
 {
-	struct tap *t = (struct tap *)s;
+	struct readback *t = (struct readback *)s;
 
 	sha256_clear(&t->hash);
 	free(t);
 }
 
-static const struct stream_ops tap_ops = {.name = "tap", .next = tap_next, .close = tap_close};
+static const struct stream_ops readback_ops = {
+	.name = "readback", .next = readback_next, .close = readback_close};
 
-int tap_open(struct stream **s, struct tap **out, struct err *e)
+int readback_open(struct stream **s, struct readback **out, struct err *e)
 {
-	struct tap *t = calloc(1, sizeof(*t));
+	struct readback *t = calloc(1, sizeof(*t));
 	int rc;
 
 	if (!t)
@@ -50,13 +51,13 @@ int tap_open(struct stream **s, struct tap **out, struct err *e)
 		free(t);
 		return rc;
 	}
-	stream_init(&t->s, &tap_ops, *s);
+	stream_init(&t->s, &readback_ops, *s);
 	*s = &t->s;
 	*out = t;
 	return 0;
 }
 
-static int check_device(struct tap *t, struct blkdev *d, uint64_t offset, const uint8_t *sum,
+static int check_device(struct readback *t, struct blkdev *d, uint64_t offset, const uint8_t *sum,
 			struct err *e)
 {
 	int rc = blkdev_flush(d, e);
@@ -65,7 +66,7 @@ static int check_device(struct tap *t, struct blkdev *d, uint64_t offset, const 
 }
 
 /* a file that is not in its place yet is read as a device without an offset */
-static int check_file(struct tap *t, struct staged *file, const uint8_t *sum, struct err *e)
+static int check_file(struct readback *t, struct staged *file, const uint8_t *sum, struct err *e)
 {
 	struct blkdev *d = NULL;
 	int fd = staged_content(file, e), rc;
@@ -80,7 +81,7 @@ static int check_file(struct tap *t, struct staged *file, const uint8_t *sum, st
 	return rc;
 }
 
-int tap_check(struct tap *t, const struct step *st, struct err *e)
+int readback_check(struct readback *t, const struct step *st, struct err *e)
 {
 	uint8_t sum[SHA256_LEN];
 	int rc = sha256_final(&t->hash, sum, e);
