@@ -126,7 +126,7 @@ FORCE:
 # the registry: a row for each handler that the configuration names
 $(O)/generated/handlers.inc: handlers/Makefile $(AUTO) $(handler-y:%=handlers/%.c)
 	$(call say,GEN,$@)
-	$(Q)mkdir -p $(@D); for h in $(handler-y); do echo "HANDLER(handler_$$(echo $$h | tr - _))"; done > $@
+	$(Q)mkdir -p $(@D); for h in $(notdir $(handler-y)); do echo "HANDLER(handler_$$(echo $$h | tr - _))"; done > $@
 $(O)/handlers/registry.o: $(O)/generated/handlers.inc
 # the boot environments that the configuration names
 $(O)/generated/bootenv.inc: corelib/bootenv/Makefile $(AUTO)
@@ -180,10 +180,11 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(UNIT_HELP) $(O)/libswcli.a $(O)/libswbuild.a 
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(O)/libswcli.a $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS) -lcmocka
 # unit programs find the helpers as installed ones do
-$(O)/libexec/swinstall/swinstall-unpack: $(O)/swinstall-unpack
-	$(Q)mkdir -p $(@D); ln -sf ../../swinstall-unpack $@
+HELPERS := $(addprefix $(O)/libexec/swinstall/,$(helper-y))
+$(O)/libexec/swinstall/%: $(O)/%
+	$(Q)mkdir -p $(@D); ln -sf ../../$* $@
 .PHONY: unit unit-build
-unit-build: all $(UNIT) $(O)/libexec/swinstall/swinstall-unpack
+unit-build: all $(UNIT) $(HELPERS)
 unit: unit-build
 	$(Q)for t in $(UNIT_NOT); do echo "SKIP: $$t needs what this configuration leaves out"; done
 	$(Q)O=$(O) scripts/run-unit $(UNIT)
@@ -210,12 +211,12 @@ DEST := $(DESTDIR)$(PREFIX)
 .PHONY: install
 install: all
 	install -d '$(DEST)/bin' '$(DEST)/libexec/swinstall' '$(DEST)/lib/systemd/system' '$(DEST)/share/bash-completion/completions'
-	for p in $(filter-out swinstall-unpack,$(prog-y)); do install -m 0755 $(O)/$$p '$(DEST)/bin/' || exit 1; done
-	install -m 0755 $(O)/swinstall-unpack '$(DEST)/libexec/swinstall/'
+	for p in $(filter-out $(helper-y),$(prog-y)); do install -m 0755 $(O)/$$p '$(DEST)/bin/' || exit 1; done
+	for p in $(helper-y); do install -m 0755 $(O)/$$p '$(DEST)/libexec/swinstall/' || exit 1; done
 	sed 's|@PREFIX@|$(PREFIX)|' scripts/systemd/swinstall-recover.service >$(O)/swinstall-recover.service
 	install -m 0644 $(O)/swinstall-recover.service '$(DEST)/lib/systemd/system/'
 	for s in 1 5 8; do install -d '$(DEST)'/share/man/man$$s && install -m 0644 doc/man/*.$$s '$(DEST)'/share/man/man$$s/ || exit 1; done
-	for p in $(filter-out swinstall-unpack,$(prog-y)); do install -m 0644 scripts/completion/swinstall.bash \
+	for p in $(filter-out $(helper-y),$(prog-y)); do install -m 0644 scripts/completion/swinstall.bash \
 		'$(DEST)'/share/bash-completion/completions/$$p || exit 1; done
 	install -d '$(DEST)/share/zsh/vendor-completions'
 	install -m 0644 scripts/completion/_swinstall '$(DEST)/share/zsh/vendor-completions/'

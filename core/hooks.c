@@ -2,31 +2,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <lauxlib.h>
 #include <limits.h>
-#include <lua.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "corelib/lua/luavm.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
-#include "handlers/lua_api.h"
-#include "handlers/lua_entry.h"
-#include "handlers/lua_handler.h"
+#include "handlers/lua/lua_entry.h"
+#include "handlers/lua/lua_state.h"
 
-/* of all calls before the plan together: many hooks must not add up to minutes */
+/* of all confined calls before the plan together: many hooks must not add up to minutes */
 enum { HOOKS_ALL_MS = 2000, ACTION_MS = 600000 };
 enum { DEVICE_MAX = 1024 * 1024, DEVICE_MS = 60000 }; /* of the device's own file */
-
-struct state {
-	struct luavm *vm;
-	struct lua_handlers *handlers;
-};
+enum { VALUES_MAX = 1024 * 1024, FINISH_MS = 5000 };
 
 struct hooks {
-	struct state own;	  /* of the description; may be the same as */
-	struct state device;	  /* what the device's file registered: always full */
+	struct lua_state *own;	  /* of the description; may be the same as */
+	struct lua_state *device; /* what the device's file registered: always full */
 	struct handler_row *rows; /* of both, when the plan is made */
 	size_t count;
 	struct session *session;
@@ -45,36 +38,31 @@ static bool wants_code(const struct manifest *m)
 	return wants;
 }
 
-static void print(void *arg, const char *text)
+static int open_state(struct hooks *h, struct lua_state **st, const char *name, bool full,
+		      struct err *e)
 {
-	struct hooks *h = arg;
-	char shown[1024];
-
-	text_printable(text, strlen(text), shown, sizeof(shown));
-	reporter_output(h->session->reporter, LOG_LEVEL_INFO, shown);
-}
-
-static int open_state(struct hooks *h, struct state *st, bool full, struct err *e)
-{
-	const struct luavm_options vo = {
-		.full = full,
-		.bounded = true,
+	const struct lua_state_options o = {
+		.name = name,
+		.host = h->session->host,
 		.cancel = h->session->cancel,
-		.print = print,
-		.arg = h,
+		.full = full,
+		.registers = true,
+		.print = LOG_LEVEL_INFO,
 	};
-	int rc = luavm_new(&st->vm, &vo, e);
 
-	if (rc == 0)
-		rc = lua_api_open(st->vm, h->session->host, e);
-	return rc < 0 ? rc : lua_handlers_open(&st->handlers, st->vm, full, e);
+	return lua_state_open(st, &o, e);
 }
 
-static void close_state(struct state *st)
+static int load(struct lua_state *st, const char *name, const char *text, size_t n, uint64_t ms,
+		struct err *e)
 {
-	luavm_free(st->vm);
-	lua_handlers_free(st->handlers);
-	*st = (struct state){.vm = NULL};
+	struct arena *a = arena_new(VALUES_MAX);
+	const struct luaval *none;
+	int rc = a ? lua_state_load(st, name, text, n, ms, a, &none, e)
+		   : err_set(e, E_MEMORY, ENOMEM, "no memory for Lua");
+
+	arena_free(a);
+	return rc;
 }
 
 /* ---- handlers of the device ---- */
@@ -91,19 +79,46 @@ static bool wants_device(const struct manifest *m)
 	return wants_code(m);
 }
 
-/* as require() would find it; "" where there is none */
-static void search(lua_State *L, void *arg)
+/* one of Lua's templates: each '?' is the name. Only absolute paths are root's */
+static bool fits(const char *template, size_t len, char *path)
 {
-	char *path = arg;
+	static const char name[] = "swupdate_handlers";
+	size_t n = 0;
 
-	lua_getglobal(L, "package");
-	lua_getfield(L, 1, "searchpath");
-	lua_pushliteral(L, "swupdate_handlers");
-	lua_getfield(L, 1, "path");
-	lua_call(L, 2, 1);
-	if (lua_type(L, -1) != LUA_TSTRING || *lua_tostring(L, -1) != '/' ||
-	    text_copy(path, PATH_MAX, lua_tostring(L, -1)) < 0)
-		*path = '\0';
+	for (size_t i = 0; i < len; i++) {
+		size_t more = template[i] == '?' ? sizeof(name) - 1 : 1;
+
+		if (n + more >= PATH_MAX)
+			return false;
+		memcpy(path + n, template[i] == '?' ? name : template + i, more);
+		n += more;
+	}
+	path[n] = '\0';
+	return *path == '/' && access(path, R_OK) == 0;
+}
+
+/* as require() would find it, without a process to ask; "" where there is none */
+static void search(const char *list, char *path)
+{
+	static const char usual[] = "/usr/local/share/lua/5.4/?.lua;/usr/local/share/lua/5.4/?/"
+				    "init.lua;/usr/local/lib/lua/5.4/?.lua;/usr/local/lib/lua/5.4/"
+				    "?/init.lua;/usr/share/lua/5.4/?.lua;/usr/share/lua/5.4/?/"
+				    "init.lua";
+
+	if (!list)
+		list = usual;
+	for (size_t n; *list; list += n + (list[n] == ';')) {
+		n = strcspn(list, ";");
+		if (n && fits(list, n, path))
+			return;
+		/* ";;" stands for the usual ones */
+		if (n == 0 && list != usual) {
+			search(NULL, path);
+			if (*path)
+				return;
+		}
+	}
+	*path = '\0';
 }
 
 /* root runs it: whoever can change it is root. 0: not to be used */
@@ -121,54 +136,57 @@ static int check_device(struct hooks *h, const char *path, struct err *e)
 	return 0;
 }
 
-static int load_device(struct hooks *h, const char *path, struct err *e)
-{
-	AUTO_FREE char *text = NULL;
-	size_t n;
-	int rc = sys_read_file(AT_FDCWD, path, DEVICE_MAX, &text, &n);
-
-	if (rc < 0)
-		return err_sys(e, E_LUA, -rc, "reading %s", path);
-	luavm_limit(h->device.vm, DEVICE_MS);
-	rc = luavm_load(h->device.vm, path, text, n, e);
-	luavm_limit(h->device.vm, ACTION_MS);
-	return rc;
-}
-
 static int open_device(struct hooks *h, struct err *e)
 {
+	const char *named = h->session->cfg->lua_handlers;
+	AUTO_FREE char *text = NULL;
 	char path[PATH_MAX];
-	int rc = open_state(h, &h->device, true, e);
+	size_t n;
+	int rc;
 
-	if (rc == 0 && !h->session->cfg->lua_handlers)
-		rc = luavm_run(h->device.vm, search, path, e);
-	else if (rc == 0 && text_copy(path, sizeof(path), h->session->cfg->lua_handlers) < 0)
-		rc = err_set(e, E_LUA, ENAMETOOLONG, "the path of lua-handlers is too long");
-	if (rc == 0 && *path)
-		rc = check_device(h, path, e);
-	if (rc > 0)
-		return load_device(h, path, e);
-	close_state(&h->device);
-	return rc;
+	if (named && text_copy(path, sizeof(path), named) < 0)
+		return err_set(e, E_LUA, ENAMETOOLONG, "the path of lua-handlers is too long");
+	if (!named)
+		search(getenv("LUA_PATH"), path);
+	rc = *path ? check_device(h, path, e) : 0;
+	if (rc <= 0)
+		return rc;
+	rc = sys_read_file(AT_FDCWD, path, DEVICE_MAX, &text, &n);
+	if (rc < 0)
+		return err_sys(e, E_LUA, -rc, "reading %s", path);
+	rc = open_state(h, &h->device, "the code of lua-handlers", true, e);
+	return rc < 0 ? rc : load(h->device, path, text, n, DEVICE_MS, e);
 }
 
 /* ---- all ---- */
+
+/* before the plan all calls of a confined state share one budget */
+static uint64_t time_before_plan(const struct hooks *h)
+{
+	uint64_t used = lua_state_used_ms(h->own);
+
+	if (h->full)
+		return ACTION_MS;
+	return used < HOOKS_ALL_MS ? HOOKS_ALL_MS - used : 1;
+}
 
 static int start(struct hooks *h, const struct manifest *m, struct err *e)
 {
 	const char *text = m->embedded_script;
 	int rc = 0;
 
-	if (h->full && h->device.vm)
+	if (h->full && h->device)
 		h->own = h->device; /* the bundle may use what the file of the device has */
 	else
-		rc = open_state(h, &h->own, h->full, e);
-	if (rc == 0 && h->full && !h->session->cfg->has_lua_trust)
+		rc = open_state(h, &h->own, "the Lua code of the description", h->full, e);
+	if (rc < 0)
+		return rc;
+	if (h->full && !h->session->cfg->has_lua_trust)
 		reporter_warn(h->session->reporter,
 			      "W_LUA_FULL: Lua code of the bundle may do all that root may, as "
 			      "existing configurations expect; lua-trust = \"confined\" ends that");
-	return rc == 0 && text ? luavm_load(h->own.vm, "embedded-script", text, strlen(text), e)
-			       : rc;
+	return text ? load(h->own, "embedded-script", text, strlen(text), time_before_plan(h), e)
+		    : 0;
 }
 
 int hooks_open(struct hooks **out, const struct manifest *m, struct session *s, struct err *e)
@@ -187,20 +205,30 @@ int hooks_open(struct hooks **out, const struct manifest *m, struct session *s, 
 	rc = open_device(h, e);
 	if (rc == 0 && wants_code(m))
 		rc = start(h, m, e);
-	if (rc < 0 || (!h->own.vm && !h->device.vm))
+	if (rc < 0 || (!h->own && !h->device))
 		hooks_free(h);
 	else
 		*out = h;
 	return rc;
 }
 
+/* what closes with a state has a little time */
+static void close_state(struct lua_state *s)
+{
+	struct err ignored = {0};
+
+	if (s)
+		lua_state_finish(s, FINISH_MS, &ignored);
+	lua_state_free(s);
+}
+
 void hooks_free(struct hooks *h)
 {
 	if (!h)
 		return;
-	if (h->own.vm != h->device.vm)
-		close_state(&h->own);
-	close_state(&h->device);
+	if (h->own != h->device)
+		close_state(h->own);
+	close_state(h->device);
 	free(h->rows);
 	free(h);
 }
@@ -210,9 +238,9 @@ struct handler_rows hooks_handlers(const struct hooks *h)
 	return h ? (struct handler_rows){h->rows, h->count} : (struct handler_rows){.count = 0};
 }
 
-struct luavm *hooks_state(struct hooks *h)
+struct lua_state *hooks_state(struct hooks *h)
 {
-	return h ? h->own.vm : NULL;
+	return h ? h->own : NULL;
 }
 
 /* ---- one call ---- */
@@ -225,72 +253,74 @@ struct asked {
 	struct amendment answer;
 };
 
-static int push(lua_State *L, void *arg)
-{
-	const struct asked *q = arg;
-
-	if (q->t)
-		lua_entry_push(L, q->t);
-	else
-		lua_variable_push(L, q->v);
-	return 1;
-}
-
 /* the first answer says whether all is well, a text behind it may say what is not */
-static void check_answer(lua_State *L, const char *name)
+static int check_answer(const struct luaval *results, const char *name, struct err *e)
 {
-	const char *text = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+	const struct luaval *why = luaval_at(results, 1);
+	char text[400];
 
-	if (lua_type(L, 1) != LUA_TBOOLEAN)
-		luaL_error(L, "function '%s' must return true or false, not %s", name,
-			   luaL_typename(L, 1));
-	if (!lua_toboolean(L, 1))
-		luaL_error(L, "function '%s' returned false%s%s", name, text ? ": " : "",
-			   text ? text : "");
+	if (luaval_at(results, 0)->type != LUAVAL_BOOL)
+		return err_set(e, E_LUA, EINVAL, "function '%s' must return true or false, not %s",
+			       name, luaval_name(luaval_at(results, 0)));
+	if (results->integer)
+		return 0;
+	text_printable(why->text ? why->text : "", why->n, text, sizeof(text));
+	return err_set(e, E_LUA, EINVAL, "function '%s' returned false%s%s", name,
+		       *text ? ": " : "", text);
 }
 
-static void take(lua_State *L, void *arg)
+static int take(struct hooks *h, struct asked *q, const struct luaval *results, struct err *e)
 {
-	struct asked *q = arg;
+	const struct luaval *v = luaval_at(results, 1);
+	int rc = check_answer(results, q->name, e);
 
-	check_answer(L, q->name);
-	if (!q->arena)
-		return;
-	if (!lua_isnil(L, 2) && !lua_istable(L, 2))
-		luaL_error(L, "function '%s' must return an entry or nil behind true, not %s",
-			   q->name, luaL_typename(L, 2));
-	if (lua_isnil(L, 2) || lua_entry_skips(L, 2)) {
+	if (rc < 0 || !q->arena)
+		return rc;
+	if (v->type == LUAVAL_TEXT) {
+		reporter_warn(h->session->reporter,
+			      "the text behind true that function '%s' returned is ignored: the "
+			      "entry stays as it is",
+			      q->name);
+		return 0;
+	}
+	if (v->type != LUAVAL_NIL && v->type != LUAVAL_TABLE)
+		return err_set(e, E_LUA, EINVAL,
+			       "function '%s' must return an entry or nil behind true, not %s",
+			       q->name, luaval_name(v));
+	if (v->type == LUAVAL_NIL || lua_entry_skips(v)) {
 		q->answer.what = AMEND_LEAVE_OUT;
-		return;
+		return 0;
 	}
 	q->answer.what = AMEND_REPLACE;
-	q->answer.group = q->t ? lua_entry_group(L, 2, q->t, q->arena)
-			       : lua_variable_group(L, 2, q->v, q->arena);
-}
-
-/* before the plan all calls share one budget */
-static void set_limit(struct hooks *h, const struct asked *q)
-{
-	uint64_t used = luavm_used_ms(h->own.vm);
-
-	if (q->arena && !h->full)
-		luavm_limit(h->own.vm, used < HOOKS_ALL_MS ? (unsigned)(HOOKS_ALL_MS - used) : 1);
+	return q->t ? lua_entry_group(v, q->t, q->arena, &q->answer.group, e)
+		    : lua_variable_group(v, q->v, q->arena, &q->answer.group, e);
 }
 
 static int ask(struct hooks *h, struct asked *q, struct err *e)
 {
-	const struct luavm_call c = {
-		.name = q->name, .push = push, .take = take, .results = 2, .arg = q};
+	struct arena *a = arena_new(VALUES_MAX);
+	struct lua_call c = {.function = q->name, .ms = q->arena ? time_before_plan(h) : ACTION_MS};
+	const struct luaval *results;
+	int rc;
 
-	set_limit(h, q);
-	return luavm_call(h->own.vm, &c, e);
+	if (!a)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for Lua");
+	if (q->t)
+		lua_entry_put(&c.args, q->t, NULL);
+	else
+		lua_variable_put(&c.args, q->v);
+	rc = lua_state_call(h->own, &c, a, &results, e);
+	if (rc == 0)
+		rc = take(h, q, results, e);
+	arena_free(a);
+	return rc;
 }
 
 int hooks_call(struct hooks *h, const char *name, const struct entry *t, struct err *e)
 {
 	struct asked q = {.name = name, .t = t};
 
-	if (!h || !h->own.vm)
+	if (!h || !h->own)
 		return err_set(e, E_INTERNAL, EINVAL, "no Lua for the function %s", name);
 	return ask(h, &q, e);
 }
@@ -338,11 +368,10 @@ static int ask_variables(struct hooks *h, const struct manifest *m, struct amend
 /* the device's come first: a bundle does not take their place */
 static int keep_rows(struct hooks *h, struct err *e)
 {
-	const bool shared = h->own.vm == h->device.vm;
+	const bool shared = h->own == h->device;
 	const struct handler_rows none = {.count = 0};
-	const struct handler_rows of[] = {
-		h->device.vm ? lua_handlers_rows(h->device.handlers) : none,
-		h->own.vm && !shared ? lua_handlers_rows(h->own.handlers) : none};
+	const struct handler_rows of[] = {h->device ? lua_state_handlers(h->device) : none,
+					  h->own && !shared ? lua_state_handlers(h->own) : none};
 
 	h->rows = calloc(of[0].count + of[1].count + 1, sizeof(*h->rows));
 	if (!h->rows)
@@ -350,10 +379,10 @@ static int keep_rows(struct hooks *h, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(of); i++)
 		for (size_t k = 0; k < of[i].count; k++)
 			h->rows[h->count++] = of[i].at[k];
-	if (h->own.vm)
-		lua_handlers_close(h->own.handlers);
-	if (h->device.vm)
-		lua_handlers_close(h->device.handlers);
+	if (h->own)
+		lua_state_seal(h->own);
+	if (h->device)
+		lua_state_seal(h->device);
 	return 0;
 }
 
@@ -375,8 +404,5 @@ int hooks_apply(struct hooks *h, struct manifest **m, const struct manifest_opti
 	if (rc < 0)
 		return rc;
 	rc = keep_rows(h, e);
-	/* what comes later may install something, and comes after the plan */
-	if (h->own.vm)
-		luavm_limit(h->own.vm, ACTION_MS);
 	return rc < 0 ? rc : manifest_amend(m, &all, o, e);
 }

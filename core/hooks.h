@@ -18,7 +18,7 @@
 #include "parser/manifest.h"
 
 struct hooks;
-struct luavm;
+struct lua_state;
 
 /* runs the embedded script; *h is NULL when the description asks for no code. E_LUA, E_DEADLINE,
  * E_CANCELED, E_NOT_BUILT */
@@ -31,6 +31,6 @@ int hooks_call(struct hooks *h, const char *name, const struct entry *t, struct 
 /* what the device's file, the embedded script and hooks registered; after hooks_apply() */
 struct handler_rows hooks_handlers(const struct hooks *h);
 /* the state of this job, for what asks for global-state; NULL: none */
-struct luavm *hooks_state(struct hooks *h);
+struct lua_state *hooks_state(struct hooks *h);
 
 #endif

@@ -50,7 +50,7 @@ struct handler_rows hooks_handlers(const struct hooks *h)
 	return (struct handler_rows){.count = 0};
 }
 
-struct luavm *hooks_state(struct hooks *h)
+struct lua_state *hooks_state(struct hooks *h)
 {
 	(void)h;
 	return NULL;

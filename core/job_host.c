@@ -69,7 +69,7 @@ static int script_folder(struct host *h, const char **path, struct err *e)
 							   sizeof(r->session.scripts_folder), e);
 }
 
-static struct luavm *lua_state(struct host *h)
+static struct lua_state *lua_state(struct host *h)
 {
 	struct run *r = run_of(h);
 

@@ -14,7 +14,7 @@
 #include "corelib/base/log.h"
 
 struct host;
-struct luavm;
+struct lua_state;
 struct stream;
 
 /* one more step, which Lua code asks for while its own runs (call_handler) */
@@ -43,7 +43,7 @@ struct host_ops {
 	/* the job's own folder for programs of the bundle: mode 0700, gone with the job (T58) */
 	int (*script_folder)(struct host *h, const char **path, struct err *e);
 	/* the Lua state of the job, which the embedded script has filled; NULL: there is none */
-	struct luavm *(*lua_state)(struct host *h);
+	struct lua_state *(*lua_state)(struct host *h);
 	/* plan, check and install it now; it is committed or undone with all others. NULL: cannot
 	 */
 	int (*call)(struct host *h, const struct host_call *c, struct err *e);

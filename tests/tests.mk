@@ -3,7 +3,7 @@
 # programs of the thread stages under TSan
 THREAD_UNIT := $(filter $(O)/unit/test_stage_% $(O)/unit/test_job $(O)/unit/test_pipeline $(O)/unit/test_progress,$(UNIT))
 .PHONY: unit-threads
-unit-threads: all $(THREAD_UNIT) $(O)/libexec/swinstall/swinstall-unpack
+unit-threads: all $(THREAD_UNIT) $(HELPERS)
 	$(Q)O=$(O) scripts/run-unit $(THREAD_UNIT)
 
 # tests/fuzz/fuzz_x.c is one target; tests/fuzz/corpus/x/ its seeds. SAN=fuzz CC=clang
@@ -16,7 +16,7 @@ $(O)/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_HELP) $(O)/libswcli.a $(O)/libswbuild.a 
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(O)/libswcli.a $(O)/libswbuild.a $(O)/libswinstall.a $(LIBS)
 .PHONY: fuzz-build fuzz-check fuzz
-fuzz-build: all $(FUZZ) $(O)/libexec/swinstall/swinstall-unpack
+fuzz-build: all $(FUZZ) $(HELPERS)
 # corpora replayed, then FUZZ_RUNS of search each, the same ones every time
 FUZZ_RUNS ?= 5000
 fuzz-check: fuzz-build

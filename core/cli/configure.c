@@ -16,11 +16,16 @@
 
 static const char our_file[] = "/etc/swinstall.cfg", their_file[] = "/etc/swupdate.cfg";
 
+static bool is_named(const char *path, const char *name)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strcmp(slash ? slash + 1 : path, name) == 0;
+}
+
 bool configure_is_compat(const char *argv0)
 {
-	const char *slash = strrchr(argv0, '/');
-
-	return strcmp(slash ? slash + 1 : argv0, "swupdate") == 0;
+	return is_named(argv0, "swupdate");
 }
 
 static bool is_there(const char *file)
@@ -33,7 +38,8 @@ static bool is_there(const char *file)
 /* NULL: there is none */
 static const char *choose(const struct configure *c, bool *compat)
 {
-	*compat = c->compat;
+	/* a configuration means the same whether it was found or named */
+	*compat = c->compat || (c->file && is_named(c->file, "swupdate.cfg"));
 	if (c->file)
 		return c->file;
 	if (!c->compat && is_there(our_file))

@@ -1,17 +1,20 @@
 #include "corelib/lua/luavm_private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "corelib/stream/stream.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
-#define FULL_CALL_MS (10u * 60 * 1000)
-#define EVERY	     128 /* instructions between two looks at the clock */
+enum { RESULTS = 2 }; /* of a function that is called */
 
-/* ---- memory ---- */
+struct luavm *luavm_of(lua_State *L)
+{
+	return *(struct luavm **)lua_getextraspace(L);
+}
 
 static void *allocate(void *arg, void *old, size_t had, size_t want)
 {
@@ -24,323 +27,417 @@ static void *allocate(void *arg, void *old, size_t had, size_t want)
 		vm->used -= before;
 		return NULL;
 	}
-	if (want > before && vm->o.memory && want - before > vm->o.memory - vm->used)
+	if (want > before && !vm->o.full && want - before > LUA_MEMORY - vm->used)
 		return NULL;
 	p = realloc(old, want);
-	if (!p && want > before) {
-		vm->no_memory = true;
+	if (!p && want > before)
 		return NULL;
-	}
 	vm->used = vm->used - before + want;
 	return p ? p : old;
 }
 
-/* ---- time ---- */
+/* ---- values to and from the stack ---- */
 
-static void hook(lua_State *L, lua_Debug *at)
+static void put_value(lua_State *L, int index, struct luabuf *b, unsigned depth);
+
+/* the list first, in its order; then what has a text for a key */
+static void put_table(lua_State *L, int index, struct luabuf *b, unsigned depth)
 {
-	(void)at;
-	luavm_check(L);
+	lua_Unsigned n = lua_rawlen(L, index);
+
+	luaL_checkstack(L, 4, "a table");
+	luabuf_open(b);
+	for (lua_Unsigned i = 1; i <= n && !b->failed; i++) {
+		luabuf_key(b, NULL, 0);
+		lua_rawgeti(L, index, (lua_Integer)i);
+		put_value(L, lua_gettop(L), b, depth + 1);
+		lua_pop(L, 1);
+	}
+	for (lua_pushnil(L); !b->failed && lua_next(L, index); lua_pop(L, 1)) {
+		size_t len = 0;
+		const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &len) : "";
+		lua_Integer i = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
+
+		if (i >= 1 && (lua_Unsigned)i <= n)
+			continue;
+		luabuf_key(b, key, len);
+		put_value(L, lua_gettop(L), b, depth + 1);
+	}
+	luabuf_close(b);
 }
 
-enum errcode luavm_must_stop(const struct luavm *vm)
+/* index counts from below */
+static void put_value(lua_State *L, int index, struct luabuf *b, unsigned depth)
 {
-	if (vm->stop)
-		return vm->stop;
-	if (flag_is_set(vm->o.cancel))
-		return E_CANCELED;
-	return !vm->paused && sys_now_ms() >= vm->until ? E_DEADLINE : E_NONE;
-}
+	size_t n;
+	const char *text;
 
-/* once stopped, each further instruction raises: no pcall() outlives it, in no coroutine */
-void luavm_check(lua_State *L)
-{
-	struct luavm *vm = luavm_of(L);
-
-	vm->stop = luavm_must_stop(vm);
-	lua_sethook(L, hook, LUA_MASKCOUNT, vm->stop ? 1 : EVERY);
-	if (vm->stop)
-		luaL_error(L, "stopped");
-}
-
-void luavm_limit(struct luavm *vm, unsigned call_ms)
-{
-	vm->limit_ms = call_ms;
-}
-
-uint64_t luavm_used_ms(const struct luavm *vm)
-{
-	return vm->used_ms;
-}
-
-void luavm_pause(lua_State *L)
-{
-	struct luavm *vm = luavm_of(L);
-
-	if (vm->paused++ == 0) {
-		vm->paused_at = sys_now_ms();
-		vm->now = L;
+	switch (lua_type(L, index)) {
+	case LUA_TNIL:
+		luabuf_nil(b);
+		break;
+	case LUA_TBOOLEAN:
+		luabuf_bool(b, lua_toboolean(L, index));
+		break;
+	case LUA_TNUMBER:
+		if (lua_isinteger(L, index))
+			luabuf_int(b, lua_tointeger(L, index));
+		else
+			luabuf_float(b, lua_tonumber(L, index));
+		break;
+	case LUA_TSTRING:
+		text = lua_tolstring(L, index, &n);
+		luabuf_bytes(b, text, n);
+		break;
+	case LUA_TTABLE:
+		if (depth < LUAVAL_DEPTH)
+			put_table(L, index, b, depth);
+		else
+			luabuf_other(b);
+		break;
+	default:
+		luabuf_other(b);
 	}
 }
 
-void luavm_resume(lua_State *L)
+/* all that lies on the stack from 'first' on */
+static void put_stack(lua_State *L, int first)
 {
-	struct luavm *vm = luavm_of(L);
+	struct luabuf *b = &luavm_of(L)->out;
+	int top = lua_gettop(L);
 
-	if (--vm->paused == 0)
-		vm->until += sys_now_ms() - vm->paused_at;
+	b->n = 0;
+	b->failed = false;
+	for (int i = first; i <= top; i++)
+		put_value(L, i, b, 0);
+	if (b->failed)
+		luaL_error(L, "the values are larger than %d KiB", LUA_MOST / 1024);
 }
 
-/* ---- errors ---- */
+static void push_value(lua_State *L, const struct luaval *v)
+{
+	luaL_checkstack(L, 4, "a value");
+	switch (v->type) {
+	case LUAVAL_BOOL:
+		lua_pushboolean(L, (int)v->integer);
+		break;
+	case LUAVAL_INT:
+		lua_pushinteger(L, v->integer);
+		break;
+	case LUAVAL_FLOAT:
+		lua_pushnumber(L, v->number);
+		break;
+	case LUAVAL_TEXT:
+		lua_pushlstring(L, v->text, v->n);
+		break;
+	case LUAVAL_TABLE:
+		lua_newtable(L);
+		for (const struct luaval *c = v->child; c; c = c->next) {
+			push_value(L, c);
+			if (c->key)
+				lua_setfield(L, -2, c->key);
+			else
+				lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+		}
+		break;
+	default:
+		lua_pushnil(L);
+	}
+}
+
+static int push_values(lua_State *L, const struct luaval *first)
+{
+	int n = 0;
+
+	for (const struct luaval *v = first; v; v = v->next, n++)
+		push_value(L, v);
+	return n;
+}
+
+/* ---- messages ---- */
+
+/* without the job there is nothing to do and nobody to tell */
+static void must(bool ok)
+{
+	if (!ok)
+		_exit(1);
+}
+
+static void send_out(struct luavm *vm, enum lua_kind kind)
+{
+	const struct lua_head head = {.n = (uint32_t)vm->out.n, .kind = kind};
+
+	must(sys_write(LUA_FD, &head, sizeof(head)) == 0 &&
+	     sys_write(LUA_FD, vm->out.at, vm->out.n) == 0);
+}
+
+/* false: the job asks no more. The values are lent until the next message */
+static bool take(struct luavm *vm, enum lua_kind *kind, const struct luaval **values)
+{
+	struct err e = {0};
+	struct lua_head head;
+	ssize_t n = sys_read(LUA_FD, &head, sizeof(head));
+	void *bytes;
+
+	if (n == 0)
+		return false;
+	arena_free(vm->message);
+	vm->message = arena_new(SIZE_MAX / 2);
+	bytes = vm->message ? arena_alloc(vm->message, head.n) : NULL;
+	must(n == sizeof(head) && bytes && sys_read(LUA_FD, bytes, head.n) == (ssize_t)head.n &&
+	     luaval_read(bytes, head.n, vm->message, values, &e) == 0);
+	*kind = head.kind;
+	return true;
+}
+
+static void answer_job(lua_State *L, enum lua_kind kind, const struct luaval *values);
+
+int luavm_ask(lua_State *L, enum lua_kind kind, int first)
+{
+	struct luavm *vm = luavm_of(L);
+	const struct luaval *values;
+
+	if (vm->closed)
+		luaL_error(L, "the script has ended");
+	luavm_tell(L, kind, first);
+	for (;;) {
+		must(take(vm, &kind, &values));
+		if (kind == LUA_ANSWER)
+			return push_values(L, values);
+		if (kind == LUA_REFUSED) {
+			push_values(L, values);
+			return lua_error(L);
+		}
+		answer_job(L, kind, values);
+	}
+}
+
+void luavm_tell(lua_State *L, enum lua_kind kind, int first)
+{
+	put_stack(L, first);
+	send_out(luavm_of(L), kind);
+	lua_settop(L, first - 1);
+}
+
+/* ---- what the job asks for ---- */
+
+static int load_text(lua_State *L, const struct luaval *values)
+{
+	const struct luaval *name = luaval_at(values, 0), *text = luaval_at(values, 1);
+
+	lua_pushfstring(L, "=%s", name->text);
+	/* never bytecode: it could reach all memory of this process */
+	if (luaL_loadbufferx(L, text->text, text->n, lua_tostring(L, -1), "t") != LUA_OK)
+		lua_error(L);
+	lua_call(L, 0, LUA_MULTRET);
+	return lua_gettop(L) - 1;
+}
+
+/* function: its global name or its number as a handler; may it be missing; number of the call, 0 =
+ * without methods of an image; arguments */
+static int call_function(lua_State *L, const struct luaval *values)
+{
+	const struct luaval *function = luaval_at(values, 0), *call = luaval_at(values, 2);
+	int n = 0;
+
+	if (function->type == LUAVAL_INT)
+		luamodule_push_handler(L, function->integer);
+	else
+		lua_getglobal(L, function->text);
+	if (!lua_isfunction(L, -1)) {
+		if (luaval_at(values, 1)->integer)
+			return 0;
+		luaL_error(L, "there is no function '%s'", function->text);
+	}
+	for (const struct luaval *v = call->next; v; v = v->next, n++) {
+		push_value(L, v);
+		if (n == 0 && call->integer)
+			luamodule_add_methods(L, call->integer);
+	}
+	lua_call(L, n, RESULTS);
+	return RESULTS;
+}
+
+struct job {
+	enum lua_kind kind;
+	const struct luaval *values;
+};
+
+/* runs protected, on a stack of its own */
+static int work(lua_State *L)
+{
+	const struct job j = *(const struct job *)lua_touserdata(L, 1);
+	int n = 0;
+
+	lua_settop(L, 0);
+	if (j.kind == LUA_INIT) {
+		push_value(L, luaval_at(j.values, 0));
+		luamodule_set_handlers(L);
+	} else if (j.kind == LUA_LOAD) {
+		n = load_text(L, j.values);
+	} else {
+		n = call_function(L, j.values);
+	}
+	put_stack(L, lua_gettop(L) - n + 1);
+	return 0;
+}
 
 /* runs where the error is raised: whatever it is becomes a text */
 static int to_text(lua_State *L)
 {
-	if (lua_type(L, 1) == LUA_TSTRING || luavm_of(L)->stop)
+	if (lua_type(L, 1) == LUA_TSTRING)
 		return 1;
 	luaL_tolstring(L, 1, NULL);
 	return 1;
 }
 
-static int memory_error(const struct luavm *vm, const char *what, struct err *e)
+static void put_failure(lua_State *L, int status, struct luabuf *b)
 {
-	if (vm->no_memory)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for Lua");
-	return err_set(e, E_LUA, ENOMEM, "%s wants more than the %zu KiB of memory that it may use",
-		       what, vm->o.memory / 1024);
-}
+	char text[100];
+	size_t n;
+	const char *why = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
 
-static int stop_error(const struct luavm *vm, struct err *e)
-{
-	if (vm->stop == E_CANCELED)
-		return err_set(e, E_CANCELED, ECANCELED, "Lua was stopped because of a cancel");
-	return err_set(e, E_DEADLINE, ETIMEDOUT, "Lua did not end within %u ms", vm->limit_ms);
-}
-
-static int fail(struct luavm *vm, lua_State *L, int status, struct err *e)
-{
-	const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-	char shown[sizeof(e->why)];
-
-	if (vm->stop)
-		return stop_error(vm, e);
-	if (status == LUA_ERRMEM)
-		return memory_error(vm, "the script", e);
-	if (text && vm->raised.code && strcmp(text, vm->raised.why) == 0) {
-		*e = vm->raised;
-		return -e->sys;
+	b->n = 0;
+	b->failed = false;
+	if (status == LUA_ERRMEM && !luavm_of(L)->o.full) {
+		text_print(text, sizeof(text),
+			   "the script wants more than the %d KiB of memory that it may use",
+			   LUA_MEMORY / 1024);
+		luabuf_text(b, text);
+	} else if (why) {
+		luabuf_bytes(b, why, n < 4096 ? n : 4096);
+	} else {
+		luabuf_nil(b);
 	}
-	text_printable(text ? text : "", text ? strlen(text) : 0, shown, sizeof(shown));
-	return err_set(e, E_LUA, EINVAL, "%s", text ? shown : "an error without a text");
 }
 
-int luavm_raise(lua_State *L, const struct err *e)
+static void answer_job(lua_State *L, enum lua_kind kind, const struct luaval *values)
 {
-	luavm_of(L)->raised = *e;
-	lua_pushstring(L, e->why);
-	lua_error(L);
-	__builtin_unreachable(); /* its declaration does not say so */
-}
-
-/* ---- running ---- */
-
-struct task {
-	luavm_fn fn;
-	void *arg;
-};
-
-static int run_task(lua_State *L)
-{
-	struct task t = *(struct task *)lua_touserdata(L, 1);
-
-	lua_settop(L, 0);
-	t.fn(L, t.arg);
-	return 0;
-}
-
-/* what a call in a call must give back */
-struct frame {
-	uint64_t until, paused_at, began;
-	unsigned paused;
-	enum errcode stop;
-	lua_State *now;
-};
-
-static struct frame enter(struct luavm *vm)
-{
-	struct frame f = {vm->until, vm->paused_at, sys_now_ms(), vm->paused, vm->stop, vm->now};
-
-	vm->until = f.began + vm->limit_ms;
-	vm->paused = 0;
-	vm->stop = E_NONE;
-	vm->no_memory = false;
-	vm->raised.code = E_NONE;
-	vm->depth++;
-	return f;
-}
-
-/* the time of pauses has moved 'until' */
-static void leave(struct luavm *vm, const struct frame *f)
-{
-	uint64_t past = sys_now_ms() + vm->limit_ms;
-
-	if (--vm->depth == 0 && past > vm->until)
-		vm->used_ms += past - vm->until;
-	vm->until = f->until;
-	vm->paused_at = f->paused_at;
-	vm->paused = f->paused;
-	vm->stop = f->stop;
-	vm->now = f->now;
-}
-
-int luavm_run(struct luavm *vm, luavm_fn fn, void *arg, struct err *e)
-{
-	struct task t = {.fn = fn, .arg = arg};
-	struct frame f = enter(vm);
-	lua_State *L = vm->now;
+	struct luavm *vm = luavm_of(L);
+	struct job j = {.kind = kind, .values = values};
 	int top = lua_gettop(L), rc = LUA_ERRMEM;
 
 	if (lua_checkstack(L, 4)) {
-		lua_sethook(L, hook, LUA_MASKCOUNT, EVERY);
 		lua_pushcfunction(L, to_text);
-		lua_pushcfunction(L, run_task);
-		lua_pushlightuserdata(L, &t);
+		lua_pushcfunction(L, work);
+		lua_pushlightuserdata(L, &j);
 		rc = lua_pcall(L, 1, 0, top + 1);
 	}
-	rc = rc == LUA_OK ? 0 : fail(vm, L, rc, e);
+	if (vm->o.full)
+		fflush(stdout);
+	if (rc != LUA_OK)
+		put_failure(L, rc, &vm->out);
 	lua_settop(L, top);
-	leave(vm, &f);
-	return rc;
+	send_out(vm, rc == LUA_OK ? LUA_DONE : LUA_FAILED);
 }
 
-/* ---- chunks and functions ---- */
-
-struct chunk {
-	const char *name, *text;
-	size_t n;
-};
-
-static void load(lua_State *L, void *arg)
+void luavm_serve(struct luavm *vm)
 {
-	const struct chunk *c = arg;
+	const struct luaval *values;
+	enum lua_kind kind;
 
-	lua_pushfstring(L, "=%s", c->name);
-	if (luaL_loadbufferx(L, c->text, c->n, lua_tostring(L, 1), "t") != LUA_OK)
-		lua_error(L);
-	lua_call(L, 0, 0);
+	while (take(vm, &kind, &values))
+		answer_job(vm->L, kind, values);
+	vm->closed = true;
 }
 
-int luavm_load(struct luavm *vm, const char *name, const char *text, size_t n, struct err *e)
-{
-	struct chunk c = {.name = name, .text = text, .n = n};
+/* ---- what a state has ---- */
 
-	return luavm_run(vm, load, &c, e);
+/* as the library's own, for texts only */
+static int load_confined(lua_State *L)
+{
+	int n = lua_gettop(L);
+
+	lua_settop(L, n < 4 ? 3 : 4);
+	lua_pushliteral(L, "t");
+	lua_replace(L, 3);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
 }
 
-static void call(lua_State *L, void *arg)
+static void take_away(lua_State *L, const char *table, const char *name)
 {
-	const struct luavm_call *c = arg;
-	int n;
-
-	lua_getglobal(L, c->name);
-	if (!lua_isfunction(L, 1))
-		luaL_error(L, "there is no function '%s'", c->name);
-	n = c->push ? c->push(L, c->arg) : 0;
-	lua_call(L, n, c->results);
-	if (c->take)
-		c->take(L, c->arg);
+	lua_getglobal(L, table);
+	lua_pushnil(L);
+	lua_setfield(L, -2, name);
+	lua_pop(L, 1);
 }
 
-int luavm_call(struct luavm *vm, const struct luavm_call *c, struct err *e)
+static void open_confined(lua_State *L)
 {
-	return luavm_run(vm, call, (void *)c, e);
+	static const luaL_Reg libs[] = {
+		{LUA_GNAME, luaopen_base},	  {LUA_TABLIBNAME, luaopen_table},
+		{LUA_STRLIBNAME, luaopen_string}, {LUA_MATHLIBNAME, luaopen_math},
+		{LUA_UTF8LIBNAME, luaopen_utf8},  {LUA_COLIBNAME, luaopen_coroutine},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(libs); i++) {
+		luaL_requiref(L, libs[i].name, libs[i].func, 1);
+		lua_pop(L, 1);
+	}
+	take_away(L, LUA_GNAME, "dofile");
+	take_away(L, LUA_GNAME, "loadfile");
+	take_away(L, LUA_STRLIBNAME, "dump");
+	lua_getglobal(L, "load");
+	lua_pushcclosure(L, load_confined, 1);
+	lua_setglobal(L, "load");
 }
 
-struct question {
-	const char *name;
-	bool answer;
-};
-
-static void has(lua_State *L, void *arg)
+/* the end of the process is not for a script to choose */
+static int no_exit(lua_State *L)
 {
-	struct question *q = arg;
-
-	lua_getglobal(L, q->name);
-	q->answer = lua_isfunction(L, 1);
+	return luaL_error(L, "os.exit is not for scripts: return, or raise an error");
 }
 
-int luavm_has(struct luavm *vm, const char *name, struct err *e)
+static void open_full(lua_State *L)
 {
-	struct question q = {.name = name};
-	int rc = luavm_run(vm, has, &q, e);
-
-	return rc < 0 ? rc : q.answer;
+	luaL_openlibs(L);
+	lua_getglobal(L, LUA_OSLIBNAME);
+	lua_pushcfunction(L, no_exit);
+	lua_setfield(L, -2, "exit");
+	lua_pop(L, 1);
 }
 
-/* ---- the state ---- */
-
-struct luavm *luavm_of(lua_State *L)
+static int open_all(lua_State *L)
 {
-	return *(struct luavm **)lua_getextraspace(L);
-}
-
-void luavm_set_user(struct luavm *vm, void *user)
-{
-	vm->user = user;
-}
-
-void *luavm_user(lua_State *L)
-{
-	return luavm_of(L)->user;
-}
-
-static void open(lua_State *L, void *arg)
-{
-	(void)arg;
 	if (luavm_of(L)->o.full)
-		luavm_open_full(L);
+		open_full(L);
 	else
-		luavm_open_confined(L);
-}
-
-static void complete(struct luavm *vm)
-{
-	struct luavm_options *o = &vm->o;
-
-	if (!o->full && !o->memory)
-		o->memory = LUAVM_MEMORY;
-	vm->limit_ms = o->call_ms ? o->call_ms : o->full ? FULL_CALL_MS : LUAVM_CALL_MS;
+		open_confined(L);
+	lua_pushcfunction(L, luamodule_print);
+	lua_setglobal(L, "print");
+	luamodule_open(L);
+	return 0;
 }
 
 int luavm_new(struct luavm **out, const struct luavm_options *o, struct err *e)
 {
 	struct luavm *vm = calloc(1, sizeof(*vm));
-	int rc;
 
-	*out = NULL;
+	*out = vm;
 	if (!vm)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for Lua");
 	vm->o = *o;
-	complete(vm);
-	vm->L = vm->now = lua_newstate(allocate, vm);
-	if (!vm->L) {
-		rc = memory_error(vm, "Lua", e);
-		free(vm);
-		return rc;
+	vm->out.most = LUA_MOST;
+	vm->L = lua_newstate(allocate, vm);
+	if (vm->L) {
+		*(struct luavm **)lua_getextraspace(vm->L) = vm;
+		lua_pushcfunction(vm->L, open_all);
+		if (lua_pcall(vm->L, 0, 0, 0) == LUA_OK)
+			return 0;
 	}
-	*(struct luavm **)lua_getextraspace(vm->L) = vm;
-	rc = luavm_run(vm, open, NULL, e);
-	if (rc < 0)
-		luavm_free(vm);
-	else
-		*out = vm;
-	return rc;
+	luavm_free(vm);
+	*out = NULL;
+	return err_set(e, E_MEMORY, ENOMEM, "no memory for Lua");
 }
 
-struct luavm *luavm_free(struct luavm *vm)
+void luavm_free(struct luavm *vm)
 {
-	if (vm)
+	if (vm->L)
 		lua_close(vm->L);
+	arena_free(vm->message);
+	free(vm->out.at);
 	free(vm);
-	return NULL;
 }

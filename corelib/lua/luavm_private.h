@@ -1,4 +1,4 @@
-/* What the files of corelib/luavm*.c share; nobody else includes it. */
+/* What the files of swinstall-lua share; nobody else includes it. */
 #ifndef CORELIB_LUAVM_PRIVATE_H
 #define CORELIB_LUAVM_PRIVATE_H
 
@@ -6,38 +6,36 @@
 #include <lua.h>
 #include <lualib.h>
 
+#include "corelib/lua/luaproc.h"
 #include "corelib/lua/luavm.h"
 
 struct luavm {
 	struct luavm_options o;
 	lua_State *L;
-	lua_State *now; /* that called into the program: a nested call runs on it */
-	void *user;
 	size_t used;
-	bool no_memory; /* of the system, not of the cap */
-	unsigned limit_ms;
-	unsigned depth; /* of luavm_run() */
-	uint64_t until, paused_at, used_ms;
-	unsigned paused;
-	enum errcode stop; /* E_NONE, or why nothing of it runs any more */
-	struct err raised; /* the last one of luavm_raise() */
+	struct arena *message; /* the last one from the job */
+	struct luabuf out;     /* the next one to it */
+	bool closed;	       /* the job asks no more, and answers nothing */
 };
 
-/* called by whatever takes long: raises when the time is over, the call was cancelled */
-void luavm_check(lua_State *L);
+struct luavm *luavm_of(lua_State *L);
+/* asks with what lies on the stack from 'first' on; the answer's values come in its place: their
+ * number; or raises */
+int luavm_ask(lua_State *L, enum lua_kind kind, int first);
+/* the same without an answer */
+void luavm_tell(lua_State *L, enum lua_kind kind, int first);
 
-/* why it must stop now, or E_NONE */
-enum errcode luavm_must_stop(const struct luavm *vm);
+/* luamodule.c: the module swupdate into the globals; then the table on top as its 'handler' */
+void luamodule_open(lua_State *L);
+void luamodule_set_handlers(lua_State *L);
+/* the function that was registered under this number, on top of the stack */
+void luamodule_push_handler(lua_State *L, lua_Integer number);
+/* image:read() and image:copy2file() of this call into the table on top */
+void luamodule_add_methods(lua_State *L, lua_Integer call);
+int luamodule_print(lua_State *L);
 
-/* luavm_confined.c, luavm_full.c: fills the globals; runs protected */
-void luavm_open_confined(lua_State *L);
-void luavm_open_full(lua_State *L);
-/* luavm_match.c: the functions of string that take patterns */
-int luavm_find(lua_State *L);
-int luavm_match(lua_State *L);
-int luavm_gmatch(lua_State *L);
-int luavm_gsub(lua_State *L);
-/* for both kinds: print() as lines */
-int luavm_print(lua_State *L);
+/* luasystem.c: of files and devices, for full states */
+int luasystem_stat(lua_State *L);
+int luasystem_emmcbootpart(lua_State *L);
 
 #endif

@@ -182,23 +182,6 @@ static int make_pipes(struct run *r, int *theirs, struct err *e)
 	return 0;
 }
 
-/* with the word that what it starts inherits */
-static int environment(const struct run *r, const char ***env, struct err *e)
-{
-	static const char *const usual[] = {CHILDENV_ALWAYS, NULL};
-	const char *const *own = r->p->env ? r->p->env : usual;
-	size_t n = 0;
-
-	while (own[n])
-		n++;
-	*env = calloc(n + 2, sizeof(**env));
-	if (!*env)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for an environment");
-	memcpy(*env, own, n * sizeof(**env));
-	(*env)[n] = r->note.dir > 0 ? r->note.variable : NULL;
-	return 0;
-}
-
 static int start(struct run *r, struct err *e)
 {
 	const struct process *p = r->p;
@@ -218,7 +201,7 @@ static int start(struct run *r, struct err *e)
 	int rc = running_open(&r->note, p->noted_in, e);
 
 	if (rc == 0)
-		rc = environment(r, &env, e);
+		rc = running_environment(&r->note, p->env, &env, e);
 	if (rc < 0)
 		return rc;
 	sp.env = env;

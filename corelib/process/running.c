@@ -7,10 +7,12 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "corelib/process/childenv.h"
 #include "corelib/process/procs.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
@@ -88,6 +90,24 @@ int running_note(void *arg, pid_t group, struct err *e)
 		return 0;
 	running_forget(r);
 	return err_sys(e, E_STATE_DIR, -rc, "noting in the file '%s' that a program runs", name);
+}
+
+int running_environment(const struct running *r, const char *const *own, const char ***env,
+			struct err *e)
+{
+	static const char *const usual[] = {CHILDENV_ALWAYS, NULL};
+	size_t n = 0;
+
+	if (!own)
+		own = usual;
+	while (own[n])
+		n++;
+	*env = calloc(n + 2, sizeof(**env));
+	if (!*env)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for an environment");
+	memcpy(*env, own, n * sizeof(**env));
+	(*env)[n] = r->dir > 0 ? r->variable : NULL;
+	return 0;
 }
 
 void running_forget(const struct running *r)

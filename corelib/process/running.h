@@ -27,6 +27,10 @@ struct running {
 int running_open(struct running *r, int dir, struct err *e);
 /* for struct spawn, between fork and the program's first instruction; arg is the struct running */
 int running_note(void *arg, pid_t group, struct err *e);
+/* 'own' (NULL: PATH and HOME only) with the word that what it starts inherits: *env is one piece,
+ * free() */
+int running_environment(const struct running *r, const char *const *own, const char ***env,
+			struct err *e);
 void running_forget(const struct running *r);
 
 /*

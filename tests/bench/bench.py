@@ -411,7 +411,7 @@ class Bench:
             if name == "tiny":
                 sh(["make", "-s", f"O={o}", "tiny_defconfig"])
             sh(["make", "-s", "-j2", f"O={o}", "all"])
-            parts = [p for p in ("swinstall", "swinstall-unpack", "swctl") if os.path.exists(f"{o}/{p}")]
+            parts = [p for p in ("swinstall", "swinstall-unpack", "swinstall-lua", "swctl") if os.path.exists(f"{o}/{p}")]
             size = {}
             for p in parts:
                 sh(["strip", "-o", f"{o}/{p}.s", f"{o}/{p}"])

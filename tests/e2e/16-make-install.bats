@@ -13,7 +13,7 @@ install_to() {
 	need make zstd
 	install_to install
 	cd "$T/an image/usr"
-	[ -x bin/swinstall ] && [ -x bin/swctl ] && [ -x bin/swbundle ] && [ -x libexec/swinstall/swinstall-unpack ]
+	[ -x bin/swinstall ] && [ -x bin/swctl ] && [ -x bin/swbundle ] && [ -x libexec/swinstall/swinstall-unpack ] && [ -x libexec/swinstall/swinstall-lua ]
 	[ -z "$(find . ! -perm -004)" ]
 	[ -z "$(find . -type d ! -perm -005)" ]
 	[ -z "$(find . -perm /022 ! -type l)" ]

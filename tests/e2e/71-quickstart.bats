@@ -7,7 +7,7 @@ tree() {
 	local top=${BATS_TEST_FILENAME%/*}/../.. p
 	mkdir -p tree/build fake
 	cp -r "$top/scripts" tree
-	for p in swinstall swbundle swctl swinstall-unpack; do ln -s "$BIN/$p" "tree/build/$p"; done
+	for p in swinstall swbundle swctl swinstall-unpack swinstall-lua; do ln -s "$BIN/$p" "tree/build/$p"; done
 	printf '#!/bin/sh\nexit 0\n' >fake/make
 	printf '#!/bin/sh\necho "install ok installed"\n' >fake/dpkg-query
 	chmod 755 fake/*

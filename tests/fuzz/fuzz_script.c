@@ -3,8 +3,6 @@
  * kind:
  *
  *   L  output: any bytes become the same lines whatever the pieces, printable, of bounded length
- *   R  records of a Lua script's process, each behind two bytes of length: what arrives at the job
- *      is well formed, and a failure stays one
  *   W  the text of 'data': its words, quoted and split again, are the same words
  *
  * Each text that is told goes through --json, and a JSON parser reads it again.
@@ -16,11 +14,9 @@
 #include <string.h>
 
 #include "corelib/base/json.h"
-#include "corelib/process/forked.h"
 #include "corelib/base/lines.h"
 #include "corelib/base/text.h"
 #include "corelib/base/words.h"
-#include "handlers/lua_told.h"
 #include "tests/fuzz/fuzzkit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -96,82 +92,6 @@ static void try_lines(const uint8_t *data, size_t n)
 	free(two.text);
 }
 
-/* ---- records ---- */
-
-static int set_variable(struct host *h, const char *name, const char *value, struct err *e)
-{
-	(void)h;
-	if (strlen(name) + (value ? strlen(value) : 0) >= FORKED_RECORD)
-		fuzzkit_fail("longer than its record", name);
-	return *name == '!' ? err_set(e, E_ENV_NAME, EINVAL, "as told") : 0;
-}
-
-static void said(const char *text)
-{
-	char shown[LINES_BYTES + 1];
-
-	text_printable(text, strlen(text), shown, sizeof(shown));
-	look_at(shown);
-}
-
-static void tell(struct host *h, const char *text)
-{
-	(void)h;
-	said(text);
-}
-
-static void say(struct host *h, enum log_level level, const char *text)
-{
-	(void)h;
-	if (level < LOG_LEVEL_ERROR || level > LOG_LEVEL_TRACE)
-		fuzzkit_fail("there is no such level", text);
-	said(text);
-}
-
-static void look_at_failure(const struct err *e)
-{
-	const char *const texts[] = {e->what, e->object, e->where, e->why, e->fix};
-	const size_t sizes[] = {sizeof(e->what), sizeof(e->object), sizeof(e->where),
-				sizeof(e->why), sizeof(e->fix)};
-
-	if (err_info(e->code)->code != e->code || e->sys <= 0)
-		fuzzkit_fail("a failure that is none", e->why);
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		if (strnlen(texts[i], sizes[i]) == sizes[i])
-			fuzzkit_fail("a text without an end", NULL);
-		look_at(texts[i]);
-	}
-}
-
-static void try_records(const uint8_t *data, size_t n)
-{
-	static const struct host_ops ops = {.set_variable = set_variable, .tell = tell, .say = say};
-	struct host h = {.ops = &ops};
-	struct err e = {0};
-	bool failed = false;
-
-	while (n >= 2) {
-		size_t len = data[0] | (size_t)data[1] << 8;
-		char *record;
-
-		data += 2, n -= 2;
-		len = len < n ? len : n;
-		len = len < FORKED_RECORD ? len : FORKED_RECORD;
-		record = malloc(len); /* of its own, so that a byte too much is seen */
-		if (!record && len)
-			abort();
-		memcpy(record, data, len);
-		lua_told(&h, &e, record, len);
-		failed = failed || (len && *data == LUA_FAILED);
-		if (failed && !err_is_set(&e))
-			fuzzkit_fail("a failure was lost", NULL);
-		free(record);
-		data += len, n -= len;
-	}
-	if (err_is_set(&e))
-		look_at_failure(&e);
-}
-
 /* ---- words ---- */
 
 static void put_quoted(FILE *f, const char *word)
@@ -227,8 +147,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		return 0;
 	if (*data == 'L')
 		try_lines(data + 1, n - 1);
-	else if (*data == 'R')
-		try_records(data + 1, n - 1);
 	else if (*data == 'W')
 		try_words(data + 1, n - 1);
 	return 0;

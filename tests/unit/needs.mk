@@ -5,7 +5,7 @@ UNIT_SYMBOLS += HANDLER_RAW HANDLER_RAWFILE HANDLER_BOOTENV HANDLER_DUMMY HANDLE
 
 UNIT_OF_PARSER_JSON := jsonout device guard manifest manifest_select manifest_threats node template
 UNIT_OF_ENCRYPTION := job_settings encrypt
-UNIT_OF_LUA := job_kill luavm lua lua_told hooks called
+UNIT_OF_LUA := job_kill luaproc lua hooks called
 UNIT_OF_PKCS11 := pkcs11
 UNIT_OF_PARTTABLE := parttable
 CONFIG_GZIP := $(if $(CONFIG_GZIP_NONE),,y)

@@ -114,6 +114,29 @@ static void our_file_goes_before_theirs(void **state)
 	settings_free(s);
 }
 
+/* the trial of doc/migrating-from-swupdate.md must judge as plain swinstall does */
+static void a_configuration_of_theirs_has_the_same_trust_found_and_named(void **state)
+{
+	struct settings *s;
+	char path[512];
+
+	(void)state;
+	put_file("/etc/swupdate.cfg", theirs);
+	s = read_with(NULL, false);
+	assert_true(settings_lua_full(s));
+	settings_free(s);
+	assert_int_equal(sys_path("/etc/swupdate.cfg", path, sizeof(path)), 0);
+	s = read_with(path, false);
+	assert_true(settings_lua_full(s));
+	settings_free(s);
+	put_file("/etc/other.cfg", theirs);
+	assert_int_equal(sys_path("/etc/other.cfg", path, sizeof(path)), 0);
+	s = read_with(path, false);
+	assert_false(settings_lua_full(s));
+	settings_free(s);
+	unlink(path);
+}
+
 static void a_program_called_swupdate_reads_only_its_file(void **state)
 {
 	struct settings *s;
@@ -310,6 +333,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(our_file_goes_before_theirs, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_configuration_of_theirs_has_the_same_trust_found_and_named, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(a_program_called_swupdate_reads_only_its_file,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_named_file_counts_alone, setup, teardown),

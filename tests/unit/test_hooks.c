@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "core/hooks.h"
-#include "corelib/lua/luavm.h"
+#include "corelib/base/lines.h"
+#include "handlers/lua/lua_state.h"
 #include "tests/unit/kit/fail_malloc.h"
 #include "tests/unit/kit/fake_host.h"
 #include "tests/unit/kit/told.h"
@@ -248,7 +249,7 @@ static void many_hooks_share_one_budget_of_time(void **state)
 	apply(&r, "n = 0 function f(i) n = n + 1 for k = 1, 4e7 do end return true, i end", body,
 	      &confined);
 	if (r.rc == 0) /* a machine that does it all within the budget */
-		assert_true(luavm_used_ms(hooks_state(r.h)) <= 2500);
+		assert_true(lua_state_used_ms(hooks_state(r.h)) <= 2500);
 	else
 		assert_int_equal(r.e.code, E_DEADLINE);
 	done(&r);
@@ -279,7 +280,69 @@ static void what_code_prints_is_told_as_lines(void **state)
 
 	(void)state;
 	apply(&r, "print('hello', 5)", ENTRY, &confined);
-	assert_non_null(strstr(told_lines(&r.told), "hello"));
+	assert_string_equal(r.host.said[0], "3 hello 5");
+	done(&r);
+}
+
+/* T120: 58 MB in two seconds came of the first one */
+static void t120_what_code_of_the_description_prints_is_bounded(void **state)
+{
+	static const char *const codes[] = {
+		"local x = ('x'):rep(511) for i = 1, 5000 do print(x) end",
+		"local x = ('x'):rep(511) for i = 1, 5000 do swupdate.error(x) end",
+		"local x = ('x'):rep(511) for i = 1, 2500 do swupdate.notify(1, 0, x) print(x) end"};
+	struct run r;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		apply(&r, codes[i], "bootenv = ({ name = \"x\"; value = \"1\"; });", &full);
+		if (r.rc < 0)
+			fail_msg("%s", r.e.why);
+		assert_int_equal(r.host.said_count, LINES_TOTAL / 512 + 1);
+		done(&r);
+	}
+	apply(&r, "while true do print(('x'):rep(1000)) end", ENTRY, &confined);
+	assert_int_equal(r.e.code, E_DEADLINE);
+	assert_true(r.host.said_count <= LINES_TOTAL / 1000 + 1);
+	done(&r);
+}
+
+static void a_text_behind_true_is_ignored_and_the_entry_stays_as_it_is(void **state)
+{
+	struct run r;
+
+	(void)state;
+	apply(&r, "function f(i) i.device = '/dev/y' return true, 'all is well' end", ENTRY,
+	      &confined);
+	if (r.rc < 0)
+		fail_msg("%s", r.e.why);
+	assert_int_equal(r.p.m->entry_count, 1);
+	assert_string_equal(r.p.m->entries[0].device, "/dev/x");
+	assert_non_null(strstr(told_lines(&r.told), "function 'f' returned is ignored"));
+	done(&r);
+	/* it is no excuse for false */
+	apply(&r, "function f(i) return false, 'not today' end", ENTRY, &confined);
+	assert_non_null(strstr(r.e.why, "not today"));
+	done(&r);
+}
+
+static void a_name_that_confinement_takes_away_leads_to_lua_trust(void **state)
+{
+	static const char *const codes[] = {"io.open('/etc/passwd')", "os.execute('true')",
+					    "dofile('x')", "require('io')",
+					    "swupdate.mount('a', 'b')"};
+	struct run r;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		apply(&r, codes[i], ENTRY, &confined);
+		assert_int_equal(r.e.code, E_LUA);
+		if (!strstr(r.e.fix, "lua-trust = \"full\""))
+			fail_msg("%s: %s: %s", codes[i], r.e.why, r.e.fix);
+		done(&r);
+	}
+	apply(&r, "nothing.here()", ENTRY, &confined);
+	assert_string_equal(r.e.fix, "");
 	done(&r);
 }
 
@@ -504,6 +567,9 @@ int main(void)
 		cmocka_unit_test(many_hooks_share_one_budget_of_time),
 		cmocka_unit_test(a_full_state_is_roots_choice_and_warned_of_otherwise),
 		cmocka_unit_test(what_code_prints_is_told_as_lines),
+		cmocka_unit_test(t120_what_code_of_the_description_prints_is_bounded),
+		cmocka_unit_test(a_text_behind_true_is_ignored_and_the_entry_stays_as_it_is),
+		cmocka_unit_test(a_name_that_confinement_takes_away_leads_to_lua_trust),
 		cmocka_unit_test(memory_that_runs_out_is_an_error_at_every_call),
 		cmocka_unit_test(functions_around_an_entry_stop_the_install_when_they_fail),
 		cmocka_unit_test(

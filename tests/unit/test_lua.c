@@ -389,6 +389,15 @@ static void a_script_calls_a_handler_of_the_job_and_hears_how_it_ended(void **st
 			    "\tproperties = {\n\t\tone = \"1\";\n\t};\n};\n");
 }
 
+static void a_number_that_is_not_whole_is_asked_for_as_it_is(void **state)
+{
+	struct bench *b = *state;
+
+	if (pre(b, "assert(swupdate.call_handler('raw', { offset = 0.5 }) == 0)") != 0)
+		fail_msg("%s", b->e.why);
+	assert_non_null(strstr(b->host.call_text, "offset = 0.5;"));
+}
+
 static void an_image_that_no_entry_can_be_is_refused_before_the_job_is_asked(void **state)
 {
 	static const char *const images[] = {
@@ -444,6 +453,7 @@ int main(void)
 		TEST(stat_tells_what_a_path_leads_to),
 		TEST(emmcbootpart_of_what_is_no_emmc_is_minus_one_and_a_text),
 		TEST(a_script_calls_a_handler_of_the_job_and_hears_how_it_ended),
+		TEST(a_number_that_is_not_whole_is_asked_for_as_it_is),
 		TEST(an_image_that_no_entry_can_be_is_refused_before_the_job_is_asked),
 		TEST(global_state_is_refused_while_planning),
 	};

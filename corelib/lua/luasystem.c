@@ -1,23 +1,20 @@
-#include "handlers/lua_system.h"
+/* What the module `swupdate` tells full states of files and devices. */
+#include "corelib/lua/luavm_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mmc/ioctl.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 
-#include "corelib/lua/luavm.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
-enum { CMDLINE_MAX = 65536 };
-
-int lua_system_failed(lua_State *L, const char *what, int error)
+/* nil and "what: why" */
+static int failed(lua_State *L, const char *what, int error)
 {
 	lua_pushnil(L);
 	lua_pushfstring(L, "%s: %s", what, strerror(error));
@@ -34,77 +31,6 @@ static void set_number(lua_State *L, const char *key, uint64_t value)
 {
 	lua_pushinteger(L, (lua_Integer)value);
 	lua_setfield(L, -2, key);
-}
-
-/* ---- the kernel command line ---- */
-
-const char *const lua_system_roots[] = {"PATH",	     "UUID",	    "PARTUUID",
-					"PARTLABEL", "PARTUNKNOWN", NULL};
-
-/* on top of the stack, as memory that may be changed: pushing may raise, and nothing may have to
- * be freed then */
-static char *push_cmdline(lua_State *L)
-{
-	char *copy = lua_newuserdatauv(L, CMDLINE_MAX, 0), *text = NULL;
-	char path[256];
-	size_t n;
-
-	*copy = '\0';
-	if (sys_path("/proc/cmdline", path, sizeof(path)) == 0 &&
-	    sys_read_file(AT_FDCWD, path, CMDLINE_MAX - 1, &text, &n) == 0)
-		memcpy(copy, text, n + 1);
-	free(text);
-	return copy;
-}
-
-int lua_system_get_cmdline(lua_State *L)
-{
-	char *text = push_cmdline(L);
-	size_t n = strlen(text);
-
-	if (n && text[n - 1] == '\n')
-		n--;
-	lua_pushlstring(L, text, n);
-	return 1;
-}
-
-/* the word behind root=, cut out of the text; "" when there is none */
-static char *root_word(char *text)
-{
-	char *save = NULL;
-	char *last = text + strlen(text);
-
-	for (char *w = strtok_r(text, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
-		if (strncmp(w, "root=", 5) == 0)
-			last = w + 5;
-	return last;
-}
-
-static int push_root(lua_State *L, const char *word)
-{
-	static const char *const folders[] = {"", "by-uuid", "by-partuuid", "by-partlabel"};
-	const char *value = strchr(word, '=');
-	lua_Integer kind = 0;
-
-	for (lua_Integer i = 1; value && i < 4; i++)
-		if (strncmp(word, lua_system_roots[i], (size_t)(value - word)) == 0 &&
-		    lua_system_roots[i][value - word] == '\0')
-			kind = i;
-	lua_createtable(L, 0, 3);
-	if (kind > 0)
-		lua_pushfstring(L, "/dev/disk/%s/%s", folders[kind], value + 1);
-	else
-		lua_pushstring(L, word);
-	lua_setfield(L, -2, "path");
-	set_text(L, "value", kind > 0 ? value + 1 : word);
-	lua_pushinteger(L, *word == '/' || kind > 0 ? kind : 4);
-	lua_setfield(L, -2, "type");
-	return 1;
-}
-
-int lua_system_getroot(lua_State *L)
-{
-	return push_root(L, root_word(push_cmdline(L)));
 }
 
 /* ---- stat ---- */
@@ -151,13 +77,13 @@ static void set_permissions(lua_State *L, mode_t mode)
 	set_text(L, "permissions", text);
 }
 
-int lua_system_stat(lua_State *L)
+int luasystem_stat(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1);
 	struct stat st;
 
 	if (stat(path, &st) < 0)
-		return lua_system_failed(L, path, errno);
+		return failed(L, path, errno);
 	lua_createtable(L, 0, 14);
 	set_text(L, "mode", kind_name(st.st_mode));
 	set_permissions(L, st.st_mode);
@@ -199,15 +125,13 @@ static int read_ext_csd(const char *device, uint8_t *bytes)
 }
 
 /* 0: mmcblkXboot0, 1: mmcblkXboot1; -1 when none is chosen, and with a text on an error */
-int lua_system_emmcbootpart(lua_State *L)
+int luasystem_emmcbootpart(lua_State *L)
 {
 	const char *device = luaL_checkstring(L, 1);
 	uint8_t bytes[EXT_CSD_BYTES];
 	int rc;
 
-	luavm_pause(L);
 	rc = read_ext_csd(device, bytes);
-	luavm_resume(L);
 	if (rc == 0) {
 		lua_pushinteger(L, (bytes[PARTITION_CONFIG] >> 3 & 7) - 1);
 		return 1;
