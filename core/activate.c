@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/marks.h"
 #include "core/plan/installed.h"
@@ -82,11 +83,30 @@ static int check_final(const struct activation *a, struct err *e)
 	return err_while(e, rc, "checking the boot variables of the bundle");
 }
 
+/* whatever switches to the slot, nobody can ask later which one was meant */
+static bool wants_note(const struct activation *a)
+{
+	const struct session *s = a->session;
+
+	return a->plan->taken && s->slots.running && !slots_have_env(s->cfg);
+}
+
+static const char *note_folder(const struct session *s)
+{
+	return s->journal ? s->cfg->state_dir : s->cfg->run_dir ? s->cfg->run_dir : "/run";
+}
+
 /* slots without variables: what boots next cannot be changed here, so it is not written */
 static int check_pending(const struct activation *a, struct err *e)
 {
 	const struct slots *s = &a->session->slots;
 
+	if (wants_note(a) && session_writes(a->session) &&
+	    access(note_folder(a->session), W_OK) < 0)
+		return err_sys(e, E_STATE_DIR, errno,
+			       "'%s' cannot be written, and which slot boots next has to be noted "
+			       "there",
+			       note_folder(a->session));
 	if (!a->plan->taken || !slots_pending(s) || slots_have_env(a->session->cfg))
 		return 0;
 	return err_set(e, E_SLOT_PENDING, EBUSY,
@@ -310,15 +330,14 @@ static int switch_alone(struct activation *a, struct err *e)
 	return rc < 0 ? rc : switches_run(a->steps, &a->unknown, e);
 }
 
-/* by whatever it is switched: nobody can ask later which slot was meant */
 static int note_slot(struct activation *a, struct err *e)
 {
 	const struct session *s = a->session;
 
-	if (!a->plan->taken || !s->slots.running || slots_have_env(s->cfg))
+	if (!wants_note(a))
 		return 0;
 	a->noted = true;
-	return pending_note(s->cfg, a->plan->taken->name, s->txn, e);
+	return pending_note(note_folder(s), a->plan->taken->name, s->txn, e);
 }
 
 static int switch_over(struct activation *a, struct err *e)
@@ -403,11 +422,16 @@ void activate_abort(struct activation *a)
 	steps_discard(a->steps);
 	if (!a->began)
 		return;
-	if (a->noted)
-		pending_forget(a->session->cfg, a->session->txn);
+	bool noted = a->noted && pending_forget(a->session->cfg, a->session->txn) < 0;
+
 	bootenv_phase(a->session->env);
 	if (marks_write_status(&m, "failed", &e) < 0)
 		warn_of(a, "recovery_status=failed could not be written", &e);
+	else if (noted)
+		reporter_warn(
+			a->session->reporter,
+			"the note of the slot that was to boot next could not be removed: the "
+			"next start tries again (swctl recover)");
 	else if (steps_left_something(a->steps))
 		reporter_warn(
 			a->session->reporter,

@@ -59,7 +59,7 @@ static int write_note(const char *folder, const struct note *n)
 	return sys_replace_file(path, text, strlen(text), 0644);
 }
 
-int pending_note(const struct settings *cfg, const char *slot, const char *txn, struct err *e)
+int pending_note(const char *folder, const char *slot, const char *txn, struct err *e)
 {
 	struct note n = {.boot = ""};
 	int rc = read_boot_id(n.boot, sizeof(n.boot));
@@ -68,24 +68,26 @@ int pending_note(const struct settings *cfg, const char *slot, const char *txn, 
 		return err_sys(e, E_SYS, -rc, "reading " BOOT_ID);
 	if (text_copy(n.txn, sizeof(n.txn), txn) < 0 || text_copy(n.slot, sizeof(n.slot), slot) < 0)
 		return err_set(e, E_SLOT, ENAMETOOLONG, "the name of slot '%s' is too long", slot);
-	rc = write_note(cfg->state_dir, &n);
-	if (rc < 0 && write_note(cfg->run_dir, &n) == 0)
-		rc = 0;
+	rc = write_note(folder, &n);
 	return rc < 0 ? err_sys(e, E_STATE_DIR, -rc, "noting that slot '%s' boots next", slot) : 0;
 }
 
-void pending_forget(const struct settings *cfg, const char *txn)
+int pending_forget(const struct settings *cfg, const char *txn)
 {
 	const char *const folders[] = {cfg->state_dir, cfg->run_dir};
+	int rc = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		struct note n;
 		char path[4096];
 
-		if (read_note(folders[i], &n) && strcmp(n.txn, txn) == 0 &&
-		    text_print(path, sizeof(path), "%s/" NOTE, folders[i]) == 0)
-			sys_unlinkat(AT_FDCWD, path, 0);
+		if (!read_note(folders[i], &n) || strcmp(n.txn, txn) != 0 ||
+		    text_print(path, sizeof(path), "%s/" NOTE, folders[i]) < 0)
+			continue;
+		int one = sys_unlinkat(AT_FDCWD, path, 0);
+		rc = one < 0 ? one : rc;
 	}
+	return rc;
 }
 
 bool pending_find(const struct settings *cfg, char *slot, size_t n)

@@ -13,10 +13,10 @@
 #include "corelib/base/err.h"
 #include "parser/settings.h"
 
-/* right before the switch; in the state directory, else in run-dir */
-int pending_note(const struct settings *cfg, const char *slot, const char *txn, struct err *e);
-/* the update of this transaction did not switch */
-void pending_forget(const struct settings *cfg, const char *txn);
+/* right before the switch; 'folder' is the state directory, or run-dir where that cannot be used */
+int pending_note(const char *folder, const char *slot, const char *txn, struct err *e);
+/* the update of this transaction did not switch; -errno where its note stays */
+int pending_forget(const struct settings *cfg, const char *txn);
 /* has a slot been switched to since this system started? 'slot' is its name */
 bool pending_find(const struct settings *cfg, char *slot, size_t n);
 

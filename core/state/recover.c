@@ -116,7 +116,10 @@ static int undo(struct recovery *r, const char *txn, struct err *e)
 		rc = marks_clear(&m, true, &marker, e);
 	if (rc < 0)
 		return rc;
-	pending_forget(r->session->cfg, txn);
+	rc = pending_forget(r->session->cfg, txn);
+	if (rc < 0)
+		return err_sys(e, E_STATE_DIR, -rc,
+			       "removing the note of the slot that boots next");
 	r->did = RECOVERED_UNDONE;
 	text_print(r->text, sizeof(r->text),
 		   "the installation of release %s was interrupted before its "

@@ -27,7 +27,7 @@ import simdisk  # noqa: E402
 
 SLOT = 96 * 1024
 # one name for each replaced file: a cut may leave it, the next write takes it over
-TAKEN_OVER = (".bootenv.new", ".grubenv.new", ".status.new", ".history.new")
+TAKEN_OVER = (".switched.new", ".bootenv.new", ".grubenv.new", ".status.new", ".history.new")
 OLD, NEW = b"release 1.0\n", b"release 2.0\n"
 
 
@@ -54,6 +54,11 @@ class EnvFile:
     def load(self, root):
         with open(f"{root}/env/bootenv", encoding="latin-1") as f:
             return dict(line.rstrip("\n").split("=", 1) for line in f if "=" in line and not line.startswith("#"))
+
+
+    def damage(self, root):
+        """what recovery has to mend, beside what load() refuses; None"""
+        return None
 
 
 class EnvGrub(EnvFile):
@@ -113,7 +118,59 @@ class EnvUboot(EnvFile):
         return dict(x.decode().split("=", 1) for x in text.split(b"\0") if b"=" in x)
 
 
-class EnvNone:
+class EnvTable(EnvFile):
+    """names of partitions choose the slot: "run" is the name of a's partition, or of b's after the switch"""
+
+    kind = "table"
+
+    def __init__(self, variables=False):
+        """variables: the bundle sets boot variables too, and both switch"""
+        self.variables = variables
+
+    def make(self, root, variables):
+        super().make(root, {k: v for k, v in variables.items() if k != "bootslot"})
+        with open(f"{root}/disk", "wb") as f:
+            f.truncate(128 * 1024)
+        subprocess.run(["sfdisk", "-q", f"{root}/disk"], check=True, env=dict(os.environ, PATH=os.environ["PATH"] + ":/sbin:/usr/sbin"),
+                       input=b'label: gpt\nfirst-lba: 34\nsize=20, name="run"\nsize=20, name="other"\n')
+
+    def config(self, root):
+        return super().config(root) + (" several-switches = true;" if self.variables else "")
+
+    @staticmethod
+    def names(raw, block):
+        """of one copy; None where it is not whole"""
+        head = bytearray(raw[block * 512 : block * 512 + 92])
+        crc, = struct.unpack_from("<I", head, 16)
+        head[16:20] = bytes(4)
+        table, count, size, table_crc = struct.unpack_from("<QIII", head, 72)
+        entries = raw[table * 512 : table * 512 + count * size]
+        if head[:8] != b"EFI PART" or zlib.crc32(head) != crc or zlib.crc32(entries) != table_crc:
+            return None
+        return [entries[i * size + 56 : i * size + 128].decode("utf-16-le").rstrip("\0") for i in range(2)]
+
+    def copies(self, root):
+        with open(f"{root}/disk", "rb") as f:
+            raw = f.read()
+        return self.names(raw, 1), self.names(raw, len(raw) // 512 - 1)
+
+    def damage(self, root):
+        first, second = self.copies(root)
+        return None if first == second else f"the copies of the table say {first} and {second}"
+
+    def load(self, root):
+        env, (first, second) = super().load(root), self.copies(root)
+        now = first or second
+        if sorted(now or []) != ["other", "run"]:
+            raise ValueError(f"the copies of the table say {first} and {second}")
+        new = now == ["other", "run"]
+        return {**env, "bootslot": "b" if new else "a", "app": env.get("app") if self.variables else "2.0" if new else None}
+
+    def switch(self, root):
+        return f'{{ type = "gptswap"; device = "{root}/disk"; properties: {{ swap-0 = [ "run", "other" ]; }}; }}'
+
+
+class EnvNone(EnvFile):
     """no boot loader: the journal alone says which side of the commit point it was"""
 
     kind = "none"
@@ -213,15 +270,27 @@ def differences(now, want):
 
 
 class Scenario:
+    # what slot n has in env
+    SHAPES = {
+        "plain": lambda n: {"bootslot": n},
+        "wide": lambda n: {"bootslot": n, "try": "" if n == "a" else "3", "mode": "x"},
+        "none": lambda n: {},  # the bundle's own variables switch, or another record
+    }
+
     def __init__(self, name, env, image=True, files=0, second=False, hash_list=False, script=None, archive=None, slots="ab", code=False,
-                 halves=False):
+                 halves=False, shape="plain"):
         """script: 'plain' (one that only speaks), 'marks' (each phase leaves a file) or 'lua'; slots: the first one runs, the last one
         is written, and of more than two the last one waits for its reboot; code: a handler in Lua writes the slot; halves: two entries,
         the first of which has the version that runs"""
         self.name, self.env, self.image, self.files = name, env, image, files
         self.second, self.hash_list, self.script, self.archive = second, hash_list, script, archive
-        self.slots, self.code, self.halves = slots, code, halves
+        self.slots, self.code, self.halves, self.shape = slots, code, halves, shape
+        self.variables = {n: self.SHAPES[shape](n) for n in slots}
         self.target, self.waits = slots[-1], second or len(slots) > 2
+
+    def must_wait(self, root):
+        """nobody can say what boots next, so a second install before the reboot is refused"""
+        return self.shape == "none" and (self.env.load(root) or {}).get("app") == "2.0"
 
     def paths(self, root):
         beside = self.archive and self.archive.beside  # in the very folder that the archive goes into
@@ -245,8 +314,9 @@ class Scenario:
         self.env.make(root, {"bootslot": self.target if len(self.slots) > 2 else "a", "other": "kept"})
         # a running slot that the kernel command line tells stays the running one when the environment has switched
         with open("/proc/cmdline") as f:
-            running = {"a": f' cmdline = "{f.read().split()[0]}";'} if self.waits else {}
-        slots = ",".join(f'{{ name = "{n}"; rootfs = "{root}/slots/{n}"; env = {{ bootslot = "{n}"; }};{running.get(n, "")} }}' for n in self.slots)
+            running = {"a": f' cmdline = "{f.read().split()[0]}";'} if self.waits or self.shape == "none" else {}
+        sets = {n: f" env = {{ {' '.join(f'{k} = {chr(34)}{v}{chr(34)};' for k, v in e.items())} }};" if e else "" for n, e in self.variables.items()}
+        slots = ",".join(f'{{ name = "{n}"; rootfs = "{root}/slots/{n}";{sets[n]}{running.get(n, "")} }}' for n in self.slots)
         more = ""
         if self.code:
             more = ' lua-trust = "full";'
@@ -280,9 +350,15 @@ class Scenario:
             lines.append(f'{{ filename = "file{i}"; path = "{p}"; type = "rawfile"; }}')
         if self.script:
             scripts.append(self.program(src))
+        variables = [("app", version)] if not isinstance(self.env, EnvTable) or self.env.variables else []
+        if isinstance(self.env, EnvTable):
+            scripts.append(self.env.switch(self.root))
+        elif self.shape == "none":
+            variables.append(("bootslot", self.target))
         lists = "".join(f"{name}: ({', '.join(rows)});\n" for name, rows in (("images", images), ("files", lines), ("scripts", scripts)) if rows)
         with open(f"{src}/sw-description", "w") as f:
-            f.write(f'software = {{ version = "{version}";{self.embedded()}\n{lists}bootenv: ({{ name = "app"; value = "{version}"; }}); }};\n')
+            rows = ", ".join(f'{{ name = "{k}"; value = "{v}"; }}' for k, v in variables)
+            f.write(f'software = {{ version = "{version}";{self.embedded()}\n{lists}{f"bootenv: ({rows});" if rows else ""} }};\n')
         out = f"{src}/bundle.swu"
         more = ["--hash-list"] if self.hash_list else []
         tools.run("swbundle", "build", f"{src}/sw-description", "--key", tools.key, "--cert", tools.cert, "-I", src, *more, "-o", out, must=True)
@@ -349,6 +425,8 @@ class Scenario:
             env = self.env.load(root)
         except (ValueError, OSError) as e:
             return f"environment: {e}"
+        if self.env.damage(root):
+            return self.env.damage(root)
         now = self.content(root)
         if env is None:  # the files say it themselves
             new = self.files and now.get("file 0") == after.get("file 0") or not self.files and now["tree"] == after["tree"]
@@ -361,6 +439,9 @@ class Scenario:
             if not (self.waits and not new and env.get("bootslot") == self.target and now[pending] == before[pending]):
                 return f"boots slot {env.get('bootslot')} with app={env.get('app')}"
             slot = self.target
+        chosen = self.variables.get(env.get("bootslot"), {})
+        if any(env.get(k, "") != v for k, v in chosen.items()):
+            return f"the variables choose no slot whole: {env}"
         if env.get("other") != "kept":
             return "a variable that is not ours was lost"
         if env.get("recovery_status") == "in_progress":
@@ -451,6 +532,19 @@ def the_switch(ops):
     return list(range(max(i for i in at if ops[i].kind == "create"), max(at) + 1))
 
 
+def first_flush_of_the_table(ops):
+    begun = first_of(names("/disk", ("write",)))(ops)
+    return next(i for i, o in enumerate(ops) if i > begun and sync_of("/disk")(o))
+
+
+def take_back_late(ops):
+    """the slot that boots next is written before another one is chosen"""
+    first = next(i for i, o in enumerate(ops) if o.kind == "write" and re.search("/slots/[bc]$", o.path or ""))
+    begin = next(i for i, o in enumerate(ops) if names("/env")(o) and o.kind == "create")
+    end = max(i for i, o in enumerate(ops[:first]) if sync_of("/env")(o))
+    return ops[:begin] + ops[end + 1 : first + 1] + [simdisk.Op("syncall")] + ops[begin : end + 1] + ops[first + 1 :]
+
+
 def the_tree(ops):
     at = first_of(names("/.swinstall-", ("mkdir",)))(ops)
     return list(range(at, next(i for i in range(at, len(ops)) if ops[i].kind == "syncall")))
@@ -491,6 +585,8 @@ def mutants():
         ("old-files-gone-before-the-switch", earlier(all_of(names("/.swinstall-", ("unlink",))), at_switch), tree),
         ("journal-ended-before-the-switch", earlier(the_end_of_the_journal, at_switch), tree),
         ("switch-before-the-moves", earlier(the_switch, first_of(is_move)), tree),
+        ("no-flush-of-the-second-table", lambda ops: [o for i, o in enumerate(ops) if i != first_flush_of_the_table(ops)], ("names of partitions",)),
+        ("take-back-after-the-payload", take_back_late, ("second install before the reboot",)),
         ("switch-before-the-scripts", earlier(the_switch, first_of(names("/marks/postinst"))), ("image and a script that leaves marks",)),
     ]
     out = [(name, edit, None, where) for name, edit, where in rows]
@@ -626,8 +722,11 @@ class Sweep:
         if rc:
             return f"swctl recover: status {rc}: " + re.sub(r"/\S*dev-\S*?/", "…/", " / ".join(text.strip().split("\n")[-3:]))
         why = sc.judge(root, before, after) or sc.judge_marks(root)
-        if not why and rng.random() < 0.04:
+        if not why and rng.random() < 0.04 and not isinstance(sc.env, EnvTable):  # it would swap again
+            waits = sc.must_wait(root)
             rc, text = self.tools.run("swinstall", "-f", f"{root}/device.cfg", sc.bundle)
+            if waits:
+                return None if rc and "E_SLOT_PENDING" in text else "a second install before the reboot was not refused"
             why = f"a second try fails: {text[-300:]}" if rc else None
             if not why and (sc.env.load(root) or {"app": "2.0"}).get("app") != "2.0":
                 why = "a second try does not install"
@@ -676,11 +775,15 @@ def main():
             Scenario("three files", EnvFile(), image=False, files=3),
             Scenario("image and two files", EnvUboot(), files=2),
             Scenario("second install before the reboot", EnvFile(), second=True),
+            Scenario("second install, an environment of several variables", EnvUboot(), second=True, shape="wide"),
+            Scenario("slots without variables, the bundle's own switch", EnvFile(), shape="none"),
+            Scenario("names of partitions", EnvTable(), shape="none"),
+            Scenario("names of partitions and boot variables", EnvTable(variables=True), files=1, shape="none"),
             Scenario("image, a file and a script", EnvFile(), files=1, script="plain"),
             Scenario("archive into a live folder", EnvFile(), image=False, archive=Archive()),
             Scenario("image, archive with attributes, a file beside it", EnvUboot(), files=1, archive=Archive(preserve=True, beside=True)),
             Scenario("archive into a folder that is made", EnvGrub(), image=False, archive=Archive("made/deep/er")),
-            Scenario("archive and two files, no boot loader", EnvNone(), image=False, files=2, archive=Archive()),
+            Scenario("archive and two files, no boot loader", EnvNone(), image=False, files=2, archive=Archive(), shape="none"),
             Scenario("image and a script that leaves marks", EnvFile(), script="marks"),
             Scenario("image by a handler in Lua", EnvFile(), code=True),
             Scenario("image into the third slot, which waits for its reboot", EnvFile(), slots="abc"),

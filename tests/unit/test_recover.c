@@ -222,15 +222,15 @@ static void an_undone_update_has_no_slot_that_boots_next(void **state)
 	char name[64];
 
 	begin(b);
-	assert_int_equal(pending_note(&b->cfg, "b", "0000000000000000", &b->e), 0);
+	assert_int_equal(pending_note(b->state, "b", "0000000000000000", &b->e), 0);
 	recovers(b, RECOVERED_UNDONE);
 	assert_true(pending_find(&b->cfg, name, sizeof(name))); /* of another update */
 	begin(b);
-	assert_int_equal(pending_note(&b->cfg, "b", b->txn, &b->e), 0);
+	assert_int_equal(pending_note(b->state, "b", b->txn, &b->e), 0);
 	recovers(b, RECOVERED_UNDONE);
 	assert_false(pending_find(&b->cfg, name, sizeof(name)));
 	begin(b);
-	assert_int_equal(pending_note(&b->cfg, "b", b->txn, &b->e), 0);
+	assert_int_equal(pending_note(b->state, "b", b->txn, &b->e), 0);
 	set(b, "swinstall_txn", b->txn);
 	recovers(b, RECOVERED_FINISHED);
 	assert_true(pending_find(&b->cfg, name, sizeof(name)));

@@ -293,7 +293,7 @@ static void slots_without_variables_boot_next_what_an_update_noted(void **state)
 	two[0].env = two[1].env = NULL;
 	observe();
 	assert_null(s.next);
-	assert_int_equal(pending_note(&cfg, "b", "0123456789abcdef", &e), 0);
+	assert_int_equal(pending_note(cfg.state_dir, "b", "0123456789abcdef", &e), 0);
 	observe();
 	assert_ptr_equal(s.next, &two[1]);
 	assert_true(slots_pending(&s));
@@ -304,14 +304,17 @@ static void slots_without_variables_boot_next_what_an_update_noted(void **state)
 	observe();
 	assert_null(s.next);
 	assert_false(slots_pending(&s));
-	assert_int_equal(pending_note(&cfg, "b", "0123456789abcdef", &e), 0);
+	assert_int_equal(pending_note(cfg.state_dir, "b", "0123456789abcdef", &e), 0);
 	observe();
 	assert_true(slots_pending(&s));
 	pending_forget(&cfg, "0123456789abcdef");
 	observe();
 	assert_false(slots_pending(&s));
+	assert_true(pending_note("/nowhere/at/all", "b", "0123456789abcdef", &e) < 0);
+	assert_int_equal(e.code, E_STATE_DIR);
+	err_clear(&e);
 	cfg.state_dir = "/nowhere/at/all"; /* then in run-dir, which a restart empties */
-	assert_int_equal(pending_note(&cfg, "b", "0123456789abcdef", &e), 0);
+	assert_int_equal(pending_note(run_dir, "b", "0123456789abcdef", &e), 0);
 	observe();
 	assert_true(slots_pending(&s));
 }
