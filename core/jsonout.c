@@ -119,7 +119,7 @@ static bool enqueue(struct jsonout *j, const char *text, size_t n)
 }
 
 /* the common beginning, written when the line is surely told, so that seq has no gaps but losses */
-static bool tell(struct jsonout *j, int64_t time_ms, const struct line *body)
+static bool jsonout_line(struct jsonout *j, int64_t time_ms, const struct line *body)
 {
 	struct line l = {.n = 0};
 
@@ -145,7 +145,7 @@ static void tell_lost(struct jsonout *j, int64_t time_ms)
 	    " events were not read and are lost\"",
 	    lost);
 	j->lost = 0;
-	if (!tell(j, time_ms, &l))
+	if (!jsonout_line(j, time_ms, &l))
 		j->lost = lost;
 }
 
@@ -219,7 +219,7 @@ static void tell_event(struct jsonout *j, const struct event *ev)
 
 	put_event(&l, ev);
 	tell_lost(j, ev->time_ms);
-	tell(j, ev->time_ms, &l);
+	jsonout_line(j, ev->time_ms, &l);
 }
 
 /* progress only where nothing waits before it */
@@ -280,7 +280,7 @@ void jsonout_result(struct jsonout *j, const struct jsonout_verdict *v)
 	if (JSONOUT_QUEUE - j->n < 2 * LINE_ROOM)
 		flush(j, JSONOUT_LAST);
 	tell_lost(j, v->time_ms);
-	tell(j, v->time_ms, &l);
+	jsonout_line(j, v->time_ms, &l);
 }
 
 void jsonout_end(struct jsonout *j)

@@ -84,7 +84,7 @@ static bool wait_for(struct watch *w, bool events, int ms)
 	return p[0].revents != 0;
 }
 
-static void *run(void *arg)
+static void *watch_run(void *arg)
 {
 	struct watch *w = arg;
 	bool stop = false;
@@ -143,7 +143,7 @@ int watch_start(struct watch **out, struct job *j, const struct watch_sink *sink
 	if (rc < 0)
 		err_sys(e, E_SYS, -rc, "preparing to show progress");
 	else
-		rc = thread_start(&w->thread, run, w, e);
+		rc = thread_start(&w->thread, watch_run, w, e);
 	if (rc < 0) {
 		let_go(w);
 		return rc;

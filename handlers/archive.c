@@ -46,7 +46,7 @@ static int room_for(const struct step *st, int fd, struct tree_options *o, struc
 	return 0;
 }
 
-static void tell(const struct step *st, const struct tree_count *n)
+static void archive_tell(const struct step *st, const struct tree_count *n)
 {
 	char text[160];
 
@@ -87,7 +87,7 @@ static int unpack(const struct step *st, int fd, struct stream *in, struct err *
 		return -e->sys;
 	rc = tree_write(fd, r, &o, &n, e);
 	if (rc == 0)
-		tell(st, &n);
+		archive_tell(st, &n);
 	return rc;
 }
 

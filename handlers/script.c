@@ -72,7 +72,7 @@ static int create(const struct step *st, const char *folder, struct script *s, s
 	return fd < 0 ? err_sys(e, E_NONE, -fd, "making '%s' in %s", t->filename, folder) : fd;
 }
 
-static int copy(struct stream *in, int fd, const char *path, struct err *e)
+static int script_copy(struct stream *in, int fd, const char *path, struct err *e)
 {
 	AUTO_FREE char *buf = malloc(COPY_STEP);
 	ssize_t n;
@@ -104,7 +104,7 @@ int script_install(struct step *st, struct stream *in, struct err *e)
 
 	if (fd < 0)
 		return fd;
-	rc = copy(in, fd, s->path, e);
+	rc = script_copy(in, fd, s->path, e);
 	if (rc < 0)
 		return rc;
 	/* an open writer would make exec fail with ETXTBSY */

@@ -57,8 +57,8 @@ struct entry {
 	uint8_t aes_key[32];
 	unsigned aes_key_len;
 	struct hash_list hashes;
-	int compressed; /* enum codec */
-	int encrypted;	/* row of the table of ciphers, 0 = no: entry_cipher() */
+	enum codec compressed;
+	int encrypted; /* row of the table of ciphers, 0 = no: entry_cipher() */
 	bool has_size, has_offset, has_sha256, has_ivt, has_aes_key, has_decompressed_size;
 	bool installed_directly, install_if_different, install_if_higher, preserve_attributes;
 	const struct property *props;

@@ -213,7 +213,7 @@ static int read_set(struct program *g)
 
 /* ---- repetitions ---- */
 
-static int copy(struct program *g, unsigned from, unsigned length, unsigned times)
+static int copy_states(struct program *g, unsigned from, unsigned length, unsigned times)
 {
 	if (times > (PATTERN_STEPS - 1 - g->n) / length)
 		return refuse(g, too_long);
@@ -240,13 +240,15 @@ static int repeat(struct program *g, unsigned least, unsigned most)
 		return insert(g, from, OP_SPLIT, jump + 1) < 0 ? -EINVAL
 							       : insert(g, g->n, OP_JUMP, -jump);
 	if (most == UNBOUNDED)
-		return insert(g, g->n, OP_SPLIT, 1 - jump) < 0 ? -EINVAL
-							       : copy(g, from, length, least - 1);
+		return insert(g, g->n, OP_SPLIT, 1 - jump) < 0
+			       ? -EINVAL
+			       : copy_states(g, from, length, least - 1);
 	if (most == least)
-		return copy(g, from, length, least - 1);
-	if (insert(g, from, OP_SPLIT, jump) < 0 || copy(g, from, length + 1, most - least - 1) < 0)
+		return copy_states(g, from, length, least - 1);
+	if (insert(g, from, OP_SPLIT, jump) < 0 ||
+	    copy_states(g, from, length + 1, most - least - 1) < 0)
 		return -EINVAL;
-	return copy(g, from + 1, length, least);
+	return copy_states(g, from + 1, length, least);
 }
 
 /* -1 = there is none */

@@ -178,6 +178,9 @@ static int wrong_word(const struct fill *f, enum errcode code, struct err *e)
 	return refuse(f, code, text, e);
 }
 
+/* the table names the word, the struct has the enum */
+_Static_assert(sizeof(enum attr_type) == sizeof(int), "an enum is filled as an int");
+
 static int fill_enum(const struct fill *f, struct err *e)
 {
 	if (f->row->type == ATTR_BOOL_OR_ENUM && f->node->type == NODE_BOOL) {

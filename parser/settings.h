@@ -13,6 +13,7 @@
 
 #include "corelib/base/arena.h"
 #include "corelib/base/err.h"
+#include "corelib/device/blkdev.h"
 #include "parser/schema.h"
 #include "parser/settings_parts.h"
 
@@ -34,6 +35,9 @@ struct update_policy {
 	const char *no_downgrading, *max_version, *no_reinstalling;
 	bool has_reboot, reboot;
 };
+
+/* what code of a description may do (T43) */
+enum lua_trust { LUA_CONFINED, LUA_FULL };
 
 struct settings {
 	/* COMPAT 6, globals */
@@ -59,11 +63,11 @@ struct settings {
 	bool several_switches;	       /* variables and partition table in one update */
 	bool allow_unsigned, allow_unchecked_key, strict, strict_members, require_redundant_env,
 		verify_writes;
-	int direct_io;	    /* enum blkdev_direct */
-	int compare_writes; /* enum blkdev_compare */
+	enum blkdev_direct direct_io;
+	enum blkdev_compare compare_writes;
 	int cpio_loose;
 	const char *lua_handlers; /* NULL: looked for in the Lua path */
-	int lua_trust;		  /* enum lua_trust; settings_lua_full() knows the default */
+	enum lua_trust lua_trust; /* settings_lua_full() knows the default */
 	bool has_lua_trust;
 	uint64_t mem_max, max_members, threads, lock_timeout, idle_timeout;
 	struct strings targets; /* allow-list; empty = any that root controls */
@@ -86,8 +90,7 @@ int settings_parse(struct settings *s, const void *text, size_t n,
 		   void (*note)(void *, const char *), void *arg, struct err *e);
 void settings_free(struct settings *s);
 
-/* what code of a description may do (T43): full also where an existing swupdate.cfg is used */
-enum lua_trust { LUA_CONFINED, LUA_FULL };
+/* full also where an existing swupdate.cfg is used */
 static inline bool settings_lua_full(const struct settings *s)
 {
 	return s->has_lua_trust ? s->lua_trust == LUA_FULL : s->compat;

@@ -185,14 +185,14 @@ int version_compare(const char *a, const char *b)
 
 /* ---- files that list versions ---- */
 
-static char *copy(struct span s)
+static char *span_text(struct span s)
 {
 	return strndup(s.at, s.length);
 }
 
 static int append(struct version_list *l, struct span name, struct span version)
 {
-	struct version_item *items, it = {copy(name), copy(version)};
+	struct version_item *items, it = {span_text(name), span_text(version)};
 
 	items = it.name && it.version ? realloc(l->items, (l->count + 1) * sizeof(*items)) : NULL;
 	if (!items) {
@@ -282,7 +282,7 @@ int version_list_put(struct version_list *l, const char *name, const char *versi
 
 	if (!it)
 		return append(l, n, v);
-	fresh = copy(v);
+	fresh = span_text(v);
 	if (!fresh)
 		return -ENOMEM;
 	free(it->version);

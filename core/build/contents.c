@@ -188,7 +188,7 @@ void contents_of_entry(struct contents *c, const struct entry *t)
 	const struct cipher_row *row = entry_cipher(t);
 
 	*c = (struct contents){
-		.codec = (enum codec)t->compressed,
+		.codec = t->compressed,
 		.cipher = row ? row->cipher : CIPHER_NONE,
 		.archive = strcmp(t->type, "archive") == 0 || strcmp(t->type, "tar") == 0,
 		.image = strcmp(t->type, "raw") == 0 || strcmp(t->type, "ubivol") == 0};

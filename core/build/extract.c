@@ -20,7 +20,7 @@ struct extract {
 	uint8_t *buf;
 };
 
-static int copy(const struct extract *x, const struct member *m, int out, struct err *e)
+static int extract_copy(const struct extract *x, const struct member *m, int out, struct err *e)
 {
 	uint32_t sum = 0;
 	ssize_t got = 0;
@@ -55,7 +55,7 @@ static int write_member(const struct extract *x, const struct member *m, struct 
 		return err_at(e,
 			      err_sys(e, E_BUILD, -out, "creating it in %s failed", x->o->folder),
 			      "%s", m->name);
-	rc = copy(x, m, out, e);
+	rc = extract_copy(x, m, out, e);
 	closed = sys_close(&out);
 	if (rc == 0 && closed < 0)
 		rc = err_sys(e, E_BUILD, -closed, "writing it failed");

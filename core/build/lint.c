@@ -30,7 +30,7 @@ static bool is_said(const struct lint *l, unsigned line, const char *text)
 	return false;
 }
 
-static void tell(struct lint *l, const struct lint_finding *f)
+static void lint_tell(struct lint *l, const struct lint_finding *f)
 {
 	struct lint_said *s;
 
@@ -63,7 +63,7 @@ static void say(struct lint *l, struct lint_finding *f, const struct node *n, co
 	text_printable(line, strlen(line), shown, sizeof(shown));
 	f->line = n ? n->line : 0;
 	f->text = shown;
-	tell(l, f);
+	lint_tell(l, f);
 }
 
 void lint_say(struct lint *l, bool error, const struct node *n, const char *text, ...)
@@ -104,7 +104,7 @@ void lint_refused(struct lint *l, const struct node *n, struct err *e)
 	if (e->code == E_MEMORY)
 		l->no_memory = true;
 	else
-		tell(l, &f);
+		lint_tell(l, &f);
 	err_clear(e);
 }
 
@@ -425,7 +425,7 @@ static void take_contents(void *arg, const struct entry *t, const struct content
 
 	entry_label(t, label, sizeof(label));
 	(void)text_print(said, sizeof(said), "%s: the payload %s", label, c->why);
-	tell(arg, &f);
+	lint_tell(arg, &f);
 }
 
 static int check_tree(struct lint *l, struct err *e)

@@ -280,7 +280,7 @@ struct writing {
 	struct err *e;
 };
 
-static int copy(struct writing *x, uint64_t from, uint64_t n)
+static int payload_copy(struct writing *x, uint64_t from, uint64_t n)
 {
 	ssize_t got;
 	int rc = 0;
@@ -313,7 +313,7 @@ static int write_part(struct writing *x, size_t part)
 	}
 	rc = cpio_write_begin(x->w, &m, x->e);
 	if (rc == 0)
-		rc = copy(x, from, m.size);
+		rc = payload_copy(x, from, m.size);
 	return rc < 0 ? rc : cpio_write_end(x->w, x->e);
 }
 

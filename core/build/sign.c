@@ -114,7 +114,7 @@ static int pass(struct sink *s, const struct member *m, struct err *e)
 	return rc;
 }
 
-static int copy(struct resign *r, const struct member *m, struct err *e)
+static int resign_copy(struct resign *r, const struct member *m, struct err *e)
 {
 	struct sink s = {.r = r};
 	struct cpio_member head = {.name = m->name, .size = m->size, .sum = m->sum};
@@ -138,7 +138,7 @@ static int take_member(void *arg, const struct member *m, struct err *e)
 		return sign_first(r, m, e);
 	if (strcmp(m->name, DESCRIPTION ".sig") == 0)
 		return 0;
-	return err_at(e, copy(r, m, e), "%s", m->name);
+	return err_at(e, resign_copy(r, m, e), "%s", m->name);
 }
 
 static int rewrite(struct resign *r, struct err *e)

@@ -200,7 +200,8 @@ static int no_memory(struct err *e)
 }
 
 /* depth is bounded by the parser that made the tree */
-static struct node *copy(struct arena *a, const struct node *from, const struct node *parent)
+static struct node *template_copy(struct arena *a, const struct node *from,
+				  const struct node *parent)
 {
 	struct node *n = arena_alloc(a, sizeof(*n)), *child;
 	const struct node **link;
@@ -212,7 +213,7 @@ static struct node *copy(struct arena *a, const struct node *from, const struct 
 	n->next = NULL;
 	link = &n->child;
 	for (const struct node *c = from->child; c; c = c->next) {
-		child = copy(a, c, n);
+		child = template_copy(a, c, n);
 		if (!child)
 			return NULL;
 		*link = child;
@@ -273,7 +274,7 @@ int template_load(struct template **out, const char *text, size_t n, const struc
 		rc = node_parse(&root, full, full_n, a, NULL, e);
 	if (rc == 0) {
 		t->arena = a;
-		t->root = copy(a, root, NULL);
+		t->root = template_copy(a, root, NULL);
 		t->count = t->root ? collect(t->root, NULL) : 0;
 		t->entries = arena_alloc(a, (t->count + 1) * sizeof(*t->entries));
 		if (!t->root || !t->entries)

@@ -34,7 +34,7 @@ struct tolerated {
 };
 
 /* the same thing is met in each selection: it is told once */
-static void tell(void *arg, const char *text)
+static void tolerated_tell(void *arg, const char *text)
 {
 	struct tolerated *t = arg;
 	struct said *s;
@@ -91,7 +91,7 @@ static void take_unknown(void *arg, const struct lint_finding *f)
 	if (!f->unknown && !f->handler)
 		return;
 	(void)text_print(line, sizeof(line), "line %u: %.700s", f->line, f->text);
-	tell(arg, line);
+	tolerated_tell(arg, line);
 }
 
 static void take_contents(void *arg, const struct entry *x, const struct contents *c)
@@ -100,7 +100,7 @@ static void take_contents(void *arg, const struct entry *x, const struct content
 
 	entry_label(x, label, sizeof(label));
 	(void)text_print(line, sizeof(line), "%s: the payload %s", label, c->why);
-	tell(arg, line);
+	tolerated_tell(arg, line);
 }
 
 static int read_tree(struct tolerated *t, const struct member *m, struct err *e)
@@ -139,7 +139,7 @@ static int look_at(void *arg, const struct member *m, struct err *e)
 	text_printable(m->name, strlen(m->name), name, sizeof(name));
 	(void)text_print(line, sizeof(line), "member %s is not named by the description", name);
 	t->unlisted++;
-	tell(t, line);
+	tolerated_tell(t, line);
 	return 0;
 }
 
@@ -155,7 +155,7 @@ static void tell_refusal(struct tolerated *t, const struct err *e, unsigned befo
 	if (listed || (e->code == E_CPIO_TRAILER && before))
 		return;
 	(void)text_print(line, sizeof(line), "%s: %s", err_info(e->code)->name, e->why);
-	tell(t, line);
+	tolerated_tell(t, line);
 }
 
 static int look(struct tolerated *t, struct verify_result *r, struct err *e)
@@ -168,7 +168,7 @@ static int look(struct tolerated *t, struct verify_result *r, struct err *e)
 	int rc;
 
 	o.strict = false;
-	o.note = tell;
+	o.note = tolerated_tell;
 	o.arg = t;
 	rc = verify_bundle(&o, r, e);
 	noted = t->found;

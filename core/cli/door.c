@@ -158,7 +158,7 @@ static void headline(enum job_mode mode, const char *bundle, char *out, size_t n
 		   name);
 }
 
-static void tell(struct show *s, int rc, const struct err *e)
+static void show_verdict(struct show *s, int rc, const struct err *e)
 {
 	char first[256], success[512] = "";
 	struct report r = {.program = s->door->program,
@@ -186,7 +186,7 @@ static void tell(struct show *s, int rc, const struct err *e)
 	jsonout_end(&s->json);
 }
 
-static int run(struct show *s, struct err *e)
+static int show_run(struct show *s, struct err *e)
 {
 	int rc = show_start(s, e);
 
@@ -210,8 +210,8 @@ int door_run(const struct door *d, const struct job_request *request, struct err
 	if (rc == 0)
 		rc = job_new(&s.job, d->cfg, e);
 	if (rc == 0)
-		rc = run(&s, e);
-	tell(&s, rc, e);
+		rc = show_run(&s, e);
+	show_verdict(&s, rc, e);
 	if (rc == 0 && job_after_failed(s.job))
 		rc = 1;
 	job_free(s.job);

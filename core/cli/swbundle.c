@@ -248,7 +248,7 @@ static int exit_code(const struct command *cmd, const struct err *e)
 										       : FAILED;
 }
 
-static void tell(const struct command *cmd, const struct err *e)
+static void swbundle_tell(const struct command *cmd, const struct err *e)
 {
 	struct report r = {.program = "swbundle", .headline = cmd->undone, .err = e};
 
@@ -282,7 +282,7 @@ static int print_help(const struct command *cmd, struct err *e)
 	return 0;
 }
 
-static int run(const struct command *cmd, int argc, char **argv, struct err *e)
+static int swbundle_run(const struct command *cmd, int argc, char **argv, struct err *e)
 {
 	struct arena *a = arena_new(1024 * 1024);
 	struct swbundle_cli c = {0};
@@ -332,8 +332,8 @@ int main(int argc, char **argv)
 		print_commands(stderr);
 		return USAGE;
 	}
-	if (run(cmd, argc - 1, argv + 1, &e) < 0) {
-		tell(cmd, &e);
+	if (swbundle_run(cmd, argc - 1, argv + 1, &e) < 0) {
+		swbundle_tell(cmd, &e);
 		return exit_code(cmd, &e);
 	}
 	return fflush(stdout) == 0 ? DONE : FAILED;

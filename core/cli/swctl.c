@@ -67,7 +67,7 @@ static int run_verb(const struct swctl_cli *c, const struct swctl_verb *verb, st
 	return rc;
 }
 
-static int run(struct swctl_cli *c, struct options *o, int argc, char **argv, struct err *e)
+static int swctl_run(struct swctl_cli *c, struct options *o, int argc, char **argv, struct err *e)
 {
 	const struct swctl_verb *verb;
 	int rc = swctl_cli_parse(c, o, &verb, argc, argv, e);
@@ -103,7 +103,7 @@ int main(int argc, char **argv)
 	if (rc < 0)
 		rc = err_sys(&e, E_SYS, -rc, "preparing the process");
 	else
-		rc = run(&c, &o, argc, argv, &e);
+		rc = swctl_run(&c, &o, argc, argv, &e);
 	d.output = configure_output(o.given && options_given(&o, "json"), false);
 	if (rc < 0)
 		door_refuse(&d, NULL, &e);

@@ -86,7 +86,7 @@ static int install(const struct swinstall_cli *c, struct door *d, const struct s
 	return rc;
 }
 
-static int run(int argc, char **argv, struct swinstall_cli *c, struct options *o)
+static int swinstall_run(int argc, char **argv, struct swinstall_cli *c, struct options *o)
 {
 	bool compat = configure_is_compat(argv[0]);
 	struct door d = {.program = "swinstall", .output = configure_output(false, compat)};
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
 		log_error("E_SYS: %s", strerror(-rc));
 		return EXIT_FAILURE;
 	}
-	rc = run(argc, argv, &c, &o);
+	rc = swinstall_run(argc, argv, &c, &o);
 	options_clear(&o);
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

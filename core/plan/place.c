@@ -179,8 +179,8 @@ static int open_device(struct places *all, struct place *p, struct err *e)
 {
 	const struct settings *cfg = all->session->cfg;
 	const struct blkdev_options o = {
-		.direct = (enum blkdev_direct)cfg->direct_io,
-		.compare = (enum blkdev_compare)cfg->compare_writes,
+		.direct = cfg->direct_io,
+		.compare = cfg->compare_writes,
 	};
 	int fd, rc = slots_open_target(all->session, p->path, &fd, e);
 

@@ -124,7 +124,7 @@ static int busy(int fd, uint64_t timeout, struct err *e)
 		       holder, (unsigned long long)timeout);
 }
 
-static void tell(const struct session *s, int fd)
+static void lock_tell(const struct session *s, int fd)
 {
 	char holder[HOLDER_MAX * 4];
 
@@ -145,7 +145,7 @@ static int wait_lock(const struct session *s, struct held *h, uint64_t until, bo
 		if (sys_now_ms() >= until)
 			return busy(h->fd, s->cfg->lock_timeout, e);
 		if (!*told && h->fd >= 0) {
-			tell(s, h->fd);
+			lock_tell(s, h->fd);
 			*told = true;
 		}
 		poll(NULL, 0, POLL_MS);

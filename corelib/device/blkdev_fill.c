@@ -342,36 +342,6 @@ static int put_gathered(struct filler *f, struct err *e)
 	return n ? put(f, off, f->buf + off % WINDOW, n, e) : 0;
 }
 
-static int gather(struct filler *f, const uint8_t *p, size_t n, struct err *e)
-{
-	if (window_new(f, &f->buf, e) < 0)
-		return -e->sys;
-	memcpy(f->buf + f->pos % WINDOW, p, n);
-	f->have += n;
-	f->pos += n;
-	return f->pos % WINDOW == 0 ? put_gathered(f, e) : 0;
-}
-
-static int take(struct filler *f, const uint8_t *p, size_t n, struct err *e)
-{
-	int rc = 0;
-
-	while (n > 0 && rc == 0) {
-		size_t m = as_it_is(f, p, n), room = WINDOW - f->pos % WINDOW;
-
-		if (m > 0) {
-			rc = put(f, f->pos, p, m, e);
-			f->pos += m;
-		} else {
-			m = n < room ? n : room;
-			rc = gather(f, p, m, e);
-		}
-		p += m;
-		n -= m;
-	}
-	return rc;
-}
-
 /* ---- the whole ---- */
 
 static enum blkdev_compare choose_compare(const struct blkdev *d, enum blkdev_compare want)
@@ -411,22 +381,40 @@ static int check_room(struct filler *f, const struct stream *in, const struct fi
 	return 0;
 }
 
+/* what can be written from where it lies is; the rest is gathered into whole windows */
 static int pour(struct filler *f, struct stream *in, struct err *e)
 {
 	const uint8_t *p;
 	ssize_t n;
-	int rc = 0;
+	int rc;
 
-	while (rc == 0 && (n = stream_next(in, &p, e)) != 0)
-		rc = n < 0 ? (int)n : take(f, p, (size_t)n, e);
-	if (rc < 0)
-		return rc;
+	while ((n = stream_next(in, &p, e)) > 0) {
+		for (size_t left = (size_t)n, m; left > 0; p += m, left -= m) {
+			m = as_it_is(f, p, left);
+			if (m > 0) {
+				rc = put(f, f->pos, p, m, e);
+				f->pos += m;
+			} else if (window_new(f, &f->buf, e) < 0) {
+				return -e->sys;
+			} else {
+				const size_t at = f->pos % WINDOW;
+
+				m = left < WINDOW - at ? left : WINDOW - at;
+				memcpy(f->buf + at, p, m);
+				f->have += m;
+				f->pos += m;
+				rc = f->pos % WINDOW == 0 ? put_gathered(f, e) : 0;
+			}
+			if (rc < 0)
+				return rc;
+		}
+	}
+	if (n < 0)
+		return (int)n;
 	rc = put_gathered(f, e);
 	if (rc < 0)
 		return rc;
-	if (f->d->ops->finish)
-		rc = f->d->ops->finish(f->d, f->pos, e);
-	return rc;
+	return f->d->ops->finish ? f->d->ops->finish(f->d, f->pos, e) : 0;
 }
 
 int blkdev_fill(struct blkdev *d, struct stream *in, const struct fill *how, struct err *e)

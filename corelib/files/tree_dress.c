@@ -124,7 +124,7 @@ static size_t space_of(const struct record *rec)
 	return n;
 }
 
-static char *copy(char **to, const void *from, size_t n)
+static char *append(char **to, const void *from, size_t n)
 {
 	char *out = *to;
 
@@ -146,10 +146,10 @@ static void fill(struct tree_later *l, const struct record *rec)
 		const struct record_xattr *from = &rec->xattrs[i];
 
 		x[i].len = from->len;
-		x[i].name = copy(&text, from->name, strlen(from->name) + 1);
-		x[i].value = (uint8_t *)copy(&text, from->value, from->len);
+		x[i].name = append(&text, from->name, strlen(from->name) + 1);
+		x[i].value = (uint8_t *)append(&text, from->value, from->len);
 	}
-	l->rec.path = copy(&text, rec->path, strlen(rec->path) + 1);
+	l->rec.path = append(&text, rec->path, strlen(rec->path) + 1);
 }
 
 int tree_later(struct tree *t, const struct record *rec)

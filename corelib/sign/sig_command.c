@@ -86,7 +86,7 @@ static int wait_for(pid_t pid, struct err *e)
 	return err_set(e, E_PROCESS, EIO, "the signer %s", text);
 }
 
-static int run(struct command *c, int in, int out, struct err *e)
+static int command_run(struct command *c, int in, int out, struct err *e)
 {
 	const int fds[] = {in, out, STDERR_FILENO};
 	const struct spawn sp = {.argv = c->argv,
@@ -130,7 +130,7 @@ int sig_command(const char *command, const uint8_t *digest, size_t digest_len, u
 		return rc;
 	if (in < 0 || out < 0 || sys_pwrite(in, digest, digest_len, 0) < 0)
 		return err_sys(e, E_SYS, errno, "no room for the digest");
-	rc = run(&c, in, out, e);
+	rc = command_run(&c, in, out, e);
 	if (rc < 0)
 		return failed(out, rc, e);
 	got = sys_pread(out, sig, *n, 0);

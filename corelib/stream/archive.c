@@ -180,15 +180,16 @@ static int advance(struct untar *u, struct err *e)
 	return u->in_file ? next_data(u, e) : next_entry(u, e);
 }
 
-static ssize_t untar_fill(struct untar *u, uint8_t *buf, size_t n, struct err *e)
+static ssize_t untar_read(struct stream *s, uint8_t *buf, size_t n, struct err *e)
 {
+	struct untar *u = (struct untar *)s;
 	size_t got = 0;
 
 	while (got < n) {
 		int rc = advance(u, e);
 
 		if (rc < 0)
-			return rc;
+			return codec_settle(s->up, rc, e);
 		if (rc == 0)
 			break;
 
@@ -200,13 +201,6 @@ static ssize_t untar_fill(struct untar *u, uint8_t *buf, size_t n, struct err *e
 		got += k;
 	}
 	return (ssize_t)got;
-}
-
-static ssize_t untar_read(struct stream *s, uint8_t *buf, size_t n, struct err *e)
-{
-	ssize_t got = untar_fill((struct untar *)s, buf, n, e);
-
-	return got < 0 ? codec_settle(s->up, (int)got, e) : got;
 }
 
 /* ---- life ---------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ static int count_canceled(const struct count *c, struct err *e)
 		       (unsigned long long)c->done);
 }
 
-static void tell(struct count *c)
+static void count_tell(struct count *c)
 {
 	if (c->m->moved && c->told != c->done)
 		c->m->moved(c->m->arg, atomic_load_explicit(&c->m->bytes, memory_order_relaxed));
@@ -34,7 +34,7 @@ static ssize_t count_moved(struct count *c, ssize_t r)
 		atomic_fetch_add_explicit(&c->m->bytes, (uint_fast64_t)r, memory_order_relaxed);
 	}
 	if (r <= 0 || c->done - c->told >= STEP)
-		tell(c);
+		count_tell(c);
 	return r;
 }
 
