@@ -59,3 +59,14 @@ warned() { grep -q "WARN.*$1" ours.out || { cat ours.out; return 1; }; }
 	both
 	agree 1
 }
+
+@test "a handler in Lua is told the size of its payload, also where the description says none" {
+	describe "embedded-script = \"require ('swupdate') swupdate.register_handler('mine', function(image) local f = io.open('$D/size', 'w') f:write(string.format('%d', image.size)) f:close() image:read(function(data) end) return 0 end, swupdate.HANDLER_MASK.IMAGE_HANDLER)\"; images: ({ filename = \"rootfs.img\"; device = \"$D/disk\"; type = \"mine\"; sha256 = \"$(sha rootfs.img)\"; });"
+	openssl cms -sign -in sw-description -out sw-description.sig -signer demo.cert.pem -inkey demo.key.pem -outform DER -nosmimecap -binary
+	printf 'sw-description\nsw-description.sig\nrootfs.img\n' | cpio -o -H crc --quiet >demo.swu
+	both
+	[ "$ours" -eq 0 ] || { cat ours.err; return 1; }
+	[ "$(cat ours/size)" = 300017 ]
+	# a swupdate without Lua says nothing of it
+	[ ! -e theirs/size ] || [ "$(cat theirs/size)" = 300017 ]
+}
