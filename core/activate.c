@@ -30,11 +30,13 @@ static struct marks marks_of(const struct activation *a)
 
 static int put_all(struct envset *to, const struct envset *from, struct err *e)
 {
-	int rc = 0;
+	for (size_t i = 0; i < from->count; i++) {
+		int rc = envset_put(to, from->vars[i].name, from->vars[i].value, e);
 
-	for (size_t i = 0; rc == 0 && i < from->count; i++)
-		rc = envset_put(to, from->vars[i].name, from->vars[i].value, e);
-	return rc;
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
 }
 
 /*
@@ -46,10 +48,12 @@ static int final_set(const struct activation *a, const char *txn, struct envset 
 	const struct marks m = marks_of(a);
 	int rc = put_all(s, &a->plan->variables, e);
 
-	if (rc == 0)
-		rc = put_all(s, &a->session->asked, e);
-	if (rc == 0)
-		rc = slots_env(a->plan->taken, s, e);
+	if (rc < 0)
+		return rc;
+	rc = put_all(s, &a->session->asked, e);
+	if (rc < 0)
+		return rc;
+	rc = slots_env(a->plan->taken, s, e);
 	return rc < 0 ? rc : marks_put_installed(&m, s, txn, e);
 }
 
@@ -71,16 +75,14 @@ static int check_no_loader(const struct activation *a, struct err *e)
 
 static int check_final(const struct activation *a, struct err *e)
 {
-	struct envset s = {0};
+	AUTO_ENVSET struct envset s = {0};
 	const struct marks m = marks_of(a);
 	int rc = final_set(a, "0123456789abcdef", &s, e);
 
-	if (rc == 0)
-		rc = marks_put_status(&m, &s, "in_progress", e); /* the longest it gets */
-	if (rc == 0)
-		rc = bootenv_check(a->session->env, &s, e);
-	envset_clear(&s);
-	return err_while(e, rc, "checking the boot variables of the bundle");
+	if (rc < 0)
+		return rc;
+	rc = marks_put_status(&m, &s, "in_progress", e); /* the longest it gets */
+	return rc < 0 ? rc : bootenv_check(a->session->env, &s, e);
 }
 
 /* whatever switches to the slot, nobody can ask later which one was meant */
@@ -127,12 +129,15 @@ int activate_check(const struct activation *a, struct err *e)
 {
 	int rc = check_pending(a, e);
 
-	if (rc == 0)
-		rc = switches_check(a->steps, variables_switch(a), e);
 	if (rc < 0)
 		return rc;
+	rc = switches_check(a->steps, variables_switch(a), e);
+	if (rc < 0)
+		return rc;
+	if (!bootenv_is_switch(a->session->env))
+		return check_no_loader(a, e);
 	bootenv_phase(a->session->env);
-	return bootenv_is_switch(a->session->env) ? check_final(a, e) : check_no_loader(a, e);
+	return err_while(e, check_final(a, e), "checking the boot variables of the bundle");
 }
 
 /* ---- begin ---- */
@@ -141,33 +146,29 @@ int activate_check(const struct activation *a, struct err *e)
 static int commit_choosing(const struct activation *a, const struct envset *changes,
 			   const struct slot_setting *slot, struct err *e)
 {
-	struct envset now = {0};
+	AUTO_ENVSET struct envset now = {0};
 	int rc = bootenv_commit_read(a->session->env, changes, &now, e);
 
-	if (rc == 0 && slot && slots_have_env(a->session->cfg) &&
-	    !slots_only(a->session->cfg, slot, &now))
-		rc = err_set(e, E_ENV_WRITE, EIO,
-			     "what was read back does not choose slot '%s', or not it alone",
-			     slot->name);
-	envset_clear(&now);
-	return rc;
+	if (rc < 0 || !slot || !slots_have_env(a->session->cfg) ||
+	    slots_only(a->session->cfg, slot, &now))
+		return rc;
+	return err_set(e, E_ENV_WRITE, EIO,
+		       "what was read back does not choose slot '%s', or not it alone", slot->name);
 }
 
 static int boot_running_again(const struct activation *a, struct err *e)
 {
 	const struct marks m = marks_of(a);
-	struct envset back = {0}, all = {0};
+	AUTO_ENVSET struct envset back = {0}, all = {0};
 	int rc = bootenv_load(a->session->env, &all, e);
 
-	if (rc == 0)
-		rc = slots_env(a->session->slots.running, &back, e);
-	if (rc == 0)
-		rc = marks_put_taken_back(&m, &back, &all, e);
-	if (rc == 0)
-		rc = commit_choosing(a, &back, a->session->slots.running, e);
-	envset_clear(&all);
-	envset_clear(&back);
-	return rc;
+	if (rc < 0)
+		return rc;
+	rc = slots_env(a->session->slots.running, &back, e);
+	if (rc < 0)
+		return rc;
+	rc = marks_put_taken_back(&m, &back, &all, e);
+	return rc < 0 ? rc : commit_choosing(a, &back, a->session->slots.running, e);
 }
 
 /* a second install before the reboot: the slot that is about to be written must not be booted */
@@ -221,8 +222,9 @@ int activate_begin(struct activation *a, struct err *e)
 	const struct marks m = marks_of(a);
 	int rc = check_pending(a, e);
 
-	if (rc == 0)
-		rc = new_txn(a, e);
+	if (rc < 0)
+		return rc;
+	rc = new_txn(a, e);
 	if (rc < 0)
 		return rc;
 	bootenv_phase(a->session->env);
@@ -240,7 +242,7 @@ int activate_begin(struct activation *a, struct err *e)
 static int old_values(const struct activation *a, const struct envset *changes, struct envset *old,
 		      struct err *e)
 {
-	struct envset all = {0};
+	AUTO_ENVSET struct envset all = {0};
 	int rc = bootenv_load(a->session->env, &all, e);
 
 	for (size_t i = 0; rc == 0 && i < changes->count; i++) {
@@ -248,7 +250,6 @@ static int old_values(const struct activation *a, const struct envset *changes, 
 
 		rc = envset_put(old, changes->vars[i].name, v ? v->value : NULL, e);
 	}
-	envset_clear(&all);
 	return rc;
 }
 
@@ -288,8 +289,6 @@ static void take_back_all(struct activation *a, struct envset *old)
 /* where only marks are left to write, the system is switched: recovery writes them again */
 static int after_switches(struct activation *a, int rc, struct envset *old, struct err *e)
 {
-	if (rc == 0)
-		return 0;
 	if (!switches_count(a->steps) || variables_switch(a)) {
 		take_back_all(a, old);
 		return rc;
@@ -302,20 +301,24 @@ static int after_switches(struct activation *a, int rc, struct envset *old, stru
 
 static int switch_variables(struct activation *a, struct err *e)
 {
-	struct envset changes = {0}, old = {0};
+	AUTO_ENVSET struct envset changes = {0}, old = {0};
 	int rc = final_set(a, a->session->txn, &changes, e);
 
-	if (rc == 0)
-		rc = old_values(a, &changes, &old, e);
-	if (rc == 0 && switches_count(a->steps))
+	if (rc < 0)
+		return rc;
+	rc = old_values(a, &changes, &old, e);
+	if (rc < 0)
+		return rc;
+	if (switches_count(a->steps)) {
 		rc = switches_note(a->steps, &changes, e);
-	if (rc == 0)
+		if (rc < 0)
+			return rc;
 		rc = switches_run(a->steps, &a->unknown, e);
-	if (rc == 0)
-		rc = after_switches(a, commit_choosing(a, &changes, a->plan->taken, e), &old, e);
-	envset_clear(&changes);
-	envset_clear(&old);
-	return err_while(e, rc, "switching to the new system");
+		if (rc < 0)
+			return rc;
+	}
+	rc = commit_choosing(a, &changes, a->plan->taken, e);
+	return rc < 0 ? after_switches(a, rc, &old, e) : 0;
 }
 
 /* no boot environment: other records, else the journal's own */
@@ -330,24 +333,21 @@ static int switch_alone(struct activation *a, struct err *e)
 	return rc < 0 ? rc : switches_run(a->steps, &a->unknown, e);
 }
 
-static int note_slot(struct activation *a, struct err *e)
+static int switch_over(struct activation *a, struct err *e)
 {
 	const struct session *s = a->session;
 
-	if (!wants_note(a))
-		return 0;
-	a->noted = true;
-	return pending_note(note_folder(s), a->plan->taken->name, s->txn, e);
-}
+	if (wants_note(a)) {
+		int rc = pending_note(note_folder(s), a->plan->taken->name, s->txn, e);
 
-static int switch_over(struct activation *a, struct err *e)
-{
-	int rc = note_slot(a, e);
-
-	if (rc < 0)
-		return rc;
-	bootenv_phase(a->session->env);
-	return bootenv_is_switch(a->session->env) ? switch_variables(a, e) : switch_alone(a, e);
+		a->noted = true; /* maybe so after a failure, too */
+		if (rc < 0)
+			return rc;
+	}
+	if (!bootenv_is_switch(s->env))
+		return switch_alone(a, e);
+	bootenv_phase(s->env);
+	return err_while(e, switch_variables(a, e), "switching to the new system");
 }
 
 /* after the commit point nothing fails the update any more; recovery does it again if need be */
@@ -367,19 +367,26 @@ static void tidy(struct activation *a, const char *lines)
 
 static int prepare(struct activation *a, const char *lines, struct err *e)
 {
+	struct journal *journal = a->session->journal;
 	int rc = scripts_flush(a->steps, e);
 
-	if (rc == 0)
-		rc = steps_flush(a->steps, e);
-	if (rc == 0 && a->session->journal)
-		rc = journal_add(a->session->journal, JOURNAL_STAGED, "", e);
-	if (rc == 0 && a->session->journal && lines && *lines)
-		rc = journal_add(a->session->journal, JOURNAL_AFTER, lines, e);
-	if (rc == 0)
-		rc = steps_commit(a->steps, e);
-	if (rc == 0 && flag_is_set(a->session->cancel))
-		rc = err_set(e, E_CANCELED, ECANCELED, "cancelled before the switch");
-	return rc;
+	if (rc < 0)
+		return rc;
+	rc = steps_flush(a->steps, e);
+	if (rc < 0)
+		return rc;
+	if (journal)
+		rc = journal_add(journal, JOURNAL_STAGED, "", e);
+	if (rc == 0 && journal && lines && *lines)
+		rc = journal_add(journal, JOURNAL_AFTER, lines, e);
+	if (rc < 0)
+		return rc;
+	rc = steps_commit(a->steps, e);
+	if (rc < 0)
+		return rc;
+	if (flag_is_set(a->session->cancel))
+		return err_set(e, E_CANCELED, ECANCELED, "cancelled before the switch");
+	return 0;
 }
 
 int activate_commit(struct activation *a, struct err *e)
@@ -387,12 +394,16 @@ int activate_commit(struct activation *a, struct err *e)
 	AUTO_FREE char *lines = NULL;
 	int rc = steps_close(a->steps, e);
 
-	if (rc == 0 && a->session->cfg->gen_swversions)
+	if (rc < 0)
+		return rc;
+	if (a->session->cfg->gen_swversions)
 		rc = installed_lines(a->plan, &lines, e);
-	if (rc == 0)
-		rc = prepare(a, lines, e);
-	if (rc == 0)
-		rc = switch_over(a, e);
+	if (rc < 0)
+		return rc;
+	rc = prepare(a, lines, e);
+	if (rc < 0)
+		return rc;
+	rc = switch_over(a, e);
 	if (rc < 0)
 		return rc;
 	a->switched = true;

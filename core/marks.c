@@ -55,13 +55,10 @@ int marks_put_status(const struct marks *m, struct envset *s, const char *status
 
 int marks_write_status(const struct marks *m, const char *status, struct err *e)
 {
-	struct envset s = {0};
+	AUTO_ENVSET struct envset s = {0};
 	int rc = bootenv_is_switch(m->env) ? marks_put_status(m, &s, status, e) : 0;
 
-	if (rc == 0 && s.count)
-		rc = bootenv_commit(m->env, &s, e);
-	envset_clear(&s);
-	return rc;
+	return rc < 0 || !s.count ? rc : bootenv_commit(m->env, &s, e);
 }
 
 int marks_put_installed(const struct marks *m, struct envset *s, const char *txn, struct err *e)
@@ -105,7 +102,7 @@ int marks_have_txn(const struct marks *m, const char *txn, bool *yes, struct err
 int marks_clear(const struct marks *m, bool always, bool *was, struct err *e)
 {
 	AUTO_FREE char *value = NULL;
-	struct envset s = {0};
+	AUTO_ENVSET struct envset s = {0};
 	int rc;
 
 	*was = false;
@@ -118,8 +115,5 @@ int marks_clear(const struct marks *m, bool always, bool *was, struct err *e)
 	if (!*was && !always)
 		return 0;
 	rc = envset_put(&s, RECOVERY_STATUS, *was ? "failed" : value, e);
-	if (rc == 0)
-		rc = bootenv_commit(m->env, &s, e);
-	envset_clear(&s);
-	return rc;
+	return rc < 0 ? rc : bootenv_commit(m->env, &s, e);
 }

@@ -258,18 +258,18 @@ static int read_variables(const struct journal_record *r, struct envset *s, stru
 static int finish_variables(const struct session *s, struct err *e)
 {
 	const struct journal_record *r;
-	struct envset after = {0};
+	AUTO_ENVSET struct envset after = {0};
 	size_t i = 0;
-	int rc = 0;
 
 	if (!bootenv_is_switch(s->env))
 		return 0;
-	while (rc == 0 && (r = next_record(s, &i, JOURNAL_VARIABLES)))
-		rc = read_variables(r, &after, e);
-	if (rc == 0 && after.count)
-		rc = bootenv_commit(s->env, &after, e);
-	envset_clear(&after);
-	return rc;
+	while ((r = next_record(s, &i, JOURNAL_VARIABLES))) {
+		int rc = read_variables(r, &after, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	return after.count ? bootenv_commit(s->env, &after, e) : 0;
 }
 
 int switches_settle(const struct session *s, enum switch_side side, struct err *e)

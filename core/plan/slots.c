@@ -163,7 +163,7 @@ static void next_by_note(struct slots *s)
 
 static int find_next(struct slots *s, struct bootenv *env, struct err *e)
 {
-	struct envset all = {0};
+	AUTO_ENVSET struct envset all = {0};
 	int rc;
 
 	if (!slots_have_env(s->cfg)) {
@@ -176,7 +176,6 @@ static int find_next(struct slots *s, struct bootenv *env, struct err *e)
 	for (size_t i = 0; i < s->cfg->slot_count; i++)
 		if (slots_only(s->cfg, &s->cfg->slots[i], &all))
 			s->next = &s->cfg->slots[i];
-	envset_clear(&all);
 	return 0;
 }
 

@@ -329,10 +329,12 @@ static int commit(struct bootenv *b, const struct envset *changes, struct envset
 {
 	int rc = check_variables(changes, e);
 
-	if (rc == 0)
-		rc = too_torn(b, e);
-	if (rc == 0)
-		rc = b->ops->commit(b, changes, e);
+	if (rc < 0)
+		return rc;
+	rc = too_torn(b, e);
+	if (rc < 0)
+		return rc;
+	rc = b->ops->commit(b, changes, e);
 	if (rc < 0)
 		return rc;
 	rc = b->ops->load(b, now, e);
@@ -351,11 +353,9 @@ int bootenv_commit_read(struct bootenv *b, const struct envset *changes, struct 
 
 int bootenv_commit(struct bootenv *b, const struct envset *changes, struct err *e)
 {
-	struct envset now = {0};
-	int rc = bootenv_commit_read(b, changes, &now, e);
+	AUTO_ENVSET struct envset now = {0};
 
-	envset_clear(&now);
-	return rc;
+	return bootenv_commit_read(b, changes, &now, e);
 }
 
 static bool place_overlaps(const struct bootenv_place *p, const struct extent *x)

@@ -25,6 +25,7 @@ struct envset {
 int envset_put(struct envset *s, const char *name, const char *value, struct err *e);
 const struct envvar *envset_find(const struct envset *s, const char *name);
 void envset_clear(struct envset *s);
+#define AUTO_ENVSET __attribute__((unused, cleanup(envset_clear)))
 
 struct bootenv_options {
 	const char *kind;	/* "uboot", "grub", "file", "none" */
