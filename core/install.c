@@ -200,24 +200,35 @@ static int begin(struct install *in, struct err *e)
 	return rc < 0 ? rc : run_actions(in, PHASE_PREINSTALL, e);
 }
 
-/* all that has not run yet, in order */
+/* targets that have not run yet, in order */
+static int write_rest(struct install *in, bool irreversible, struct err *e)
+{
+	steps_each(rs, in->steps)
+	{
+		int rc;
+
+		if (step_is_action(rs) || rs->state != STEP_WAITS ||
+		    rs->known.step.handler->irreversible != irreversible)
+			continue;
+		rc = write_step(in, rs, e);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 static int run_rest(struct install *in, struct err *e)
 {
 	int rc = begin(in, e);
 
 	if (rc == 0)
 		rc = store_actions(in, e);
-	if (rc < 0)
-		return rc;
-	steps_each(rs, in->steps)
-	{
-		if (step_is_action(rs) || rs->state != STEP_WAITS)
-			continue;
-		rc = write_step(in, rs, e);
-		if (rc < 0)
-			return rc;
-	}
-	return run_actions(in, PHASE_POSTINSTALL, e);
+	if (rc == 0)
+		rc = write_rest(in, false, e);
+	if (rc == 0)
+		rc = run_actions(in, PHASE_POSTINSTALL, e);
+	/* an install does that when the commit is ready: install_irreversible() */
+	return rc < 0 || writes(in) ? rc : write_rest(in, true, e);
 }
 
 /* ---- proving ---- */
@@ -310,7 +321,8 @@ static bool all_before_done(const struct install *in, const struct run_step *rs)
 	{
 		if (before == rs)
 			break;
-		if (!step_is_action(before) && before->state != STEP_DONE)
+		if (!step_is_action(before) && !before->known.step.handler->irreversible &&
+		    before->state != STEP_DONE)
 			return false;
 	}
 	return true;
@@ -488,4 +500,9 @@ int install_run(struct install *in, struct err *e)
 	if (rc < 0 || (!writes(in) && !seekable))
 		return rc;
 	return run_rest(in, e);
+}
+
+int install_irreversible(struct install *in, struct err *e)
+{
+	return write_rest(in, true, e);
 }

@@ -39,6 +39,8 @@ unsigned install_count(const struct plan *p, bool check);
 /* prove every payload, write nothing */
 int install_check(struct install *in, struct err *e);
 int install_run(struct install *in, struct err *e);
+/* what cannot be undone, of an install: when nothing can be refused any more, before the commit */
+int install_irreversible(struct install *in, struct err *e);
 void install_end(struct install *in);
 
 #endif

@@ -130,6 +130,8 @@ static int activate(struct run *r, struct err *e)
 {
 	int rc = r->session.asked.count ? activate_check(&r->act, e) : 0;
 
+	if (rc == 0)
+		rc = install_irreversible(&r->install, e);
 	reporter_state(r->session.reporter, STATE_ACTIVATE);
 	return rc < 0 ? rc : activate_commit(&r->act, e);
 }

@@ -74,6 +74,8 @@ struct handler {
 	bool records;	    /* its payload is an archive: install() gets corelib/stream/records.h */
 	bool no_data;	    /* takes no payload: a file name is refused (T4) */
 	bool data_optional; /* may do without a payload */
+	bool irreversible;  /* runs when nothing else can be refused any more: after the last script
+			     */
 	bool foreign;	    /* of the job's registry: takes any property, may leave mounts */
 	const struct attr *props; /* properties it takes, for check, manual and lint */
 	size_t prop_count;

@@ -39,6 +39,8 @@ struct running {
 	struct step *st;
 	char last[400]; /* of standard error: says more than a status */
 	size_t extra;	/* bytes told on the two further descriptors */
+	void *arg;	/* of the caller's input */
+	ssize_t (*input)(void *arg, const uint8_t **buf, struct err *e);
 };
 
 /* ---- before the first write ---- */
@@ -175,6 +177,13 @@ static uint64_t deadline_of(const struct entry *t)
 	return seconds * 1000;
 }
 
+static ssize_t give_input(void *arg, const uint8_t **buf, struct err *e)
+{
+	const struct running *r = arg;
+
+	return r->input(r->arg, buf, e);
+}
+
 /* a copy in memory that nobody can change any more, for folders on which nothing may be executed
  * (T59) */
 static int sealed_copy(const char *path, struct err *e)
@@ -215,9 +224,9 @@ static int run_sealed(struct process *p, const char *path, struct err *e)
 }
 
 /* argv has a free place in front: of the shell, for a text that names no interpreter */
-static int run_any(struct process *p, const char **argv, struct err *e)
+static int run_any(struct process *p, struct err *e)
 {
-	const char *path = argv[1];
+	const char **argv = (const char **)(uintptr_t)p->argv, *path = argv[1];
 	struct err why = {0};
 	int rc;
 
@@ -239,26 +248,52 @@ static int run_any(struct process *p, const char **argv, struct err *e)
 	return rc;
 }
 
-static int run_words(struct running *r, const char *word, const char *const *env, struct err *e)
+int script_follow(struct step *st, struct process *p, int (*run)(struct process *p, struct err *e),
+		  struct err *e)
 {
-	const char *argv[WORDS_MAX + 4] = {NULL}, *t = r->st->entry->filename;
-	const struct script *s = r->st->state;
+	static const char *const more[] = {"SWUPDATE_INFO_FD=3", "SWUPDATE_WARN_FD=4", NULL};
+	AUTO_FREE const char **env = NULL;
+	struct running r = {.st = st, .arg = p->arg, .input = p->input};
+	struct err why = {0};
+	int rc = childenv_make(&env, more, e);
+
+	if (rc < 0)
+		return rc;
+	p->env = env;
+	p->exec_fd = p->stdin_fd = -1;
+	p->extra = 2;
+	p->deadline_ms = deadline_of(st->entry);
+	p->noted_in = st->host->noted_in;
+	p->whole = true;
+	p->line = take_line;
+	if (p->input)
+		p->input = give_input;
+	p->arg = &r;
+	rc = run(p, &why);
+	if (rc < 0 && why.code == E_PROCESS && r.last[0])
+		return err_set(e, E_PROCESS, why.sys, "%s: %s", why.why, r.last);
+	if (rc < 0)
+		*e = why;
+	return rc;
+}
+
+static int run_with(struct step *st, const char *word, struct err *e)
+{
+	const char *argv[WORDS_MAX + 4] = {NULL}, *name = st->entry->filename;
+	const struct script *s = st->state;
 	struct process p = {
-		.env = env,
-		.name = t,
-		.exec_fd = -1,
-		.stdin_fd = -1,
-		.extra = 2,
-		.deadline_ms = deadline_of(r->st->entry),
-		.noted_in = r->st->host->noted_in,
-		.whole = true,
-		.line = take_line,
-		.arg = r,
+		.name = name,
+		.argv = argv,
+		/* a cancel must not keep it from tidying up */
+		.cancel = word && strcmp(word, "postfailure") == 0 ? NULL : st->host->cancel,
 	};
 	size_t n = 1;
 	struct words w;
-	int rc = words_split(&w, r->st->entry->data, e);
+	int rc;
 
+	if (!s)
+		return err_set(e, E_INTERNAL, EINVAL, "a script was not stored before it runs");
+	rc = words_split(&w, st->entry->data, e);
 	if (rc < 0)
 		return rc;
 	argv[n++] = s->path;
@@ -266,35 +301,9 @@ static int run_words(struct running *r, const char *word, const char *const *env
 		argv[n++] = word;
 	for (size_t i = 0; i < w.count; i++)
 		argv[n++] = w.at[i];
-	/* a cancel must not keep it from tidying up */
-	p.cancel = word && strcmp(word, "postfailure") == 0 ? NULL : r->st->host->cancel;
-	rc = run_any(&p, argv, e);
+	rc = script_follow(st, &p, run_any, e);
 	words_clear(&w);
-	return rc;
-}
-
-static int run_with(struct step *st, const char *word, struct err *e)
-{
-	static const char *const more[] = {"SWUPDATE_INFO_FD=3", "SWUPDATE_WARN_FD=4", NULL};
-	AUTO_FREE const char **env = NULL;
-	struct running r = {.st = st};
-	struct err why = {0};
-	int rc;
-
-	if (!st->state)
-		return err_set(e, E_INTERNAL, EINVAL, "a script was not stored before it runs");
-	rc = childenv_make(&env, more, e);
-	if (rc < 0)
-		return rc;
-	rc = run_words(&r, word, env, &why);
-	if (rc == 0)
-		return 0;
-	if (why.code == E_PROCESS && r.last[0])
-		err_set(e, E_PROCESS, why.sys, "%s: %s", why.why, r.last);
-	else
-		*e = why;
-	return err_while(e, rc, "running %s%s%s", st->entry->filename, word ? " " : "",
-			 word ? word : "");
+	return err_while(e, rc, "running %s%s%s", name, word ? " " : "", word ? word : "");
 }
 
 int script_run(struct step *st, enum phase phase, struct err *e)

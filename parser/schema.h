@@ -46,6 +46,7 @@ struct attr {
 	const char *dflt; /* text of the default, for the manual; NULL = none */
 	const char *help;
 	const char *instead; /* the value has no effect: a note says so, and to do this instead */
+	bool required; /* of a handler's property: lint names its absence, the handler refuses it */
 	enum errcode code; /* what a bad value is; 0 = E_DESC_TYPE / E_DESC_NUMBER / E_DESC_VALUE */
 };
 

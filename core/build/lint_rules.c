@@ -139,6 +139,13 @@ static void check_handler(struct lint *l, const struct lint_entry *x)
 		lint_say(l, true, at(x, "type"), "the handler %s has no place in %s", h->name,
 			 section_name(x->d.t.section));
 	check_place(l, x, h);
+	for (size_t i = 0; i < h->prop_count; i++)
+		if (h->props[i].required && !entry_property(&x->d.t, h->props[i].name))
+			lint_say(l, true, x->node, "has no property %s, which %s needs",
+				 h->props[i].name, h->name);
+	if (h->irreversible)
+		lint_say(l, false, at(x, "type"),
+			 "what %s does cannot be undone when the update fails", h->name);
 }
 
 /* ---- attributes that belong together ------------------------------------------------------ */

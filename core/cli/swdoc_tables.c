@@ -242,6 +242,9 @@ static void print_handler(const struct handler *h)
 		printf("\n- writes: %s", place_text(h));
 	if (h->no_data)
 		printf("\n- takes no payload: `filename` is refused");
+	if (h->irreversible)
+		printf("\n- cannot be undone: it runs after everything that can still be refused, and "
+		       "a failure behind it leaves what it did");
 	printf("\n");
 	print_properties(h);
 }

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "corelib/base/lines.h"
@@ -37,6 +39,10 @@ struct run {
 	int status;
 	uint64_t until;
 	struct running note;
+	int feed;	     /* where the child's input is written; -1 = nowhere any more */
+	const uint8_t *lent; /* of the input */
+	size_t lent_len;
+	bool unread; /* the child has closed its input before the end */
 	size_t told; /* bytes of text from 1 and 2 */
 	unsigned count;
 	struct source sources[2 + EXTRA_MAX];
@@ -103,13 +109,66 @@ static const char *name_of(const struct process *p)
 	return p->name ? p->name : p->argv[0];
 }
 
+/* ---- its input ---------------------------------------------------------------------------------
+ */
+
+/* 1 = there may be more to give at once, 0 = it cannot take more now, or nothing is left */
+static int feed_some(struct run *r, struct err *e)
+{
+	ssize_t n;
+
+	if (r->feed < 0)
+		return 0;
+	if (r->lent_len == 0) {
+		n = r->p->input(r->p->arg, &r->lent, e);
+		if (n < 0)
+			return (int)n;
+		if (n == 0) {
+			sys_close(&r->feed);
+			return 0;
+		}
+		r->lent_len = (size_t)n;
+	}
+	n = write(r->feed, r->lent, r->lent_len);
+	if (n < 0 && errno == EPIPE) {
+		r->unread = true; /* how it ends says more */
+		sys_close(&r->feed);
+		return 0;
+	}
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR
+			       ? 0
+			       : err_sys(e, E_NONE, errno, "writing to %s", name_of(r->p));
+	r->lent += n;
+	r->lent_len -= (size_t)n;
+	return 1;
+}
+
+/* it has ended: had it got all of it, and is that proven? */
+static int feed_end(struct run *r, struct err *e)
+{
+	if (r->feed >= 0 && r->lent_len == 0) {
+		ssize_t n = r->p->input(r->p->arg, &r->lent, e);
+
+		if (n < 0)
+			return (int)n;
+		r->unread = n > 0;
+	} else if (r->feed >= 0) {
+		r->unread = true;
+	}
+	return 0;
+}
+
 /* ---- running ------------------------------------------------------------------------------------
  */
 
 static void wait_a_little(struct run *r, int ms)
 {
-	struct pollfd fds[2 + EXTRA_MAX];
+	struct pollfd fds[3 + EXTRA_MAX];
 	unsigned n = 0;
+
+	if (r->feed >= 0)
+		fds[n++] = (struct pollfd){.fd = r->feed, .events = POLLOUT};
 
 	for (unsigned i = 0; i < r->count; i++)
 		if (r->sources[i].fd >= 0)
@@ -141,12 +200,16 @@ static int run_on(struct run *r, struct err *e)
 	for (int ms = 1; !spawn_poll(r->pid, &r->status);
 	     ms = ms * 2 < TICK_MS ? ms * 2 : TICK_MS) {
 		rc = stopped(r, e);
+		if (rc == 0)
+			rc = feed_some(r, e);
 		if (rc < 0) {
 			r->status = spawn_end(r->pid);
 			break;
 		}
-		wait_a_little(r, ms);
+		wait_a_little(r, rc > 0 ? 0 : ms);
 	}
+	if (rc >= 0)
+		rc = feed_end(r, e);
 	read_last(r);
 	return rc;
 }
@@ -155,6 +218,9 @@ static int judge(const struct run *r, struct err *e)
 {
 	char how[80];
 
+	if (r->status == 0 && r->unread)
+		return err_set(e, E_PROCESS, EPIPE, "%s ended without reading its input to the end",
+			       name_of(r->p));
 	if (r->status == 0)
 		return 0;
 	spawn_tell(r->status, how, sizeof(how));
@@ -182,6 +248,17 @@ static int make_pipes(struct run *r, int *theirs, struct err *e)
 	return 0;
 }
 
+static int make_input(struct run *r, int *theirs, struct err *e)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, E_NONE, errno, "pipe2");
+	*theirs = ends[0];
+	r->feed = ends[1];
+	return fcntl(r->feed, F_SETFL, O_NONBLOCK) < 0 ? err_sys(e, E_NONE, errno, "fcntl") : 0;
+}
+
 static int start(struct run *r, struct err *e)
 {
 	const struct process *p = r->p;
@@ -206,14 +283,34 @@ static int start(struct run *r, struct err *e)
 		return rc;
 	sp.env = env;
 	rc = make_pipes(r, fds, e);
+	if (rc == 0 && p->input)
+		rc = make_input(r, &fds[0], e);
 	if (rc == 0)
 		rc = spawn_start(&sp, e);
-	for (unsigned i = 1; i < sp.fd_count; i++)
+	for (unsigned i = p->input ? 0 : 1; i < sp.fd_count; i++)
 		if (fds[i] >= 0)
 			sys_close(&fds[i]);
 	if (rc > 0)
 		r->pid = rc;
 	return rc;
+}
+
+/* a child that closes its input is no SIGPIPE of ours */
+static void pipe_signal(bool block, sigset_t *before)
+{
+	const struct timespec now = {0};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	if (block) {
+		pthread_sigmask(SIG_BLOCK, &set, before);
+		return;
+	}
+	if (!sigismember(before, SIGPIPE))
+		while (sigtimedwait(&set, NULL, &now) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 static int run_through(struct run *r, struct err *e)
@@ -241,13 +338,22 @@ int process_run(const struct process *p, struct err *e)
 	r->p = p;
 	for (unsigned i = 0; i < 2 + EXTRA_MAX; i++)
 		r->sources[i].fd = -1;
+	r->feed = -1;
 
 	struct orphans o = {.watching = false};
 
 	if (p->whole)
 		orphans_watch(&o);
+	sigset_t before;
+
+	if (p->input)
+		pipe_signal(true, &before);
 	int rc = run_through(r, e);
 
+	if (p->input)
+		pipe_signal(false, &before);
+	if (r->feed >= 0)
+		sys_close(&r->feed);
 	if (rc < 0)
 		orphans_end(&o);
 	orphans_release(&o);

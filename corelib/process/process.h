@@ -28,6 +28,12 @@ struct process {
 	const char *const *env; /* NULL: PATH and HOME only */
 	int exec_fd;		/* execute this descriptor instead of argv[0]; -1 = argv[0] */
 	int stdin_fd;		/* -1 = /dev/null */
+	/*
+	 * Instead of stdin_fd: the child reads what this lends, 1..n bytes at *buf until the next
+	 * call, 0 at the proven end, -errno. A child that ends well before it has read the end has
+	 * failed: E_PROCESS. May be NULL.
+	 */
+	ssize_t (*input)(void *arg, const uint8_t **buf, struct err *e);
 	unsigned extra;	      /* so many further pipes of output from descriptor 3 on, at most 4 */
 	uint64_t deadline_ms; /* 0 = 10 minutes */
 	const volatile bool *cancel;

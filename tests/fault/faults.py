@@ -64,6 +64,29 @@ class Hooked(Scenario):
         return f"{src}/bundle.swu"
 
 
+class Executed(Scenario):
+    """a payload for a program, which cannot be undone: what it has written may be anything, until the new release is chosen"""
+
+    def build(self, tools, version, head):
+        src = tempfile.mkdtemp(dir=tools.work)
+        for name, n in (("rootfs.img", 3000), ("data", 9000)):
+            with open(f"{src}/{name}", "wb") as f:
+                f.write(head * n)
+        with open(f"{src}/sw-description", "w") as f:
+            f.write(f'software = {{ version = "{version}"; images: ({{ filename = "data"; type = "executor"; properties = {{ cmd = "/usr/bin/tee"; '
+                    f'parms = "{self.root}/marks/sink"; }}; }}, {{ filename = "rootfs.img"; slot = "rootfs"; }});\n'
+                    f'bootenv: ({{ name = "app"; value = "{version}"; }}); }};\n')
+        tools.run("swbundle", "build", f"{src}/sw-description", "--key", tools.key, "--cert", tools.cert, "-I", src, "-o", f"{src}/bundle.swu", must=True)
+        return f"{src}/bundle.swu"
+
+    def judge(self, root, before, after):
+        why = super().judge(root, before, after)
+        if why or self.env.load(root).get("app") != "2.0":
+            return why
+        with open(f"{root}/marks/sink", "rb") as f:
+            return None if f.read() == NEW * 9000 else "the program got half of its payload"
+
+
 class Mounted(Scenario):
     """a file system that is mounted for the update: files staged on it, or an archive written straight into the slot"""
 
@@ -391,6 +414,7 @@ def scenarios():
         Scenario("image and a script that leaves marks", EnvFile(), script="marks"),
         Scenario("image and a Lua script", EnvFile(), script="lua"),
         Hooked("image with hooks", EnvFile()),
+        Executed("a payload for a program", EnvFile()),
     ]
 
 

@@ -469,6 +469,109 @@ static void a_helper_is_found_beside_the_program_or_in_libexec(void **state)
 	assert_int_equal(process_helper("test_process", small, sizeof(small)), -ENOENT);
 }
 
+/* ---- what goes in ---- */
+
+static struct {
+	size_t left, piece;
+	int error; /* instead of the end */
+} input;
+
+static ssize_t give(void *arg, const uint8_t **buf, struct err *e)
+{
+	static const uint8_t bytes[65536];
+	size_t n = input.left < input.piece ? input.left : input.piece;
+
+	(void)arg;
+	*buf = bytes;
+	input.left -= n;
+	if (n == 0 && input.error)
+		return err_set(e, E_PAYLOAD_HASH, input.error, "not what was signed");
+	return (ssize_t)n;
+}
+
+static int run_fed(const char *script, size_t n, size_t piece, struct heard *h, struct err *e)
+{
+	struct process p = {.exec_fd = -1, .stdin_fd = -1, .input = give, .deadline_ms = 60000};
+
+	forget(h);
+	err_clear(e);
+	input.left = n;
+	input.piece = piece;
+	return run_with(p, script, h, e);
+}
+
+static void input_reaches_the_program_to_its_end(void **state)
+{
+	static const size_t pieces[] = {1, 4096, 65536};
+	struct heard h = {0};
+	struct err e = {0};
+
+	(void)state;
+	input.error = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+		assert_int_equal(run_fed("wc -c", 20000 * (i + 1), pieces[i], &h, &e), 0);
+		assert_int_equal(strtol(said(&h, 1), NULL, 10), 20000 * (i + 1));
+	}
+	assert_int_equal(run_fed("wc -c; readlink /proc/self/fd/0 | cut -c 1-4", 0, 1, &h, &e), 0);
+	assert_string_equal(said(&h, 1), "0\npipe\n");
+	/* it talks and reads at once: neither waits for the other */
+	assert_int_equal(run_fed("tr '\\0' '\\n' | tee /dev/stderr", 3000000, 65536, &h, &e), 0);
+	forget(&h);
+	nothing_is_left();
+}
+
+static void input_that_is_not_read_to_its_end_is_a_failure(void **state)
+{
+	struct heard h = {0};
+	struct err e = {0};
+
+	(void)state;
+	input.error = 0;
+	assert_int_equal(run_fed("exit 0", 3000000, 65536, &h, &e), -EPIPE);
+	assert_int_equal(e.code, E_PROCESS);
+	assert_int_equal(run_fed("exec <&-; sleep 0.1", 3000000, 65536, &h, &e), -EPIPE);
+	assert_int_equal(run_fed("head -c 10", 3000000, 65536, &h, &e), -EPIPE);
+	assert_int_equal(run_fed("head -c 10 >&2; exit 3", 3000000, 65536, &h, &e), -ECHILD);
+	assert_non_null(strstr(e.why, "status 3"));
+	forget(&h);
+	nothing_is_left();
+}
+
+static void input_that_fails_ends_the_program(void **state)
+{
+	struct heard h = {0};
+	struct err e = {0};
+
+	(void)state;
+	input.error = EBADMSG;
+	assert_int_equal(run_fed("cat >/dev/null; echo end", 200000, 65536, &h, &e), -EBADMSG);
+	assert_int_equal(e.code, E_PAYLOAD_HASH);
+	assert_null(strstr(said(&h, 1), "end")); /* it never saw an end */
+	/* also where the program has ended by itself just before */
+	assert_int_equal(run_fed("head -c 10 >/dev/null", 10, 10, &h, &e), -EBADMSG);
+	input.error = 0;
+	forget(&h);
+	nothing_is_left();
+}
+
+static void a_program_that_does_not_read_its_input_ends_at_the_deadline(void **state)
+{
+	struct process p = {.exec_fd = -1, .stdin_fd = -1, .input = give, .deadline_ms = 300};
+	struct heard h = {0};
+	struct err e = {0};
+	sigset_t now;
+
+	(void)state;
+	input.left = 3000000;
+	input.piece = 65536;
+	assert_int_equal(run_with(p, "sleep 1000", &h, &e), -ETIMEDOUT);
+	assert_int_equal(e.code, E_DEADLINE);
+	assert_int_equal(sigprocmask(SIG_BLOCK, NULL, &now), 0);
+	assert_false(sigismember(&now, SIGPIPE));
+	forget(&h);
+	nothing_is_left();
+}
+
 /* ---- a starter that is killed ---- */
 
 static int notes_left(int dir)
@@ -749,6 +852,10 @@ int main(void)
 		cmocka_unit_test(without_descriptors_it_is_an_error),
 		cmocka_unit_test(too_many_pipes_are_refused),
 		cmocka_unit_test(a_helper_is_found_beside_the_program_or_in_libexec),
+		cmocka_unit_test(input_reaches_the_program_to_its_end),
+		cmocka_unit_test(input_that_is_not_read_to_its_end_is_a_failure),
+		cmocka_unit_test(input_that_fails_ends_the_program),
+		cmocka_unit_test(a_program_that_does_not_read_its_input_ends_at_the_deadline),
 		cmocka_unit_test(t64_a_program_dies_with_the_process_that_started_it),
 		cmocka_unit_test(t64_a_process_killed_while_it_starts_a_program_starts_none),
 		cmocka_unit_test(t114_what_a_killed_process_left_running_is_ended),
