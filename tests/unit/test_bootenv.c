@@ -22,6 +22,7 @@
 
 #include "corelib/bootenv/bootenv.h"
 #include "kit/envkit.h"
+#include "tests/unit/kit/own_locks.h"
 #include "tests/unit/kit/fail_malloc.h"
 
 /* ---- the medium: calls that change it are counted, and the power is cut at one of them ---- */
@@ -638,5 +639,6 @@ int main(void)
 	power = mmap(NULL, sizeof(*power), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		     0);
 	power->cut_at = -1;
+	own_locks();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

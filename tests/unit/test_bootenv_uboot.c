@@ -21,6 +21,7 @@
 #include "corelib/base/sys.h"
 #include "kit/envkit.h"
 #include "tests/unit/kit/hang.h"
+#include "tests/unit/kit/own_locks.h"
 
 #define SIZE 0x1000
 #define LOCK "/var/lock/fw_printenv.lock"
@@ -236,6 +237,8 @@ static int hold_lock(void)
 	int fd = open(LOCK, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 
 	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+		if (fd >= 0)
+			close(fd);
 		print_message("SKIP: " LOCK " cannot be locked\n");
 		skip();
 	}
@@ -251,9 +254,9 @@ static void t65_uboot_lock_held_by_another_program_ends_in_an_error(void **state
 	(void)state;
 	single();
 	options.lock_ms = 1000;
+	int fd = hold_lock();
 	struct bootenv *b = open_ok();
 	assert_int_equal(envset_put(&s, "a", "2", &e), 0);
-	int fd = hold_lock();
 	uint64_t start = sys_now_ms();
 	snprintf(holder, sizeof(holder), "process %d (", (int)getpid());
 	assert_true(bootenv_commit(b, &s, &e) < 0);
@@ -271,8 +274,8 @@ static void t65_uboot_waits_for_a_lock_that_comes(void **state)
 {
 	(void)state;
 	single();
-	struct bootenv *b = open_ok();
 	int fd = hold_lock();
+	struct bootenv *b = open_ok();
 	pid_t pid = fork();
 	if (pid == 0) {
 		usleep(120 * 1000);
@@ -294,8 +297,8 @@ static void l4_uboot_waits_of_a_phase_are_bounded_together(void **state)
 	(void)state;
 	single();
 	options.lock_ms = 1000;
-	struct bootenv *b = open_ok();
 	int fd = hold_lock();
+	struct bootenv *b = open_ok();
 	for (int i = 0; i < 3; i++) {
 		err_clear(&e);
 		assert_true(bootenv_load(b, &all, &e) < 0);
@@ -317,8 +320,8 @@ static void t65_uboot_commit_of_a_killed_process_does_not_come_later(void **stat
 {
 	(void)state;
 	single();
-	struct bootenv *b = open_ok();
 	int fd = hold_lock();
+	struct bootenv *b = open_ok();
 	pid_t pid = fork();
 	if (pid == 0) {
 		close(fd);
@@ -358,8 +361,8 @@ static void uboot_commit_is_not_cut_by_a_signal(void **state)
 {
 	(void)state;
 	single();
-	struct bootenv *b = open_ok();
 	int status, fd = hold_lock();
+	struct bootenv *b = open_ok();
 	pid_t pid = fork();
 	if (pid == 0) {
 		close(fd);
@@ -372,6 +375,7 @@ static void uboot_commit_is_not_cut_by_a_signal(void **state)
 	waitpid(pid, &status, 0);
 	if (child < 0) {
 		print_message("SKIP: /proc does not list children here\n");
+		bootenv_close(b);
 		skip();
 	}
 	assert_int_equal(status, 0);
@@ -590,6 +594,7 @@ static void uboot_environment_that_cannot_be_written_is_refused_while_planning(v
 
 int main(void)
 {
+	own_locks();
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(t106_uboot_newer_copy_wins_for_every_flag_value),

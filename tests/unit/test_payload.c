@@ -3,8 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -124,6 +128,57 @@ static void a_hash_list_that_no_device_takes_is_refused_before_it_is_made(void *
 	payload_close(&p);
 }
 
+/* ---- what a power cut on the build machine finds ---- */
+
+static char order[64]; /* w: content written, f: file flushed, r: renamed, d: folder flushed */
+
+static void note(char what)
+{
+	size_t n = strlen(order);
+
+	if (n + 1 < sizeof(order) && (n == 0 || order[n - 1] != what))
+		order[n] = what;
+}
+
+ssize_t write(int fd, const void *buf, size_t n)
+{
+	note('w');
+	return syscall(SYS_write, fd, buf, n);
+}
+
+int fsync(int fd)
+{
+	struct stat st;
+
+	note(fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? 'd' : 'f');
+	return (int)syscall(SYS_fsync, fd);
+}
+
+int renameat(int from, const char *old, int to, const char *new)
+{
+	note('r');
+	return (int)syscall(SYS_renameat2, from, old, to, new, 0);
+}
+
+static void a_bundle_has_its_name_only_when_its_content_is_on_the_medium(void **state)
+{
+	char folder[] = "/tmp/test-payload-XXXXXX", path[64];
+	struct output o;
+	struct err e = {0};
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/out.swu", folder);
+	memset(order, 0, sizeof(order));
+	assert_int_equal(output_open(&o, path, &e), 0);
+	assert_int_equal(sys_write(o.fd, "bundle", 6), 0);
+	assert_int_equal(output_commit(&o, &e), 0);
+	output_close(&o);
+	assert_string_equal(order, "wfrd");
+	unlink(path);
+	rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +186,7 @@ int main(void)
 		cmocka_unit_test(a_payload_that_changes_after_it_was_measured_is_refused),
 		cmocka_unit_test(a_payload_whose_size_is_another_when_it_is_compressed_is_refused),
 		cmocka_unit_test(bytes_that_are_added_later_are_left_out),
+		cmocka_unit_test(a_bundle_has_its_name_only_when_its_content_is_on_the_medium),
 		cmocka_unit_test(a_hash_list_that_no_device_takes_is_refused_before_it_is_made),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

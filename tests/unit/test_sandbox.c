@@ -1,7 +1,9 @@
 /* sandbox_enter: each thing is tried in a process of its own, and the kernel is asked, not us. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,8 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -296,6 +301,131 @@ static void wall(int (*test)(void))
 	assert_int_equal(status, 0);
 }
 
+/* ---- one wall down: the other has to hold what it can ---- */
+
+static bool no_seccomp, no_limits;
+
+/* of the library, for sandbox_enter(): it says that it did */
+int seccomp_load(const scmp_filter_ctx c)
+{
+	int (*real)(scmp_filter_ctx) = (int (*)(scmp_filter_ctx))dlsym(RTLD_NEXT, "seccomp_load");
+
+	return no_seccomp ? 0 : real(c);
+}
+
+/* else no file can be opened because no descriptor is free */
+int setrlimit(__rlimit_resource_t what, const struct rlimit *r)
+{
+	return no_limits ? 0 : (int)syscall(SYS_prlimit64, 0, what, r, NULL);
+}
+
+/* what an older kernel says */
+static int without_landlock(void)
+{
+	scmp_filter_ctx c = seccomp_init(SCMP_ACT_ALLOW);
+	int rc = c ? seccomp_rule_add(c, SCMP_ACT_ERRNO(ENOSYS), 444, 0) : -ENOMEM;
+
+	if (rc == 0)
+		rc = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : seccomp_load(c);
+	seccomp_release(c);
+	return rc;
+}
+
+static char open_folder[] = "/tmp/sandbox-walls-XXXXXX", open_file[64];
+
+/* 0 = every one is refused by Landlock; else the number of the first that is not */
+static int look_at_files(void)
+{
+	if (open("/etc/passwd", O_RDONLY) >= 0 || errno != EACCES)
+		return 1;
+	if (open(open_file, O_WRONLY) >= 0 || errno != EACCES)
+		return 2;
+	if (open(open_folder, O_RDONLY | O_DIRECTORY) >= 0 || errno != EACCES)
+		return 3;
+	if (unlink(open_file) == 0 || errno != EACCES)
+		return 4;
+	strcat(open_file, ".new");
+	if (open(open_file, O_WRONLY | O_CREAT, 0600) >= 0 || errno != EACCES)
+		return 5;
+	return mkdir(open_file, 0700) == 0 || errno != EACCES ? 6 : 0;
+}
+
+static int behind_landlock(void)
+{
+	struct sandbox s;
+
+	no_seccomp = no_limits = true;
+	enter(&s);
+	return look_at_files();
+}
+
+static int behind_nothing(void)
+{
+	struct sandbox s;
+	struct err e = {0};
+	static const int none[] = {-1};
+
+	if (without_landlock() < 0)
+		return 99;
+	no_seccomp = no_limits = true;
+	s = (struct sandbox){.keep_fds = 5, .read_fds = none, .write_fds = none, .memory = MEMORY};
+	if (sandbox_enter(&s, &e) < 0 || s.missing != SANDBOX_LANDLOCK)
+		return 98;
+	return look_at_files() == 1 ? 0 : 97; /* else this test looks at no wall at all */
+}
+
+static void t48_landlock_holds_where_seccomp_does_not(void **state)
+{
+	int fd;
+
+	(void)state;
+	if (syscall(444, NULL, 0, 1) < 1) {
+		printf("SKIP: this kernel has no Landlock\n");
+		skip();
+	}
+	assert_non_null(mkdtemp(open_folder));
+	assert_int_equal(chmod(open_folder, 0777), 0);
+	snprintf(open_file, sizeof(open_file), "%s/file", open_folder);
+	fd = open(open_file, O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(fchmod(fd, 0666), 0);
+	close(fd);
+	wall(behind_landlock);
+	wall(behind_nothing);
+	unlink(open_file);
+	rmdir(open_folder);
+}
+
+static void t48_seccomp_holds_where_landlock_does_not(void **state)
+{
+	(void)state;
+	if (SANITIZED) {
+		printf("SKIP: a sanitizer's runtime keeps some calls\n");
+		skip();
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(attempts); i++) {
+		int status = -1;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			static const int reads[] = {IN_FD, -1}, writes[] = {OUT_FD, -1};
+			struct sandbox s = {.keep_fds = 5,
+					    .read_fds = reads,
+					    .write_fds = writes,
+					    .memory = MEMORY};
+			struct err e = {0};
+
+			no_limits = true;
+			if (without_landlock() < 0 || sandbox_enter(&s, &e) < 0 ||
+			    s.missing != SANDBOX_LANDLOCK)
+				_exit(NO_SANDBOX);
+			_exit(attempts[i].act() < 0 ? REFUSED : DONE);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
+			fail_msg("%s: status %#x", attempts[i].name, (unsigned)status);
+	}
+}
+
 static int dropped(void)
 {
 	const gid_t some[] = {1, 2, 3};
@@ -431,6 +561,8 @@ int main(void)
 		cmocka_unit_test(t48_what_a_parser_has_no_need_of_ends_it),
 		cmocka_unit_test(memory_and_its_own_descriptors_stay),
 		cmocka_unit_test(t47_memory_is_limited),
+		cmocka_unit_test(t48_landlock_holds_where_seccomp_does_not),
+		cmocka_unit_test(t48_seccomp_holds_where_landlock_does_not),
 		cmocka_unit_test(t62_a_dropped_user_does_not_come_back),
 		cmocka_unit_test(t62_the_kernel_says_that_nothing_is_left),
 		cmocka_unit_test(it_dies_with_its_parent),

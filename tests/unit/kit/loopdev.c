@@ -23,7 +23,9 @@ static const char *configure(struct loopdev *l, int back, unsigned sector, bool 
 {
 	struct loop_config c = {.fd = (uint32_t)back, .block_size = sector};
 
-	c.info.lo_flags = LO_FLAGS_PARTSCAN | (direct ? LO_FLAGS_DIRECT_IO : 0);
+	/* gone with the last descriptor of it, also when the test dies */
+	c.info.lo_flags =
+		LO_FLAGS_PARTSCAN | LO_FLAGS_AUTOCLEAR | (direct ? LO_FLAGS_DIRECT_IO : 0);
 	return ioctl(l->fd, LOOP_CONFIGURE, &c) < 0 ? why("loop device cannot be set up") : NULL;
 }
 
