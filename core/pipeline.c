@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <string.h>
 
 #include "core/readback.h"
 #include "core/plan/stages.h"
@@ -42,11 +43,26 @@ struct made {
 	struct readback *readback;
 };
 
+/* the process that unpacks knows it too, and has no words for what is only odd */
+static int warn_of_bzip2(struct stream **s, const struct feed *f, struct err *e)
+{
+	uint8_t head[PEEK_MAX];
+	size_t n;
+	int rc = stage_peek_open(s, head, &n, e);
+
+	if (rc == 0 && n >= 4 && memcmp(head, "BZh", 3) == 0)
+		reporter_warn(f->session->reporter,
+			      "the archive is compressed by bzip2, which is slow: use zstd, xz or "
+			      "gzip");
+	return rc;
+}
+
 static int open_stage(struct stream **s, const struct stage *g, struct plan_step *ps,
 		      const struct feed *f, struct made *made, struct err *e)
 {
 	const struct entry *t = ps->step.entry;
 	const uint64_t mem_max = f->session->cfg->mem_max;
+	int rc;
 
 	switch (g->kind) {
 	case STAGE_COUNT:
@@ -68,7 +84,8 @@ static int open_stage(struct stream **s, const struct stage *g, struct plan_step
 	case STAGE_UNPACK:
 		return stage_process_open(s, (enum codec)t->compressed, mem_max, e);
 	case STAGE_ARCHIVE:
-		return stage_archive_open(s, (enum codec)t->compressed, mem_max, e);
+		rc = t->compressed ? 0 : warn_of_bzip2(s, f, e);
+		return rc < 0 ? rc : stage_archive_open(s, (enum codec)t->compressed, mem_max, e);
 	case STAGE_SOURCE:
 		return ps->source->open(&ps->step, s, e);
 	case STAGE_RESULT:

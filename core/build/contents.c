@@ -28,7 +28,7 @@ static const struct magic magics[] = {
 	 "7zXZ\0"},
 	{"zstd", CODEC_ZSTD, true, 0, 4, "\x28\xb5\x2f\xfd"},
 	{"lz4", CODEC_LZ4, true, 0, 4, "\x04\x22\x4d\x18"},
-	{"bzip2", CODEC_NONE, true, 0, 3, "BZh"},
+	{"bzip2", CODEC_BZIP2, true, 0, 3, "BZh"},
 	{"a zip archive", CODEC_NONE, false, 0, 4, "PK\3\4"},
 	{"a squashfs", CODEC_NONE, false, 0, 4, "hsqs"},
 	{"a program", CODEC_NONE, false, 0, 4,
@@ -122,28 +122,28 @@ static void judge_archive(struct contents *c, const uint8_t *head, size_t n)
 
 	if (!c->why[0] && !is_tar(head, n) && !(m && m->packed))
 		say_wrong(c, "an archive", m);
+	if (!c->why[0] && m && m->codec == CODEC_BZIP2)
+		(void)text_print(c->why, sizeof(c->why),
+				 "is an archive compressed by bzip2, which is slow and tolerated "
+				 "only: use zstd, xz or gzip");
 }
 
 /* to the end, so that a file that was cut is found where it can still be replaced */
-static int judge_compressed(struct contents *c, struct stream **s, const struct magic *m,
-			    struct err *e)
+static int judge_unpacked(struct contents *c, struct stream **s, enum codec codec, bool archive,
+			  struct err *e)
 {
 	uint8_t head[HEAD];
 	size_t n;
 	int rc;
 
-	if (!m || m->codec != c->codec) {
-		say_wrong(c, c->codec == CODEC_GZIP ? "gzip (zlib)" : codec_name(c->codec), m);
-		return 0;
-	}
-	if (!codec_is_built(c->codec))
+	if (!codec_is_built(codec))
 		return 0;
 	rc = stream_seek(*s, 0, e);
 	if (rc == 0)
-		rc = stage_decompress_open(s, c->codec, WINDOW_MAX, e);
+		rc = stage_decompress_open(s, codec, WINDOW_MAX, e);
 	if (rc == 0)
 		rc = read_head(*s, head, &n, e);
-	if (rc == 0 && c->archive)
+	if (rc == 0 && archive)
 		judge_archive(c, head, n);
 	if (rc == 0)
 		rc = stream_drain(*s, e);
@@ -152,6 +152,15 @@ static int judge_compressed(struct contents *c, struct stream **s, const struct 
 	c->wrong = true;
 	(void)text_print(c->why, sizeof(c->why), "cannot be decompressed: %.180s", e->why);
 	err_clear(e);
+	return 0;
+}
+
+static int judge_compressed(struct contents *c, struct stream **s, const struct magic *m,
+			    struct err *e)
+{
+	if (m && m->codec == c->codec)
+		return judge_unpacked(c, s, c->codec, c->archive, e);
+	say_wrong(c, c->codec == CODEC_GZIP ? "gzip (zlib)" : codec_name(c->codec), m);
 	return 0;
 }
 
@@ -171,13 +180,16 @@ int contents_judge(struct contents *c, struct stream **s, struct err *e)
 		return judge_encrypted(c, *s, m, e);
 	if (c->codec != CODEC_NONE)
 		return judge_compressed(c, s, m, e);
-	if (c->archive)
+	if (c->archive) {
 		judge_archive(c, head, n);
-	else if (c->image && m && m->codec != CODEC_NONE)
+		if (!c->wrong && m && m->packed)
+			return judge_unpacked(c, s, m->codec, false, e);
+	} else if (c->image && m && m->codec != CODEC_NONE) {
 		(void)text_print(
 			c->why, sizeof(c->why),
 			"is %s, and nothing says that it is compressed: it is written as it is",
 			m->name);
+	}
 	return 0;
 }
 

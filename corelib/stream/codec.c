@@ -23,10 +23,10 @@ static const struct codec_ops *const built[] = {
 
 static const struct codec_word {
 	const char *name, *symbol;
-} words[CODEC_COUNT] = {
+} words[CODEC_BZIP2 + 1] = {
 	[CODEC_NONE] = {"none", ""},  [CODEC_GZIP] = {"zlib", "GZIP_ISAL or GZIP_ZLIB"},
 	[CODEC_XZ] = {"xz", "XZ"},    [CODEC_ZSTD] = {"zstd", "ZSTD"},
-	[CODEC_LZ4] = {"lz4", "LZ4"},
+	[CODEC_LZ4] = {"lz4", "LZ4"}, [CODEC_BZIP2] = {"bzip2", "BZIP2"},
 };
 
 struct unpack {
@@ -43,7 +43,7 @@ struct unpack {
 
 const char *codec_name(enum codec c)
 {
-	return (unsigned)c < CODEC_COUNT ? words[c].name : "unknown";
+	return (unsigned)c < ARRAY_SIZE(words) && words[c].name ? words[c].name : "unknown";
 }
 
 enum codec codec_parse(const char *name)
@@ -72,7 +72,7 @@ int codec_need(enum codec c, struct err *e)
 	if (codec_is_built(c))
 		return 0;
 	return err_set(e, E_NOT_BUILT, ENOTSUP, "%s is not built in (Kconfig: %s)", codec_name(c),
-		       (unsigned)c < CODEC_COUNT ? words[c].symbol : "?");
+		       (unsigned)c < ARRAY_SIZE(words) && words[c].symbol ? words[c].symbol : "?");
 }
 
 int codec_settle(struct stream *up, int rc, struct err *e)

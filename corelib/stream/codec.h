@@ -61,6 +61,12 @@ static inline uint32_t codec_le32(const uint8_t *p)
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
+static inline bool codec_is_bzip2(const uint8_t *head, size_t n)
+{
+	return n >= 4 && head[0] == 'B' && head[1] == 'Z' && head[2] == 'h' && head[3] >= '1' &&
+	       head[3] <= '9';
+}
+
 /* frames that zstd and lz4 agree to read past */
 static inline bool codec_is_skippable(uint32_t magic)
 {

@@ -8,12 +8,10 @@
 #include "corelib/stream/stages.h"
 #include "corelib/base/text.h"
 
-#define HEAD 6u
-
 /* lends the bytes that were looked at again, then the upstream's */
 struct again {
 	struct stream stream;
-	uint8_t head[HEAD];
+	uint8_t head[PEEK_MAX];
 	size_t len;
 	bool lent;
 };
@@ -40,16 +38,29 @@ static const struct stream_ops again_ops = {
 	.close = again_close,
 };
 
-static int look(struct again *a, struct stream *up, struct err *e)
+int stage_peek_open(struct stream **s, uint8_t head[PEEK_MAX], size_t *n, struct err *e)
 {
-	ssize_t n = 1;
+	struct again *a = calloc(1, sizeof(*a));
+	ssize_t r = 1;
 
-	while (a->len < HEAD && n > 0) {
-		n = stream_read(up, a->head + a->len, HEAD - a->len, e);
-		if (n > 0)
-			a->len += (size_t)n;
+	if (!a)
+		return err_set(e, E_MEMORY, ENOMEM, "no memory for a stage");
+	while (a->len < PEEK_MAX && r > 0) {
+		r = stream_read(*s, a->head + a->len, PEEK_MAX - a->len, e);
+		if (r > 0)
+			a->len += (size_t)r;
 	}
-	return n < 0 ? (int)n : 0;
+	if (r < 0) {
+		free(a);
+		return (int)r;
+	}
+	memcpy(head, a->head, a->len);
+	*n = a->len;
+	stream_init(&a->stream, &again_ops, *s);
+	a->stream.has_size = (*s)->has_size;
+	a->stream.size = (*s)->size;
+	*s = &a->stream;
+	return 0;
 }
 
 static enum codec guess(const uint8_t *head, size_t len)
@@ -65,23 +76,17 @@ static enum codec guess(const uint8_t *head, size_t len)
 		return CODEC_XZ;
 	if (magic == 0x184d2204u)
 		return CODEC_LZ4;
+	if (codec_is_bzip2(head, len))
+		return CODEC_BZIP2;
 	return magic == 0xfd2fb528u || codec_is_skippable(magic) ? CODEC_ZSTD : CODEC_NONE;
 }
 
 int stage_guess_open(struct stream **s, uint64_t mem_max, struct err *e)
 {
-	AUTO_FREE struct again *a = calloc(1, sizeof(*a));
-	enum codec c;
-	int rc;
+	uint8_t head[PEEK_MAX];
+	size_t n;
+	int rc = stage_peek_open(s, head, &n, e);
+	enum codec c = rc < 0 ? CODEC_NONE : guess(head, n);
 
-	if (!a)
-		return err_set(e, E_MEMORY, ENOMEM, "no memory for a stage");
-	rc = look(a, *s, e);
-	if (rc < 0)
-		return rc;
-	c = guess(a->head, a->len);
-	stream_init(&a->stream, &again_ops, *s);
-	*s = &a->stream;
-	a = NULL;
-	return c == CODEC_NONE ? 0 : stage_decompress_open(s, c, mem_max, e);
+	return c == CODEC_NONE ? rc : stage_decompress_open(s, c, mem_max, e);
 }

@@ -57,7 +57,15 @@ struct aes_key {
 /* PKCS#7 padding is removed; every failure gives the same text (T49) */
 int stage_decrypt_open(struct stream **s, const struct aes_key *k, struct err *e);
 
-enum codec { CODEC_NONE, CODEC_GZIP, CODEC_XZ, CODEC_ZSTD, CODEC_LZ4, CODEC_COUNT };
+enum codec {
+	CODEC_NONE,
+	CODEC_GZIP,
+	CODEC_XZ,
+	CODEC_ZSTD,
+	CODEC_LZ4,
+	CODEC_COUNT, /* of those that a description may name */
+	CODEC_BZIP2, /* known by its first bytes, around an archive */
+};
 const char *codec_name(enum codec c); /* as in the attribute: "none", "zlib", "xz", "zstd", "lz4" */
 bool codec_is_built(enum codec c);
 /* Several members or frames follow each other; truncation and bytes behind the last are errors.
@@ -70,6 +78,10 @@ int stage_process_open(struct stream **s, enum codec c, uint64_t mem_max, struct
 /* the same child reads an archive, which may be compressed by 'c' around its own compression, and
  * hands on records (corelib/stream/records.h) */
 int stage_archive_open(struct stream **s, enum codec c, uint64_t mem_max, struct err *e);
+
+/* the first bytes, which are lent again to whoever reads then */
+enum { PEEK_MAX = 6 };
+int stage_peek_open(struct stream **s, uint8_t head[PEEK_MAX], size_t *n, struct err *e);
 
 /* count bytes for progress, end the stream with E_CANCELED when *cancel is set */
 struct meter {

@@ -39,6 +39,24 @@ teardown() {
 	[ "$(cat made/here/sub/file)" = new ]
 }
 
+@test "an archive that was made with bzip2 is unpacked with a warning; lint and verify --strict name it; a cut one is refused everywhere" {
+	command -v bzip2 >/dev/null || skip 'bzip2 is not installed'
+	bzip2 app.tar && mv app.tar.bz2 app.tar
+	archive "path = \"$PWD/live\";"
+	run swinstall -f device.cfg app.swu
+	[ "$status" -eq 0 ] || { echo "$output"; false; }
+	[[ "$output" == *'WARN'*bzip2* ]]
+	live_is_new
+	run swbundle lint app.swu
+	[[ "$output" == *'warning'*bzip2* ]] || { echo "$output"; false; }
+	run swbundle verify --strict -k "$BATS_FILE_TMPDIR/keys/test.cert.pem" app.swu
+	[[ "$output" == *bzip2* ]] || { echo "$output"; false; }
+	head -c 200 app.tar >cut && mv cut app.tar
+	run archive "path = \"$PWD/live\";"
+	[ "$status" -ne 0 ]
+	[[ "$output" == *'cannot be decompressed'* ]] || { echo "$output"; false; }
+}
+
 @test "a later step fails: the folder is as it was, byte for byte" {
 	printf '#!/bin/sh\nexit 1\n' >fail.sh
 	archive "path = \"$PWD/live\";" 'scripts: ({ filename = "fail.sh"; type = "postinstall"; });'

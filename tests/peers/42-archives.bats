@@ -69,3 +69,10 @@ begin() {
 @test "plain, without entries for folders" {
 	begin; come files; both ''
 }
+
+@test "an archive compressed by bzip2 is unpacked by both" {
+	need bzip2
+	begin; come folders
+	bzip2 app.tar && mv app.tar.bz2 app.tar
+	both ''
+}

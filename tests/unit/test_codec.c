@@ -22,10 +22,9 @@ struct format {
 };
 
 static const struct format formats[] = {
-	{CODEC_GZIP, {"gzip", "-c", NULL}},
-	{CODEC_XZ, {"xz", "-c0", NULL}},
-	{CODEC_ZSTD, {"zstd", "-qc", NULL}},
-	{CODEC_LZ4, {"lz4", "-qc", NULL}},
+	{CODEC_GZIP, {"gzip", "-c", NULL}},   {CODEC_XZ, {"xz", "-c0", NULL}},
+	{CODEC_ZSTD, {"zstd", "-qc", NULL}},  {CODEC_LZ4, {"lz4", "-qc", NULL}},
+	{CODEC_BZIP2, {"bzip2", "-c", NULL}},
 };
 #define FORMATS (sizeof(formats) / sizeof(formats[0]))
 
@@ -178,7 +177,7 @@ static void skippable_frames_are_read_past(void **state)
 	struct blob plain = blob_image(3000, 1);
 
 	(void)state;
-	for (size_t f = 2; f < FORMATS; f++) {
+	for (size_t f = 2; f < 4; f++) { /* zstd and lz4 have them */
 		struct blob frame = packed(&formats[f], &plain);
 		struct run r = {.out_max = 100};
 
