@@ -161,8 +161,6 @@ static int update(struct run *r, struct err *e)
 		return rc;
 	trace_plan(r);
 	rc = activate_check(&r->act, e);
-	if (rc == 0 && r->session.mode == JOB_CHECK)
-		return install_check(&r->install, e);
 	if (rc == 0)
 		rc = install_run(&r->install, e);
 	if (rc == 0 && r->session.mode == JOB_INSTALL)
@@ -191,11 +189,22 @@ static void keep_result(struct run *r, int rc)
 		j->wants_reboot = !p->has_reboot || p->reboot;
 }
 
-static void write_status(const struct run *r, int rc, const struct err *e)
+/* what failed before it had the lock is told too, unless another one is at work: that one tells */
+static bool may_write_status(struct run *r)
+{
+	struct err ignored = {0};
+
+	if (r->session.mode != JOB_INSTALL)
+		return false;
+	r->cfg.lock_timeout = 0;
+	return r->lock || lock_take(&r->lock, &r->session, &ignored) == 0;
+}
+
+static void write_status(struct run *r, int rc, const struct err *e)
 {
 	struct status s = {.time = sys_now_real()};
 
-	if (r->session.mode != JOB_INSTALL || !r->lock)
+	if (!may_write_status(r))
 		return;
 	text_copy(s.state, sizeof(s.state), rc < 0 ? "failure" : "success");
 	if (r->manifest)

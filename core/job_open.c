@@ -1,4 +1,4 @@
-/* The front half of a job: lock, recovery, bundle, trust, description, policy, plan. */
+/* The front half of a job: bundle, trust, lock, recovery, slots, description, policy, plan. */
 #include "core/job_private.h"
 
 #include <errno.h>
@@ -354,22 +354,22 @@ void run_init(struct run *r, struct job *j, enum job_mode mode)
 
 int run_open(struct run *r, struct err *e)
 {
+	bool installs = r->session.mode == JOB_INSTALL;
 	int rc = read_hardware(r, e);
 
-	if (rc == 0 && r->session.mode == JOB_INSTALL)
-		rc = open_state(r, e);
-	else if (rc == 0)
-		rc = marks_env(&r->cfg, &r->session.env, e);
+	/* before the lock: a sender that is slow, or whom no key vouches for, keeps nobody waiting
+	 */
+	if (rc == 0)
+		rc = open_bundle(r, e);
 	if (rc < 0)
 		return rc;
-	if (r->session.mode == JOB_INSTALL)
+	rc = installs ? open_state(r, e) : marks_env(&r->cfg, &r->session.env, e);
+	if (rc < 0)
+		return rc;
+	if (installs)
 		warn_state(r);
-	rc = open_bundle(r, e);
-	if (rc == 0)
-		rc = read_description(r, e);
-	if (rc == 0)
-		rc = make_plan(r, e);
-	return rc;
+	rc = read_description(r, e);
+	return rc < 0 ? rc : make_plan(r, e);
 }
 
 void run_close(struct run *r)
