@@ -124,6 +124,7 @@ static int open_payload(struct install *in, struct run_step *rs, struct stream *
 static int write_step(struct install *in, struct run_step *rs, struct err *e)
 {
 	const struct arrival *a = arrival_of(in, rs->known.payload);
+	const char *verb = in->session->mode == JOB_CHECK ? "checking" : "writing";
 	struct stream *s;
 	struct feed f;
 	int rc;
@@ -131,7 +132,7 @@ static int write_step(struct install *in, struct run_step *rs, struct err *e)
 	rc = open_payload(in, rs, &s, &f, e);
 	if (rc < 0)
 		return rc;
-	tell_step(in, "writing", rs, a ? a->size : 0, &rs->known.stages);
+	tell_step(in, verb, rs, a ? a->size : 0, &rs->known.stages);
 	return step_write(in->steps, rs, s, &f, e);
 }
 
@@ -251,12 +252,13 @@ static int prove(struct install *in, struct arrival *a, struct stream *s, int fd
 	return step_at(in->steps, rs, pipeline_prove(&rs->known, s, &f, a->notes, fd, e), e);
 }
 
-static int prove_here(struct install *in, struct arrival *a, bool notes, struct err *e)
+static int prove_here(struct install *in, struct arrival *a, struct err *e)
 {
 	struct stream *s = NULL;
 	int rc;
 
-	if (notes && !(a->notes = notes_new(a->size, e)))
+	a->notes = notes_new(a->size, e);
+	if (!a->notes)
 		return -e->sys;
 	rc = bundle_payload(in->bundle, a->payload, &s, e);
 	return rc < 0 ? rc : prove(in, a, s, -1, e);
@@ -280,16 +282,16 @@ static int find_payloads(struct install *in, struct err *e)
 	return 0;
 }
 
-/* from a file: 'all' for a check, else only what has to be proven before the first write */
-static int prove_all(struct install *in, bool all, struct err *e)
+/* from a file: what has to be proven before the first write */
+static int prove_all(struct install *in, struct err *e)
 {
 	int rc = find_payloads(in, e);
 
 	for (size_t i = 0; rc == 0 && i < plan_of(in)->payload_count; i++) {
 		struct arrival *a = &in->arrivals[i];
 
-		if (all || wants_proof(a->planned))
-			rc = prove_here(in, a, !all, e);
+		if (wants_proof(a->planned))
+			rc = prove_here(in, a, e);
 	}
 	return rc;
 }
@@ -424,20 +426,19 @@ static int learn_size(struct install *in, struct arrival *a, const struct payloa
 }
 
 static int take_payload(struct install *in, struct arrival *a, const struct payload *load,
-			bool check, struct err *e)
+			struct err *e)
 {
 	int rc = learn_size(in, a, load, e);
 
 	if (rc < 0)
 		return rc;
-	if (check)
-		return prove_here(in, a, false, e);
-	if (!writes(in))
-		return write_step(in, first_user(in, a), e);
+	if (in->session->mode == JOB_CHECK)
+		return a->planned->count > 1 ? store(in, a, e)
+					     : write_step(in, first_user(in, a), e);
 	return may_flow(in, a) ? flow(in, a, e) : store(in, a, e);
 }
 
-static int take_all(struct install *in, bool check, struct err *e)
+static int take_all(struct install *in, struct err *e)
 {
 	const struct payload *load;
 	int rc;
@@ -445,7 +446,7 @@ static int take_all(struct install *in, bool check, struct err *e)
 	while ((rc = bundle_next(in->bundle, &load, e)) > 0) {
 		struct arrival *a = arrival_of(in, plan_payload(plan_of(in), load->name));
 
-		rc = a ? take_payload(in, a, load, check, e) : take_list(in, load, e);
+		rc = a ? take_payload(in, a, load, e) : take_list(in, load, e);
 		if (rc < 0)
 			return rc;
 	}
@@ -473,33 +474,44 @@ unsigned install_count(const struct plan *p, bool check)
 
 	for (size_t i = 0; !check && i < p->count; i++)
 		n += p->steps[i].left_out ? 0 : runs_of(p->steps[i].step.handler);
+	for (size_t i = 0; check && i < p->count; i++)
+		n += !p->steps[i].left_out && (p->steps[i].payload || p->steps[i].source);
 	for (size_t i = 0; i < p->payload_count; i++) {
 		const struct plan_step *ps = p->payloads[i].users[0];
 
-		n += check || ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL;
+		n += check ? !p->seekable && p->payloads[i].count > 1
+			   : ps->route == ROUTE_TWICE || ps->route == ROUTE_SPOOL;
 	}
 	return n;
 }
 
-int install_check(struct install *in, struct err *e)
+/* once through all stages of each step, into nothing; from a pipe the most of it has been done */
+static int check(struct install *in, struct err *e)
 {
-	int rc = start(in, e);
+	int rc = plan_of(in)->seekable ? find_payloads(in, e) : take_all(in, e);
 
 	if (rc < 0)
 		return rc;
-	return plan_of(in)->seekable ? prove_all(in, true, e) : take_all(in, true, e);
+	steps_each(rs, in->steps)
+	{
+		bool bytes = rs->known.payload || rs->known.source;
+
+		rc = bytes && rs->state == STEP_WAITS ? write_step(in, rs, e) : 0;
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
 }
 
 int install_run(struct install *in, struct err *e)
 {
-	bool seekable = plan_of(in)->seekable;
 	int rc = start(in, e);
 
+	if (rc == 0 && in->session->mode == JOB_CHECK)
+		return check(in, e);
 	if (rc == 0)
-		rc = seekable ? prove_all(in, false, e) : take_all(in, false, e);
-	if (rc < 0 || (!writes(in) && !seekable))
-		return rc;
-	return run_rest(in, e);
+		rc = plan_of(in)->seekable ? prove_all(in, e) : take_all(in, e);
+	return rc < 0 ? rc : run_rest(in, e);
 }
 
 int install_irreversible(struct install *in, struct err *e)

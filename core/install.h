@@ -36,8 +36,7 @@ struct install {
 
 /* how many steps will be told of: each payload is checked or stored, each step written */
 unsigned install_count(const struct plan *p, bool check);
-/* prove every payload, write nothing */
-int install_check(struct install *in, struct err *e);
+/* a check takes each payload through all its stages once, into nothing */
 int install_run(struct install *in, struct err *e);
 /* what cannot be undone, of an install: when nothing can be refused any more, before the commit */
 int install_irreversible(struct install *in, struct err *e);

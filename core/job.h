@@ -18,9 +18,8 @@ struct job;
 
 enum job_mode {
 	JOB_INSTALL,
-	JOB_CHECK,   /* everything before the first write, payload hashes included */
-	JOB_DRY_RUN, /* the same, and every payload is read through its stages into the dummy
-			handler */
+	JOB_CHECK,   /* everything before the first write, and every payload through its stages */
+	JOB_DRY_RUN, /* the same by the way of an installation: its order, its passes, its spool */
 	JOB_RECOVER, /* of job_recover(): nothing is installed */
 };
 

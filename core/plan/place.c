@@ -321,6 +321,14 @@ static int name_file_of_device(struct places *all, struct span *s, const struct 
 	if (rc < 0)
 		return rc;
 	where = &p->file->address;
+	if (!mounts_knows(t->filesystem)) {
+		err_fix(e,
+			"correct the attribute filesystem, or add the file system to the kernel");
+		return err_at(e,
+			      err_set(e, E_MOUNT, ENODEV, "this kernel has no file system '%s'",
+				      t->filesystem),
+			      "%s", p->path);
+	}
 	p->filesystem = t->filesystem;
 	p->made_on = find_promise(all, p->path);
 	if (text_copy(where->device, sizeof(where->device), p->path) < 0 ||

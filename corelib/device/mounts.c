@@ -7,10 +7,13 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
+
+enum { LIST_MAX = 16 * 1024 * 1024 }; /* modules.alias has one or two */
 
 #define PREFIX "mnt-"
 #define DIGITS 16
@@ -28,6 +31,37 @@ struct mounts {
 	char folder[512];
 	struct mount *last;
 };
+
+/* is there a line that ends with this word, of /proc/filesystems, or begins so, of modules.alias?
+ */
+static int file_has(const char *file, const char *before, const char *word, const char *behind)
+{
+	AUTO_FREE char *text = NULL;
+	char path[512], form[128];
+	size_t n;
+
+	if (text_print(form, sizeof(form), "%s%s%s", before, word, behind) < 0)
+		return 0;
+	if (sys_path(file, path, sizeof(path)) < 0 ||
+	    sys_read_file(AT_FDCWD, path, LIST_MAX, &text, &n) < 0)
+		return -1;
+	return strstr(text, form) != NULL;
+}
+
+bool mounts_knows(const char *filesystem)
+{
+	struct utsname u;
+	char aliases[256];
+	int listed = file_has("/proc/filesystems", "\t", filesystem, "\n");
+
+	if (listed != 0)
+		return true;
+	/* the kernel asks for the module by this name */
+	return uname(&u) == 0 &&
+	       text_print(aliases, sizeof(aliases), "/lib/modules/%s/modules.alias", u.release) ==
+		       0 &&
+	       file_has(aliases, "alias fs-", filesystem, " ") > 0;
+}
 
 int mounts_new(struct mounts **out, const char *folder, struct err *e)
 {

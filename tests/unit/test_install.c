@@ -617,7 +617,6 @@ static void neither_a_check_nor_a_dry_run_runs_a_script(void **state)
 	ARCHIVE(b, "s");
 	b->session.mode = JOB_DRY_RUN;
 	assert_int_equal(run(b, false), 0);
-	assert_int_equal(install_check(&b->in, &b->e), 0);
 	assert_string_equal(b->log, "");
 }
 
@@ -647,11 +646,41 @@ static void a_check_proves_everything_and_begins_nothing(void **state)
 		with_list(b, add(b, "b", ROUTE_BLOCKS, BIG));
 		ARCHIVE(b, "list", "a", "b");
 		b->mb.bytes[b->mb.n - 1024] ^= 1; /* in b's last block */
-		assert_int_equal(open_source(b, pipe), 0);
-		assert_true(install_check(&b->in, &b->e) < 0);
+		b->session.mode = JOB_CHECK;
+		assert_true(run(b, pipe) < 0);
 		assert_true(b->e.code == E_BLOCK_HASH || b->e.code == E_PAYLOAD_HASH);
 		assert_string_equal(b->log, "");
 	}
+}
+
+/* what it would find on the way of an installation: a spool that is not there, too */
+static void a_dry_run_of_a_pipe_stores_what_an_installation_would_store(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_SPOOL, 100);
+	add(b, "b", ROUTE_FLOW, BIG);
+	ARCHIVE(b, "a", "b");
+	b->session.mode = JOB_DRY_RUN;
+	assert_int_equal(run(b, true), 0);
+	assert_true(was_stored(b, 0));
+	assert_false(was_stored(b, 1));
+	assert_string_equal(b->log, "");
+}
+
+static void a_check_of_a_shared_payload_goes_through_the_stages_of_each(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", ROUTE_SPOOL, 100);
+	add(b, "a", ROUTE_SPOOL, 100);
+	b->entries[1].compressed = CODEC_GZIP; /* which it is not */
+	ARCHIVE(b, "a");
+	b->session.mode = JOB_CHECK;
+	assert_true(run(b, true) < 0);
+	assert_int_equal(b->e.code, E_DECOMPRESS);
+	assert_non_null(strstr(b->e.where, "images[1]"));
+	assert_string_equal(b->log, "");
 }
 
 static void a_dry_run_reads_all_and_writes_nothing(void **state)
@@ -702,6 +731,8 @@ int main(void)
 		T(a_skipped_step_is_not_touched),
 		T(a_check_proves_everything_and_begins_nothing),
 		T(a_dry_run_reads_all_and_writes_nothing),
+		T(a_dry_run_of_a_pipe_stores_what_an_installation_would_store),
+		T(a_check_of_a_shared_payload_goes_through_the_stages_of_each),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

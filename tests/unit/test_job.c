@@ -5,10 +5,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/state/journal.h"
@@ -164,6 +167,69 @@ static void checking_proves_every_payload_and_writes_nothing(void **state)
 	assert_true(jobkit_install_pipe(k, JOB_CHECK) < 0);
 	assert_int_equal(k->e.code, E_PAYLOAD_HASH);
 	assert_int_equal(jobkit_sum(k), before);
+}
+
+static void check_fails(struct jobkit *k, const char *more, enum errcode code)
+{
+	char text[2048];
+
+	snprintf(text, sizeof(text),
+		 SOFTWARE("images: ( { filename = \"rootfs.img\"; slot = \"rootfs\"; sha256 = "
+			  "\"@rootfs.img@\"; %s } );"),
+		 more);
+	jobkit_bundle(k, text, parts, 1);
+	for (int pipe = 0; pipe < 2; pipe++) {
+		assert_true((pipe ? jobkit_install_pipe : jobkit_install)(k, JOB_CHECK) < 0);
+		assert_int_equal(k->e.code, code);
+	}
+}
+
+/* signed, complete, and still nothing that could be installed */
+static void checking_finds_what_only_the_whole_way_of_a_payload_shows(void **state)
+{
+	static const char key[] = "000102030405060708090a0b0c0d0e0f "
+				  "000102030405060708090a0b0c0d0e0f\n";
+	struct jobkit *k = *state;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/aes", k->dir);
+	envkit_write_file(path, key, sizeof(key) - 1);
+	assert_int_equal(chmod(path, 0600), 0);
+	snprintf(k->globals + strlen(k->globals), sizeof(k->globals) - strlen(k->globals),
+		 " aes-key-file = \"%s\";", path);
+	jobkit_configure(k);
+	check_fails(k, "compressed = \"zlib\";", E_DECOMPRESS);
+	check_fails(k, "encrypted = \"aes-cbc\";", E_DECRYPT);
+}
+
+/* a sender that says a little and then nothing, before anybody vouches for it */
+static void l4_a_slow_sender_whom_nobody_vouches_for_keeps_no_install_waiting(void **state)
+{
+	static const char head[] = "070702";
+	struct jobkit *k = *state;
+	int fds[2], waiting = 1;
+	pid_t child;
+
+	jobkit_bundle(k, SOFTWARE(ROOTFS), parts, 1);
+	assert_int_equal(pipe(fds), 0);
+	child = fork();
+	if (child == 0) {
+		const struct job_request r = {.fd = fds[0], .name = "slow", .mode = JOB_INSTALL};
+		struct err e = {0};
+
+		job_submit(k->job, &r, &e);
+		_exit(0);
+	}
+	assert_int_equal(write(fds[1], head, sizeof(head) - 1), sizeof(head) - 1);
+	while (ioctl(fds[1], FIONREAD, &waiting) == 0 && waiting) /* it is reading now */
+		usleep(10000);
+	k->cfg->lock_timeout = 0;
+	assert_int_equal(jobkit_install(k, JOB_INSTALL), 0);
+	assert_new(k);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static void the_status_of_the_last_job_is_kept(void **state)
@@ -477,6 +543,8 @@ int main(void)
 		T(t1_a_flipped_payload_leaves_every_byte_as_it_was),
 		T(a_flipped_description_is_refused_before_it_is_read),
 		T(checking_proves_every_payload_and_writes_nothing),
+		T(checking_finds_what_only_the_whole_way_of_a_payload_shows),
+		T(l4_a_slow_sender_whom_nobody_vouches_for_keeps_no_install_waiting),
 		T(the_status_of_the_last_job_is_kept),
 		T(t6_an_unsigned_bundle_is_refused),
 		T(t6_root_may_allow_unsigned_bundles_and_is_warned_each_time),

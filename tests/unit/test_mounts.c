@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -248,6 +249,39 @@ static void a_file_is_no_device(void **state)
 	assert_int_equal(fd, -1);
 }
 
+static void the_kernel_is_asked_for_file_systems_and_modules(void **state)
+{
+	struct utsname u;
+	char root[] = "/tmp/swinstall-fs-XXXXXX", path[512];
+
+	(void)state;
+	assert_int_equal(uname(&u), 0);
+	assert_non_null(mkdtemp(root));
+	sys_set_root(root);
+	assert_true(mounts_knows("ext5")); /* nobody can be asked */
+	snprintf(path, sizeof(path), "%s/proc", root);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/proc/filesystems", root);
+	envkit_write_file(path, "nodev\tproc\n\text4\n", 17);
+	assert_true(mounts_knows("ext4"));
+	assert_false(mounts_knows("ext5"));
+	assert_false(mounts_knows("xt4"));
+	assert_false(mounts_knows("vfat"));
+	snprintf(path, sizeof(path), "%s/lib/modules/%s", root, u.release);
+	for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')); at++) {
+		*at = '\0';
+		mkdir(path, 0755);
+		*at = '/';
+	}
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/lib/modules/%s/modules.alias", root, u.release);
+	envkit_write_file(path, "alias fs-vfat vfat\n", 19);
+	assert_true(mounts_knows("vfat"));
+	assert_false(mounts_knows("ext5"));
+	sys_set_root("");
+	envkit_remove_tree(root);
+}
+
 static void a_type_is_a_plain_word(void **state)
 {
 	static const char *const bad[] = {"", "ext4,loop", "../x", "EXT4", "a b", "x\n"};
@@ -390,6 +424,7 @@ int main(void)
 		T(a_file_system_without_device_is_refused),
 		T(a_file_is_no_device),
 		T(a_type_is_a_plain_word),
+		cmocka_unit_test(the_kernel_is_asked_for_file_systems_and_modules),
 		T(what_a_killed_process_left_is_swept_and_nothing_else),
 		T(t17_what_others_put_where_mounts_are_made_is_left_alone),
 		T(t40_no_link_leads_out_of_the_file_system),
