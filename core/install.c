@@ -19,15 +19,11 @@ static const struct plan *plan_of(const struct install *in)
 static void tell_step(struct install *in, const char *verb, const struct run_step *rs,
 		      uint64_t size, const struct stages *l)
 {
-	const struct step *st = &rs->known.step;
-	const struct entry *t = st->entry;
 	char stages[200] = "";
 	const struct reported_step s = {
 		.verb = verb,
-		.name = t->filename ? t->filename
-			: t->name   ? t->name
-				    : t->type,
-		.handler = st->handler->name,
+		.name = plan_step_name(&rs->known),
+		.handler = plan_step_handler(&rs->known),
 		.size = size,
 		.stages = stages,
 	};
@@ -458,22 +454,12 @@ static int take_all(struct install *in, struct err *e)
 
 /* ---- all ---- */
 
-/* an action is told once for each of its phases, but that after a failure */
-static unsigned runs_of(const struct handler *h)
-{
-	const unsigned pre = 1u << PHASE_PREINSTALL, post = 1u << PHASE_POSTINSTALL;
-
-	if (h->kind != HANDLER_ACTION)
-		return 1;
-	return !!(h->phases & pre) + !!(h->phases & post);
-}
-
 unsigned install_count(const struct plan *p, bool check)
 {
 	unsigned n = 0;
 
 	for (size_t i = 0; !check && i < p->count; i++)
-		n += p->steps[i].left_out ? 0 : runs_of(p->steps[i].step.handler);
+		n += p->steps[i].left_out ? 0 : plan_step_runs(&p->steps[i]);
 	for (size_t i = 0; check && i < p->count; i++)
 		n += !p->steps[i].left_out && (p->steps[i].payload || p->steps[i].source);
 	for (size_t i = 0; i < p->payload_count; i++) {

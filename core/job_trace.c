@@ -35,16 +35,15 @@ static const char *place_of(const struct step *st)
 static void trace_step(const struct plan_step *ps)
 {
 	const struct entry *t = ps->step.entry;
-	const char *name = t->filename ? t->filename : t->name ? t->name : "";
 	char stages[200];
 
 	stages_text(&ps->stages, stages, sizeof(stages));
 	if (ps->left_out)
 		trace("%s '%s': left out, the version that is installed will do",
-		      section_name(t->section), name);
+		      section_name(t->section), plan_step_name(ps));
 	else
-		trace("%s '%s': %s to %s, %s; %s: %s", section_name(t->section), name,
-		      ps->step.handler->name, place_of(&ps->step),
+		trace("%s '%s': %s to %s, %s; %s: %s", section_name(t->section), plan_step_name(ps),
+		      plan_step_handler(ps), place_of(&ps->step),
 		      ps->step.live ? "in use until the switch" : "idle", route_name(ps->route),
 		      stages);
 }

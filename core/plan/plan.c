@@ -34,6 +34,28 @@ int plan_at(const struct plan *p, const struct plan_step *ps, int rc, struct err
 		      p->manifest->version ? p->manifest->version : "");
 }
 
+const char *plan_step_name(const struct plan_step *ps)
+{
+	const struct entry *t = ps->step.entry;
+
+	return t->filename ? t->filename : t->name ? t->name : t->type ? t->type : "";
+}
+
+const char *plan_step_handler(const struct plan_step *ps)
+{
+	return ps->source ? ps->source->name : ps->step.handler->name;
+}
+
+unsigned plan_step_runs(const struct plan_step *ps)
+{
+	const unsigned pre = 1u << PHASE_PREINSTALL, post = 1u << PHASE_POSTINSTALL;
+	const struct handler *h = ps->step.handler;
+
+	if (h->kind != HANDLER_ACTION)
+		return 1;
+	return !!(h->phases & pre) + !!(h->phases & post);
+}
+
 /* ---- variables ---- */
 
 static int gather_variables(struct plan *p, struct err *e)

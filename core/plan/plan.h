@@ -88,6 +88,11 @@ const struct plan_payload *plan_payload(const struct plan *p, const char *name);
 bool plan_opens_early(const struct plan *p, const struct plan_step *planned);
 int plan_open_place(const struct plan *p, struct plan_step *ps, struct err *e);
 
+/* for messages: its file, else its name, else its type; and the handler's name */
+const char *plan_step_name(const struct plan_step *ps);
+const char *plan_step_handler(const struct plan_step *ps);
+/* how often it acts: an action once in each of its phases, but that after a failure */
+unsigned plan_step_runs(const struct plan_step *ps);
 /* where it happened, for every error of a step */
 int plan_at(const struct plan *p, const struct plan_step *ps, int rc, struct err *e);
 
