@@ -62,14 +62,9 @@ static int rawfile_commit(struct step *st, struct err *e)
 	return staged_publish(st->file, e);
 }
 
-/* what fails here is tried again by recovery: the journal still lists the file */
 static void rawfile_discard(struct step *st)
 {
-	struct err own;
-
-	err_clear(&own);
-	if (staged_revert(st->file, &own) == 0 && staged_drop(st->file, &own) == 0)
-		staged_unmake(&st->file->address, st->file->root_fd, &own);
+	staged_undo(st->file);
 }
 
 const struct handler handler_rawfile = {

@@ -18,18 +18,21 @@ struct extent {
 	uint64_t off, end; /* end is behind the last byte; UINT64_MAX = not known */
 };
 
-/* len 0 = to the end. 0, -ENODEV for what is no storage, -errno */
+/* The range that begins at 'off' in what 'fd' has open; a length of 0 reaches to the end. Returns
+ * 0, -ENODEV for what is no storage, or -errno. */
 int extent_of(int fd, uint64_t off, uint64_t len, struct extent *x);
-/* of a block device; 'on_disk' stops at the disk also where that is a loop device */
+/* The same for a block device by its number. extent_on_disk() stops at the disk, extent_of_device()
+ * goes on to the file where that disk is a loop device. */
 int extent_of_device(dev_t dev, uint64_t off, uint64_t len, struct extent *x);
 int extent_on_disk(dev_t dev, uint64_t off, uint64_t len, struct extent *x);
-/* what a loop device shows; -ENOENT when it is none or shows nothing */
+/* what a loop device shows */
 struct loop_back {
 	bool is_block; /* dev is a block device; else ino is a file on dev */
 	dev_t dev;
 	ino_t ino;
 	uint64_t off;
 };
+/* -ENOENT when it is no loop device, or shows nothing */
 int extent_loop_back(dev_t loop, struct loop_back *b);
 bool extent_overlaps(const struct extent *a, const struct extent *b);
 bool extent_contains(const struct extent *outer, const struct extent *inner);

@@ -9,11 +9,12 @@
 
 #include <stdbool.h>
 
-/* owner, mode and all attributes, for what takes the place of 'from'; not those that speak about
- * its content */
+/* Gives 'to', which takes the place of 'from', its owner, mode and all attributes but those that
+ * speak about its content (IMA, EVM). */
 int nature_copy(int from, int to);
 
-/* owner, mode and ACLs of a folder that stays; its label and what others noted on it stay too */
+/* Gives the folder 'to', which stays, owner, mode and ACLs of 'from'; its label and what other
+ * programs noted on it stay as they are. */
 int nature_of_folder_copy(int from, int to);
 /* 1 = the same owner, mode and ACLs, 0 = not */
 int nature_of_folder_same(int a, int b);

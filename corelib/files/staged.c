@@ -525,8 +525,10 @@ static int note_old(struct staged *s, struct err *e)
 	if (check_target(s, e) < 0)
 		return -e->sys;
 	rc = s->existed ? keep_old(s, e) : note_none(s, e);
-	if (rc == 0) /* of a publish that was cut, when it was the other way */
-		rc = unlink_part(s, s->existed ? PART_NONE : PART_OLD, e);
+	if (rc < 0)
+		return rc;
+	/* of a publish that was cut, when it was the other way */
+	rc = unlink_part(s, s->existed ? PART_NONE : PART_OLD, e);
 	if (rc < 0)
 		return rc;
 	rc = sys_fsync(s->stage_fd);
@@ -547,12 +549,16 @@ int staged_publish(struct staged *s, struct err *e)
 	if (!has[PART_NEW])
 		return staged_at(s, e, err_set(e, E_INTERNAL, ENOENT, "there is no new content"));
 	rc = note_old(s, e);
-	if (rc == 0)
-		rc = move_new(s, s->existed ? 0 : RENAME_NOREPLACE, e);
-	if (rc == 0)
-		rc = sync_folders(s, e);
-	s->published = rc == 0;
-	return rc;
+	if (rc < 0)
+		return rc;
+	rc = move_new(s, s->existed ? 0 : RENAME_NOREPLACE, e);
+	if (rc < 0)
+		return rc;
+	rc = sync_folders(s, e);
+	if (rc < 0)
+		return rc;
+	s->published = true;
+	return 0;
 }
 
 int staged_revert(struct staged *s, struct err *e)
@@ -593,6 +599,14 @@ int staged_drop(struct staged *s, struct err *e)
 	    unlink_part(s, PART_BACK, e) < 0 || unlink_part(s, PART_NEW, e) < 0)
 		return -e->sys;
 	return staged_remove_stage(s, e);
+}
+
+void staged_undo(struct staged *s)
+{
+	struct err own = {0};
+
+	if (staged_revert(s, &own) == 0 && staged_drop(s, &own) == 0)
+		staged_unmake(&s->address, s->root_fd, &own);
 }
 
 int staged_remove_stage(struct staged *s, struct err *e)

@@ -96,5 +96,7 @@ int staged_drop(struct staged *s, struct err *e);    /* remove old content and t
 int staged_look_kept(struct staged *s, struct err *e);
 /* after revert and drop: the parts of the folder that were made go away while they are empty */
 int staged_unmake(const struct staged_address *p, int root, struct err *e);
+/* all three. What fails is tried again by recovery: the journal still lists the place */
+void staged_undo(struct staged *s);
 
 #endif

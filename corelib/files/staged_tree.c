@@ -197,11 +197,13 @@ static int move_one(struct sides *x, const struct move *m, struct err *e)
 	struct spot at;
 	int rc = find_spot(x, m, &at);
 
-	if (rc == 0 && m->kind == MOVE_NATURE) {
+	if (rc < 0)
+		return move_failed(x, m->path, rc, "its folder cannot be opened", e);
+	if (m->kind == MOVE_NATURE) {
 		rc = copy_nature(at.fresh, at.fresh_name, at.here, at.name, false);
 		return rc == 0 ? 0 : move_failed(x, m->path, rc, "owner and mode cannot be set", e);
 	}
-	if (rc == 0 && m->kind == MOVE_FOLDER) /* no folder replaces a file by itself */
+	if (m->kind == MOVE_FOLDER) /* no folder replaces a file by itself */
 		rc = sys_unlinkat(at.here, at.name, 0);
 	if (rc == 0)
 		rc = sys_renameat(at.fresh, at.fresh_name, at.here, at.name, flags);
