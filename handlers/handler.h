@@ -46,8 +46,14 @@ struct step {
 	const char *slot_device; /* what 'slot' names, for a handler without a place; else NULL */
 	bool has_size;
 	uint64_t size; /* of what will arrive at install(), when known */
-	void *state;   /* the handler's own, freed by discard or commit */
-	void *arg;     /* of the row of the job's registry; NULL: a built-in handler */
+	/*
+	 * Told by check() of a handler that takes no payload: the bytes of its device that it will
+	 * write (len 0 = to the end), or that there is nothing to do.
+	 */
+	uint64_t off, len;
+	bool nothing;
+	void *state; /* the handler's own, freed by discard or commit */
+	void *arg;   /* of the row of the job's registry; NULL: a built-in handler */
 };
 
 /*
@@ -77,6 +83,9 @@ struct handler {
 	bool irreversible;  /* runs when nothing else can be refused any more: after the last script
 			     */
 	bool foreign;	    /* of the job's registry: takes any property, may leave mounts */
+	/* why not all of it can be undone, for people; then every payload of the bundle is proven
+	 * before the first step begins. NULL: discard() undoes it */
+	const char *forever;
 	const struct attr *props; /* properties it takes, for check, manual and lint */
 	size_t prop_count;
 	int (*check)(struct step *st, struct err *e);

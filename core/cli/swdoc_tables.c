@@ -245,6 +245,8 @@ static void print_handler(const struct handler *h)
 	if (h->irreversible)
 		printf("\n- cannot be undone: it runs after everything that can still be refused, and "
 		       "a failure behind it leaves what it did");
+	if (h->forever)
+		printf("\n- cannot be undone: %s", h->forever);
 	printf("\n");
 	print_properties(h);
 }

@@ -118,12 +118,26 @@ static int bind_all(struct plan *p, const struct plan_input *in, struct err *e)
 	return rc;
 }
 
+/* where a step cannot be undone, nothing that could still be refused may come after it */
+static void prove_first(struct plan *p)
+{
+	bool forever = false;
+
+	for (size_t i = 0; i < p->count && !forever; i++)
+		forever = !p->steps[i].left_out && p->steps[i].step.handler->forever;
+	for (size_t i = 0; i < p->count && forever; i++)
+		if (p->steps[i].route == ROUTE_FLOW || p->steps[i].route == ROUTE_BLOCKS)
+			p->steps[i].route = p->seekable ? ROUTE_TWICE : ROUTE_SPOOL;
+}
+
 static int build(struct plan *p, const struct plan_input *in, struct err *e)
 {
 	int rc = bind_all(p, in, e);
 
-	if (rc == 0)
-		rc = plan_share(p, e);
+	if (rc < 0)
+		return rc;
+	prove_first(p);
+	rc = plan_share(p, e);
 	if (rc == 0)
 		rc = plan_overlaps(p, in->session, e);
 	if (rc == 0)

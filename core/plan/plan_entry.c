@@ -236,6 +236,10 @@ static int check_place(const struct plan *plan, struct plan_step *ps, struct err
 							     : 0,
 				       e),
 			    "%s", st->entry->path);
+	if (st->dev && st->handler->no_data) {
+		ps->span.off = st->off;
+		ps->span.len = st->len;
+	}
 	return rc;
 }
 
@@ -445,6 +449,10 @@ static int bind_place(struct plan *p, struct plan_step *ps, const struct plan_in
 
 	if (rc == 0)
 		rc = bind_payload(p, ps, in, e);
+	if (rc == 0 && ps->step.nothing) {
+		ps->left_out = true; /* its place may be in use: nothing is written there */
+		return 0;
+	}
 	if (rc == 0)
 		rc = place_judge(p->places, &ps->span, e);
 	if (rc < 0 && ps->step.dev && !ps->step.has_size && ps->step.entry->compressed)

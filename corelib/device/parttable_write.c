@@ -102,8 +102,12 @@ int parttable_write(struct blkdev *d, const struct parttable *new, const struct 
 
 static int tell_kernel(int fd, int op, const struct partition *p)
 {
-	struct blkpg_partition part = {
-		.pno = (int)p->number, .start = (long long)p->start, .length = (long long)p->size};
+	/* what holds logical partitions would overlap them: the kernel shows two sectors of it */
+	bool holder = strcmp(p->type, "05") == 0 || strcmp(p->type, "0f") == 0 ||
+		      strcmp(p->type, "85") == 0;
+	struct blkpg_partition part = {.pno = (int)p->number,
+				       .start = (long long)p->start,
+				       .length = holder ? 1024 : (long long)p->size};
 	struct blkpg_ioctl_arg arg = {.op = op, .datalen = sizeof(part), .data = &part};
 
 	return ioctl(fd, BLKPG, &arg) < 0 ? -errno : 0;

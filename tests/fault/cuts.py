@@ -269,6 +269,20 @@ def differences(now, want):
     return ", ".join(sorted(n for n in set(now) | set(want) if now.get(n) != want.get(n)))[:120]
 
 
+def gpt_of(disk, sector=512):
+    """the entries of the primary table and of the backup, None where one is not whole"""
+    out = []
+    for at in (sector, len(disk) - sector):
+        head = disk[at : at + 92]
+        size, crc = int.from_bytes(head[12:16], "little"), int.from_bytes(head[16:20], "little")
+        entries = int.from_bytes(head[72:80], "little") * sector
+        n = int.from_bytes(head[80:84], "little") * int.from_bytes(head[84:88], "little")
+        table = disk[entries : entries + n] if n <= 65536 else b""
+        whole = head[:8] == b"EFI PART" and size == 92 and zlib.crc32(head[:16] + bytes(4) + head[20:]) == crc
+        out.append(table if whole and zlib.crc32(table) == int.from_bytes(head[88:92], "little") else None)
+    return out
+
+
 class Scenario:
     # what slot n has in env
     SHAPES = {
@@ -278,14 +292,15 @@ class Scenario:
     }
 
     def __init__(self, name, env, image=True, files=0, second=False, hash_list=False, script=None, archive=None, slots="ab", code=False,
-                 halves=False, shape="plain"):
+                 halves=False, shape="plain", disk=False):
         """script: 'plain' (one that only speaks), 'marks' (each phase leaves a file) or 'lua'; slots: the first one runs, the last one
         is written, and of more than two the last one waits for its reboot; code: a handler in Lua writes the slot; halves: two entries,
-        the first of which has the version that runs"""
+        the first of which has the version that runs; disk: a disk of its own gets another partition table"""
         self.name, self.env, self.image, self.files = name, env, image, files
         self.second, self.hash_list, self.script, self.archive = second, hash_list, script, archive
         self.slots, self.code, self.halves, self.shape = slots, code, halves, shape
         self.variables = {n: self.SHAPES[shape](n) for n in slots}
+        self.disk = disk
         self.target, self.waits = slots[-1], second or len(slots) > 2
 
     def must_wait(self, root):
@@ -308,6 +323,11 @@ class Scenario:
                 f.write(pattern(b"stale " + n.upper().encode(), SLOT))
         if self.archive:
             self.archive.make(root)
+        if self.disk:
+            with open(f"{root}/disk", "wb") as f:
+                f.truncate(1 << 20)
+            subprocess.run(["sfdisk", "--quiet", f"{root}/disk"], check=True, stdout=subprocess.DEVNULL,
+                           input=b"label: gpt\nlabel-id: 11111111-2222-3333-4444-555555555555\nstart=64, size=256, name=old\n")
         for p in self.paths(root)[: max(1, self.files - 1)]:  # the last one is new on the device
             with open(p, "wb") as f:
                 f.write(OLD + pattern(b"F", 3000))
@@ -334,7 +354,7 @@ class Scenario:
 
     def build(self, tools, version, head):
         src = tempfile.mkdtemp(dir=tools.work)
-        images, lines, scripts = [], [], []
+        images, lines, scripts, disks = [], [], [], []
         if self.image:
             with open(f"{src}/rootfs.img", "wb") as f:
                 f.write(head + pattern(b"N" + version.encode(), SLOT - 1000 - len(head)))
@@ -355,7 +375,9 @@ class Scenario:
             scripts.append(self.env.switch(self.root))
         elif self.shape == "none":
             variables.append(("bootslot", self.target))
-        lists = "".join(f"{name}: ({', '.join(rows)});\n" for name, rows in (("images", images), ("files", lines), ("scripts", scripts)) if rows)
+        if self.disk:
+            disks.append(f'{{ type = "diskpart"; device = "{self.root}/disk"; properties: {{ partition-1 = [ "start=64", "size=64K", "name=new" ]; partition-2 = [ "start=512", "size=128K", "partuuid=11111111-2222-3333-4444-555555555556" ]; }}; }}')
+        lists = "".join(f"{name}: ({', '.join(rows)});\n" for name, rows in (("partitions", disks), ("images", images), ("files", lines), ("scripts", scripts)) if rows)
         with open(f"{src}/sw-description", "w") as f:
             rows = ", ".join(f'{{ name = "{k}"; value = "{v}"; }}' for k, v in variables)
             f.write(f'software = {{ version = "{version}";{self.embedded()}\n{lists}{f"bootenv: ({rows});" if rows else ""} }};\n')
@@ -414,6 +436,9 @@ class Scenario:
             if os.path.exists(p):
                 with open(p, "rb") as f:
                     out[f"file {i}"] = f.read()
+        if self.disk:
+            with open(f"{root}/disk", "rb") as f:
+                out["disk"] = f.read()
         if self.archive:
             top = f"{root}/{self.archive.place.split('/')[0]}"
             out["tree"] = tree_of(top) if os.path.lexists(top) else {}
@@ -455,6 +480,8 @@ class Scenario:
         for i in range(self.files):
             if now.get(f"file {i}") != want.get(f"file {i}"):
                 return f"file {i} is not {'new' if new else 'old'}"
+        if self.disk and not self.disk_is_whole(gpt_of(now["disk"]), gpt_of(before["disk"]), gpt_of(after["disk"]), new):
+            return "the disk has no whole partition table, or not the new one"
         left = [os.path.join(b, n) for b, ds, fs in os.walk(root) for n in ds + fs
                 if n == "scripts" or n.startswith(".swinstall-") or n.endswith((".tmp", ".new")) and n not in TAKEN_OVER]
         if self.archive and now["tree"] != want["tree"] and not left:
@@ -462,6 +489,13 @@ class Scenario:
         if left:
             return "left behind: " + ", ".join(left)
         return None
+
+    @staticmethod
+    def disk_is_whole(now, before, after, new):
+        """the new table twice when the update is done; before, one of both is whole"""
+        if new:
+            return now == after and None not in now
+        return any(t is not None and t in (before[0], after[0]) for t in now)
 
     def marks(self, root):
         """phase -> lines that its file has"""
@@ -788,6 +822,7 @@ def main():
             Scenario("image by a handler in Lua", EnvFile(), code=True),
             Scenario("image into the third slot, which waits for its reboot", EnvFile(), slots="abc"),
             Scenario("image in two entries, one of the version that runs", EnvFile(), halves=True),
+            Scenario("image and a partition table", EnvFile(), disk=True),
         ]
         chosen = [s for s in scenarios if not a.only or a.only in s.name]
         sweep = Sweep(tools, a.seed, a.twice)

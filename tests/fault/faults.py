@@ -417,6 +417,7 @@ def scenarios():
         Scenario("image and a Lua script", EnvFile(), script="lua"),
         Hooked("image with hooks", EnvFile()),
         Executed("a payload for a program", EnvFile()),
+        Scenario("image and a partition table", EnvFile(), disk=True),
     ]
 
 
