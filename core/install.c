@@ -180,6 +180,19 @@ static int run_actions(struct install *in, enum phase phase, struct err *e)
 	return 0;
 }
 
+/* what is copied before the images; it has no payload */
+static int write_early(struct install *in, struct err *e)
+{
+	steps_each(rs, in->steps)
+	{
+		int rc = rs->known.early && rs->state == STEP_WAITS ? write_step(in, rs, e) : 0;
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 /* once, before the first byte goes to a target */
 static int begin(struct install *in, struct err *e)
 {
@@ -194,7 +207,9 @@ static int begin(struct install *in, struct err *e)
 		rc = steps_mount(in->steps, e);
 	if (rc == 0)
 		rc = store_actions(in, e);
-	return rc < 0 ? rc : run_actions(in, PHASE_PREINSTALL, e);
+	if (rc == 0)
+		rc = run_actions(in, PHASE_PREINSTALL, e);
+	return rc < 0 ? rc : write_early(in, e);
 }
 
 /* targets that have not run yet, in order */

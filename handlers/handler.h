@@ -52,6 +52,8 @@ struct step {
 	 */
 	uint64_t off, len;
 	bool nothing;
+	int base; /* of a source: what it reads beside its payload, open; else -1 */
+	uint64_t base_size;
 	void *state; /* the handler's own, freed by discard or commit */
 	void *arg;   /* of the row of the job's registry; NULL: a built-in handler */
 };
@@ -97,6 +99,7 @@ struct handler {
 	 */
 	int (*open)(struct step *st, struct stream **s, struct err *e);
 	const char *chain;
+	const char *reads; /* of a source: the property that names what it reads on the device */
 	/*
 	 * The i-th device that this step makes for later ones (a partition, a volume), by the path
 	 * that they name: 1; 0 past the last. What lies on it is opened when its own step begins.

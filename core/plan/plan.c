@@ -97,6 +97,7 @@ static int bind_all(struct plan *p, const struct plan_input *in, struct err *e)
 		ps->step.entry = &in->manifest->entries[i];
 		ps->step.host = in->session->host;
 		span_init(&ps->span);
+		ps->step.base = -1;
 		ps->left_out = installed_skips(&have, ps->step.entry);
 		ps->route = ROUTE_NONE;
 		if (!ps->left_out)
@@ -119,15 +120,20 @@ static int bind_all(struct plan *p, const struct plan_input *in, struct err *e)
 }
 
 /* where a step cannot be undone, nothing that could still be refused may come after it */
-static void prove_first(struct plan *p)
+static void prove_first(struct plan *p, const struct plan_input *in)
 {
 	bool forever = false;
 
 	for (size_t i = 0; i < p->count && !forever; i++)
 		forever = !p->steps[i].left_out && p->steps[i].step.handler->forever;
-	for (size_t i = 0; i < p->count && forever; i++)
-		if (p->steps[i].route == ROUTE_FLOW || p->steps[i].route == ROUTE_BLOCKS)
-			p->steps[i].route = p->seekable ? ROUTE_TWICE : ROUTE_SPOOL;
+	for (size_t i = 0; i < p->count && forever; i++) {
+		struct plan_step *ps = &p->steps[i];
+
+		if (ps->route != ROUTE_FLOW && ps->route != ROUTE_BLOCKS)
+			continue;
+		ps->route = p->seekable ? ROUTE_TWICE : ROUTE_SPOOL;
+		plan_list_stages(p, ps, in);
+	}
 }
 
 static int build(struct plan *p, const struct plan_input *in, struct err *e)
@@ -136,10 +142,12 @@ static int build(struct plan *p, const struct plan_input *in, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	prove_first(p);
+	prove_first(p, in);
 	rc = plan_share(p, e);
 	if (rc == 0)
 		rc = plan_overlaps(p, in->session, e);
+	if (rc == 0)
+		rc = plan_source_overlaps(p, e);
 	if (rc == 0)
 		rc = gather_variables(p, e);
 	return rc;
@@ -187,6 +195,7 @@ int plan_add(struct plan *p, const struct plan_input *in, const struct entry *t,
 	*ps = &p->steps[p->count++];
 	**ps = (struct plan_step){.called = true};
 	span_init(&(*ps)->span);
+	(*ps)->step.base = -1;
 	(*ps)->step.entry = t;
 	(*ps)->step.host = in->session->host;
 	return 0;
@@ -203,6 +212,7 @@ void plan_free(struct plan *p)
 		return;
 	for (size_t i = 0; i < p->count; i++) {
 		place_end(&p->steps[i].span);
+		cleanup_close(&p->steps[i].step.base);
 		keys_free(p->steps[i].key);
 		free(p->steps[i].list);
 	}

@@ -41,6 +41,7 @@ struct plan_step {
 	struct block_hashes blocks; /* digests NULL: no list, or not yet arrived */
 	uint8_t *list;		    /* their memory */
 	struct aes_key *key;	    /* NULL: not encrypted */
+	bool early;		    /* a source that runs before the images */
 	bool left_out;		    /* nothing to do; or a called step that failed */
 	bool called;		    /* Lua code asked for it while the update ran: core/called.h */
 };

@@ -488,7 +488,7 @@ static int lacks_payload(struct plan_step *ps, const struct plan_input *in, stru
 }
 
 /* as this update reads it; a check reads everything once */
-static void list_stages(const struct plan *p, struct plan_step *ps, const struct plan_input *in)
+void plan_list_stages(const struct plan *p, struct plan_step *ps, const struct plan_input *in)
 {
 	const struct session *s = in->session;
 	const struct entry *t = ps->step.entry;
@@ -525,6 +525,8 @@ int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_inpu
 	rc = check_payload(ps, e);
 	if (rc == 0 && t->encrypted)
 		rc = find_key(p, ps, in, e);
+	if (rc == 0 && ps->source)
+		rc = plan_source_reads(p, ps, e);
 	if (rc == 0)
 		rc = bind_place(p, ps, in, e);
 	if (rc == 0 && ps->source)
@@ -532,7 +534,7 @@ int plan_entry_bind(struct plan *p, struct plan_step *ps, const struct plan_inpu
 	if (rc < 0)
 		return rc;
 	ps->route = choose_route(ps, p->seekable);
-	list_stages(p, ps, in);
+	plan_list_stages(p, ps, in);
 	return 0;
 }
 

@@ -22,6 +22,9 @@ void plan_give_up(struct plan_step *ps);
 #define RESULT_HASH "result-sha256"
 int plan_chain(struct plan_step *ps, const struct handler *source, const struct plan_input *in,
 	       struct err *e);
+/* what the source reads on the device; then that no step writes there: E_RANGE */
+int plan_source_reads(struct plan *p, struct plan_step *ps, struct err *e);
+int plan_source_overlaps(const struct plan *p, struct err *e);
 int plan_source_judge(const struct plan_step *ps, const struct plan_input *in, struct err *e);
 /* who reads the payload: the source, else the handler of the place */
 const struct handler *plan_reader(const struct plan_step *ps);
@@ -45,5 +48,8 @@ bool plan_writes_below(const struct plan_step *raw, const struct plan_step *file
 /* who shares which payload; refuses what contradicts itself. In core/plan/plan_share.c */
 int plan_share(struct plan *p, struct err *e);
 void plan_share_free(struct plan *p);
+
+/* anew, where the route of a step has changed */
+void plan_list_stages(const struct plan *p, struct plan_step *ps, const struct plan_input *in);
 
 #endif

@@ -1,9 +1,14 @@
 /* Steps whose bytes are made out of others by a source, and then go into the target of its chain.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "core/plan/own.h"
 #include "core/plan/plan_private.h"
+#include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
 static int read_result(struct plan_step *ps, struct err *e)
@@ -16,6 +21,63 @@ static int read_result(struct plan_step *ps, struct err *e)
 		return err_set(e, E_PROPERTY, EINVAL,
 			       "property '" RESULT_HASH "' has 64 hexadecimal digits");
 	ps->has_result = true;
+	return 0;
+}
+
+/*
+ * What a source reads beside its payload: opened once, held to the end. It may be in use, for
+ * nothing is written there, but it may not be the installer's own: what a bundle copies others may
+ * read.
+ */
+int plan_source_reads(struct plan *p, struct plan_step *ps, struct err *e)
+{
+	const char *key = ps->source->reads;
+	const char *path = key ? entry_property(ps->step.entry, key) : NULL;
+	struct stat st;
+	off_t end;
+	int rc;
+
+	if (!key)
+		return 0;
+	if (!path)
+		return err_set(e, E_DESC_MISSING, EINVAL, "%s needs the property %s",
+			       ps->source->name, key);
+	if (*path != '/')
+		return err_set(e, E_PROPERTY, EINVAL,
+			       "property %s is '%s'; it names a file or a block device by its "
+			       "whole path",
+			       key, path);
+	ps->step.base = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+	if (ps->step.base < 0)
+		return err_sys(e, E_TARGET, -ps->step.base, "opening %s", path);
+	if (fstat(ps->step.base, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+		return err_set(e, E_TARGET, EINVAL, "%s is neither a file nor a block device",
+			       path);
+	rc = own_check_file(judge_own(p->places->judge), ps->step.base, e);
+	if (rc < 0)
+		return rc;
+	end = lseek(ps->step.base, 0, SEEK_END);
+	if (end < 0)
+		return err_sys(e, E_TARGET_READ, errno, "measuring %s", path);
+	ps->step.base_size = (uint64_t)end;
+	return 0;
+}
+
+/* a source that reads what the update writes would make something of which nobody knows what */
+int plan_source_overlaps(const struct plan *p, struct err *e)
+{
+	for (const struct plan_step *r = p->steps; r < p->steps + p->count; r++)
+		for (const struct plan_step *w = p->steps; w < p->steps + p->count; w++) {
+			struct extent a, b;
+
+			if (r->left_out || w->left_out || r->step.base < 0 || !w->step.dev ||
+			    extent_of(r->step.base, 0, r->step.base_size, &a) < 0 ||
+			    place_extent(&w->span, &b) < 0 || !extent_overlaps(&a, &b))
+				continue;
+			return err_set(e, E_RANGE, EEXIST,
+				       "line %u of the description reads what line %u writes",
+				       r->step.entry->line, w->step.entry->line);
+		}
 	return 0;
 }
 
@@ -37,6 +99,9 @@ int plan_chain(struct plan_step *ps, const struct handler *source, const struct 
 			       h->name, source->name);
 	ps->source = source;
 	ps->step.handler = h;
+	name = ps->step.entry->section == SECTION_SCRIPTS ? entry_property(ps->step.entry, "type")
+							  : NULL;
+	ps->early = name && strcmp(name, "preinstall") == 0;
 	return read_result(ps, e);
 }
 

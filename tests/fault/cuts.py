@@ -11,6 +11,7 @@ Last line: N passed, N failed, N skipped (one for each scenario and each mutant)
 """
 import argparse
 import collections
+import hashlib
 import io
 import os
 import re
@@ -292,15 +293,17 @@ class Scenario:
     }
 
     def __init__(self, name, env, image=True, files=0, second=False, hash_list=False, script=None, archive=None, slots="ab", code=False,
-                 halves=False, shape="plain", disk=False):
+                 halves=False, shape="plain", disk=False, patch=False):
         """script: 'plain' (one that only speaks), 'marks' (each phase leaves a file) or 'lua'; slots: the first one runs, the last one
         is written, and of more than two the last one waits for its reboot; code: a handler in Lua writes the slot; halves: two entries,
-        the first of which has the version that runs; disk: a disk of its own gets another partition table"""
+        the first of which has the version that runs; disk: a disk of its own gets another partition table; patch:
+        the image comes as a patch against a file of the device"""
         self.name, self.env, self.image, self.files = name, env, image, files
         self.second, self.hash_list, self.script, self.archive = second, hash_list, script, archive
         self.slots, self.code, self.halves, self.shape = slots, code, halves, shape
         self.variables = {n: self.SHAPES[shape](n) for n in slots}
         self.disk = disk
+        self.patch = patch
         self.target, self.waits = slots[-1], second or len(slots) > 2
 
     def must_wait(self, root):
@@ -359,6 +362,7 @@ class Scenario:
             with open(f"{src}/rootfs.img", "wb") as f:
                 f.write(head + pattern(b"N" + version.encode(), SLOT - 1000 - len(head)))
             images.append(self.image_entry(src))
+            images.append(self.patched(src) if self.patch else '{ filename = "rootfs.img"; slot = "rootfs"; }')
         if self.archive:
             self.archive.tar(f"{src}/app.tar")
             if self.archive.compressed:
@@ -409,6 +413,16 @@ class Scenario:
             return ""
         return (' embedded-script = "swupdate.register_handler(\'mine\', function(image) '
                 "local f = assert(io.open(image.slot_device, 'r+b')) image:read(function(data) f:write(data) end) f:close() return 0 end)\";")
+    def patched(self, src):
+        """the entry of rootfs.img as a patch against a file that the device keeps"""
+        with open(f"{src}/rootfs.img", "rb") as f:
+            want = f.read()
+        with open(f"{self.root}/base", "wb") as f:
+            f.write(want[20000:] + want[:7000])
+        subprocess.run(["rdiff", "signature", f"{self.root}/base", f"{src}/sig"], check=True)
+        subprocess.run(["rdiff", "delta", f"{src}/sig", f"{src}/rootfs.img", f"{src}/rootfs.patch"], check=True)
+        return (f'{{ filename = "rootfs.patch"; type = "rdiff_image"; slot = "rootfs"; properties: {{ rdiffbase = "{self.root}/base"; '
+                f'result-sha256 = "{hashlib.sha256(want).hexdigest()}"; }}; }}')
 
     def program(self, src):
         """its entry; with 'marks' and 'lua' each phase adds a line to a file of its name, and flushes it; a
@@ -823,6 +837,7 @@ def main():
             Scenario("image into the third slot, which waits for its reboot", EnvFile(), slots="abc"),
             Scenario("image in two entries, one of the version that runs", EnvFile(), halves=True),
             Scenario("image and a partition table", EnvFile(), disk=True),
+            Scenario("image as a patch", EnvFile(), patch=True),
         ]
         chosen = [s for s in scenarios if not a.only or a.only in s.name]
         sweep = Sweep(tools, a.seed, a.twice)

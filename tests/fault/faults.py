@@ -418,6 +418,7 @@ def scenarios():
         Hooked("image with hooks", EnvFile()),
         Executed("a payload for a program", EnvFile()),
         Scenario("image and a partition table", EnvFile(), disk=True),
+        Scenario("image as a patch", EnvFile(), patch=True),
     ]
 
 
