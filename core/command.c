@@ -4,7 +4,7 @@
 
 static void output(void *arg, const struct process_line *l)
 {
-	reporter_info(arg, "%s", l->text);
+	reporter_output(arg, LOG_LEVEL_INFO, l->text);
 }
 
 int command_run(const struct session *s, const char *name, const char *line, struct err *e)

@@ -88,6 +88,8 @@ static int run_command(struct run *r, const char *name, size_t at, struct err *e
 static int begin(void *arg, struct err *e)
 {
 	struct run *r = arg;
+
+	r->began = true;
 	int rc = run_command(r, "preupdatecmd", offsetof(struct update_policy, preupdatecmd), e);
 
 	reporter_state(r->session.reporter, STATE_INSTALL);
@@ -213,9 +215,12 @@ static void write_status(struct run *r, int rc, const struct err *e)
 	if (r->request->name)
 		text_printable(r->request->name, strlen(r->request->name), s.bundle,
 			       sizeof(s.bundle));
+	if (r->began && r->plan->taken && r->plan->taken->name)
+		text_printable(r->plan->taken->name, strlen(r->plan->taken->name), s.slot,
+			       sizeof(s.slot));
 	if (rc < 0)
 		s.err = *e;
-	status_write(r->cfg.state_dir, &s); /* that it fails never fails an install */
+	status_keep(r->cfg.state_dir, &s, rc < 0 && *s.slot ? s.slot : NULL);
 }
 
 int job_submit(struct job *j, const struct job_request *request, struct err *e)
@@ -228,7 +233,7 @@ int job_submit(struct job *j, const struct job_request *request, struct err *e)
 	run_init(r, j, request->mode);
 	r->request = request;
 	j->wants_reboot = j->after_failed = false;
-	reporter_expect(j->reporter, 0);
+	reporter_begin(j->reporter, request->name);
 	reporter_state(j->reporter, STATE_CHECK);
 	rc = update(r, e);
 	tell_oddities(r);

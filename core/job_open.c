@@ -88,8 +88,10 @@ static int open_state(struct run *r, struct err *e)
 	struct recovery rec = {.session = &r->session};
 	int rc = run_lock(r, e);
 
-	if (rc == 0)
-		rc = marks_env(&r->cfg, &r->session.env, e);
+	if (rc < 0)
+		return rc;
+	reporter_publish(r->session.reporter, r->cfg.run_dir, r->cfg.state_dir);
+	rc = marks_env(&r->cfg, &r->session.env, e);
 	if (rc < 0)
 		return rc;
 	scripts_tidy(&r->cfg);
@@ -230,6 +232,7 @@ static int read_description(struct run *r, struct err *e)
 	if (rc < 0)
 		return err_at(e, rc, "sw-description");
 	reporter_info(r->session.reporter, "release %s", r->manifest->version);
+	reporter_release(r->session.reporter, r->manifest->version);
 	rc = policy_check(&r->type, &r->session, r->manifest, e);
 	o.note = reporter_remark;
 	o.arg = r->session.reporter;
@@ -387,5 +390,6 @@ void run_close(struct run *r)
 	if (r->session.env)
 		bootenv_close(r->session.env);
 	envset_clear(&r->session.asked);
+	reporter_publish(r->session.reporter, NULL, NULL);
 	lock_release(r->lock);
 }

@@ -37,6 +37,7 @@ struct run {
 	const struct update_policy *type; /* of its update-type; NULL: globals */
 	struct plan *plan;
 	struct steps *steps;
+	bool began; /* what the plan writes to is not what it was */
 	struct install install;
 	struct activation act;
 };

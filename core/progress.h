@@ -5,6 +5,7 @@
 #ifndef CORE_PROGRESS_H
 #define CORE_PROGRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "corelib/base/err.h"
@@ -29,7 +30,8 @@ struct event {
 	unsigned percent;
 	uint64_t bytes, total; /* total 0 = not known */
 	unsigned level;	       /* EVENT_LOG */
-	char name[128];	       /* the step's file or entry */
+	bool output;	/* EVENT_LOG: the line of a program that was run, or who is waited for */
+	char name[128]; /* the step's file or entry */
 	char handler[32];
 	char stages[200]; /* EVENT_STEP: that its bytes pass */
 	char text[512];

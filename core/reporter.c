@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/state/status.h"
+#include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
 enum { EVENTS = 256, LINE = 512 };
@@ -17,7 +19,11 @@ struct reporter {
 	struct progress *ring;
 	void (*wake)(void *arg);
 	void *wake_arg;
-	struct event now; /* what each event says: state, step, handler, percent */
+	struct event now;   /* what each event says: state, step, handler, percent */
+	struct status file; /* the same for the status file in run_dir */
+	const char *run_dir;
+	int fd; /* of that file; -1: there is none */
+	uint64_t written;
 };
 
 int reporter_new(struct reporter **out, struct err *e)
@@ -31,6 +37,7 @@ int reporter_new(struct reporter **out, struct err *e)
 		free(r);
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the events of an update");
 	}
+	r->fd = -1;
 	pthread_mutex_init(&r->lock, NULL);
 	*out = r;
 	return 0;
@@ -68,8 +75,32 @@ static struct event event_of(const struct reporter *r, enum event_type type)
 	return ev;
 }
 
+/* run-dir is memory; still, a payload of a gigabyte must not mean thousands of files */
+static void write_file(struct reporter *r, const struct event *ev)
+{
+	uint64_t now = sys_now_ms();
+	struct status *s = &r->file;
+
+	if (r->fd < 0 || ev->type == EVENT_LOG || ev->type == EVENT_RESULT)
+		return;
+	if (ev->type == EVENT_PROGRESS && now - r->written < REPORTER_PACE)
+		return;
+	if (ev->type == EVENT_PROGRESS)
+		r->written = now;
+	text_copy(s->state, sizeof(s->state), job_state_name(ev->state));
+	if (ev->type == EVENT_STEP)
+		text_copy(s->action, sizeof(s->action), ev->text);
+	text_copy(s->name, sizeof(s->name), ev->name);
+	s->step = ev->step;
+	s->steps = ev->steps;
+	s->percent = ev->percent;
+	s->time = ev->time_ms / 1000;
+	status_update(r->fd, s);
+}
+
 static void put(struct reporter *r, const struct event *ev)
 {
+	write_file(r, ev);
 	progress_put(r->ring, ev);
 	if (r->wake)
 		r->wake(r->wake_arg);
@@ -77,7 +108,7 @@ static void put(struct reporter *r, const struct event *ev)
 
 /* ---- lines ---- */
 
-static void put_line(struct reporter *r, enum log_level level, const char *text)
+static void put_line(struct reporter *r, enum log_level level, bool output, const char *text)
 {
 	struct event ev;
 
@@ -87,6 +118,7 @@ static void put_line(struct reporter *r, enum log_level level, const char *text)
 	pthread_mutex_lock(&r->lock);
 	ev = event_of(r, EVENT_LOG);
 	ev.level = level;
+	ev.output = output;
 	text_printable(text, strlen(text), ev.text, sizeof(ev.text));
 	put(r, &ev);
 	pthread_mutex_unlock(&r->lock);
@@ -100,7 +132,7 @@ void reporter_line(struct reporter *r, enum log_level level, const char *fmt, ..
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	put_line(r, level, text);
+	put_line(r, level, false, text);
 }
 
 void reporter_output(struct reporter *r, enum log_level level, const char *text)
@@ -108,12 +140,12 @@ void reporter_output(struct reporter *r, enum log_level level, const char *text)
 	if (level > LOG_LEVEL_INFO)
 		log_line(level, "%s", text);
 	else
-		put_line(r, level, text);
+		put_line(r, level, true, text);
 }
 
 void reporter_remark(void *reporter, const char *text)
 {
-	put_line(reporter, LOG_LEVEL_WARN, text);
+	put_line(reporter, LOG_LEVEL_WARN, false, text);
 }
 
 /* ---- states and steps ---- */
@@ -128,6 +160,46 @@ void reporter_state(struct reporter *r, enum job_state s)
 	r->now.state = s;
 	ev = event_of(r, EVENT_STATE);
 	put(r, &ev);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void reporter_begin(struct reporter *r, const char *bundle)
+{
+	reporter_expect(r, 0);
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	memset(&r->file, 0, sizeof(r->file));
+	if (bundle)
+		text_printable(bundle, strlen(bundle), r->file.bundle, sizeof(r->file.bundle));
+	pthread_mutex_unlock(&r->lock);
+}
+
+void reporter_release(struct reporter *r, const char *version)
+{
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	text_printable(version, strlen(version), r->file.version, sizeof(r->file.version));
+	pthread_mutex_unlock(&r->lock);
+}
+
+void reporter_publish(struct reporter *r, const char *run_dir, const char *state_dir)
+{
+	struct event ev;
+
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	if (r->fd >= 0)
+		status_remove(r->run_dir);
+	sys_close(&r->fd);
+	r->run_dir = run_dir;
+	if (run_dir)
+		r->fd = status_publish(run_dir);
+	text_copy(r->file.owner, sizeof(r->file.owner), state_dir ? state_dir : "");
+	ev = event_of(r, EVENT_STATE);
+	write_file(r, &ev);
 	pthread_mutex_unlock(&r->lock);
 }
 

@@ -22,14 +22,21 @@ void reporter_line(struct reporter *r, enum log_level level, const char *fmt, ..
 	__attribute__((format(printf, 3, 4)));
 #define reporter_info(r, ...) reporter_line(r, LOG_LEVEL_INFO, __VA_ARGS__)
 #define reporter_warn(r, ...) reporter_line(r, LOG_LEVEL_WARN, __VA_ARGS__)
-/* a line of a program that was run: its chatter below info does not push events out of the ring */
+/* a line of a program that was run, or of what is waited for: shown to a person who looks on.
+ * Chatter below info does not push events out of the ring */
 void reporter_output(struct reporter *r, enum log_level level, const char *text);
 /* a warning, in the shape that parsers call: 'reporter' is a struct reporter */
 void reporter_remark(void *reporter, const char *text);
 
 void reporter_state(struct reporter *r, enum job_state s);
-/* an update begins, and how many steps it will tell of */
+/* an update begins: the name of its bundle; then its release, and how many steps it will tell of */
+void reporter_begin(struct reporter *r, const char *bundle);
+void reporter_release(struct reporter *r, const char *version);
 void reporter_expect(struct reporter *r, unsigned steps);
+/* from now on the status file of run-dir tells what goes on, until run_dir is NULL; that it cannot
+ * be written is told to nobody. state_dir says whose it is */
+enum { REPORTER_PACE = 250 }; /* ms between two percentages */
+void reporter_publish(struct reporter *r, const char *run_dir, const char *state_dir);
 struct reported_step {
 	const char *verb; /* "checking", "storing", "writing", "running" */
 	const char *name, *handler;

@@ -1,4 +1,4 @@
-/* `swctl status` for people. */
+/* `swctl status` and `swctl history` for people. */
 #ifndef CLI_DEVICE_TEXT_H
 #define CLI_DEVICE_TEXT_H
 
@@ -6,5 +6,6 @@
 
 /* malloc'ed, NULL without memory */
 char *device_text(const struct device *d);
+char *device_history_text(const struct status *list, size_t count);
 
 #endif

@@ -54,6 +54,15 @@ static void terminal_event(void *arg, const struct event *ev, uint64_t now)
 {
 	struct show *s = arg;
 
+	/* the log of a terminal leaves information out: a script's own words are for whoever looks
+	 * on */
+	if (ev->type == EVENT_LOG && ev->output && ev->level == LOG_LEVEL_INFO &&
+	    !s->door->cfg->has_loglevel && !s->door->cfg->verbose) {
+		char line[sizeof(ev->text) + 1];
+
+		text_print(line, sizeof(line), "%s\n", ev->text);
+		term_line(&s->term, line, strlen(line), now);
+	}
 	term_event(&s->term, ev, now);
 }
 

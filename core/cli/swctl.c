@@ -38,6 +38,18 @@ static int run_status(const struct swctl_cli *c, const struct settings *s, struc
 	return print(c->json ? device_json(&d) : device_text(&d), e);
 }
 
+static int run_history(const struct swctl_cli *c, const struct settings *s, struct err *e)
+{
+	AUTO_FREE struct status *list = NULL;
+	size_t n = 0;
+	int rc = status_history(s->state_dir, &list, &n);
+
+	if (rc < 0)
+		return err_at(e, err_sys(e, E_STATE_DIR, -rc, "reading the history"), "%s/history",
+			      s->state_dir);
+	return print(c->json ? device_history_json(list, n) : device_history_text(list, n), e);
+}
+
 static int run_recover(const struct swctl_cli *c, const struct settings *s, struct err *e)
 {
 	char did[512] = "", quoted[4096], *text = NULL;
@@ -62,7 +74,12 @@ static int run_verb(const struct swctl_cli *c, const struct swctl_verb *verb, st
 	if (rc < 0)
 		return rc;
 	configure_log(s, STDERR_FILENO, configure_output(c->json, false));
-	rc = strcmp(verb->name, "status") == 0 ? run_status(c, s, e) : run_recover(c, s, e);
+	if (strcmp(verb->name, "status") == 0)
+		rc = run_status(c, s, e);
+	else if (strcmp(verb->name, "history") == 0)
+		rc = run_history(c, s, e);
+	else
+		rc = run_recover(c, s, e);
 	settings_free(s);
 	return rc;
 }

@@ -30,14 +30,14 @@ const struct option_table swctl_table = {
 };
 
 const struct swctl_verb swctl_verbs[] = {
-	{"status", "what was installed last, what runs now, which slot boots next", NULL},
+	{"status", "what goes on now, what the slots hold, how the last install ended", NULL},
+	{"history", "the last 50 results, the newest first", NULL},
 	{"recover", "tidy up after an installation that was interrupted", NULL},
 	{"help", "print this", NULL},
 	{"install", "hand a bundle to the daemon", "DAEMON"},
 	{"watch", "show progress of the daemon", "DAEMON"},
 	{"confirm", "keep the release that runs on trial", "TRIAL"},
 	{"rollback", "go back to the release before", "TRIAL"},
-	{"history", "list what was installed", "HISTORY"},
 	{NULL, NULL, NULL},
 };
 
@@ -84,7 +84,7 @@ int swctl_cli_parse(struct swctl_cli *c, struct options *o, const struct swctl_v
 	if (rc == 0 && !c->help && !c->version) {
 		if (o->word_count == 0)
 			rc = err_set(e, E_USAGE, EINVAL,
-				     "a verb is missing: status, recover or help");
+				     "a verb is missing: status, history, recover or help");
 		else
 			rc = find_verb(o->words[0], verb, e);
 	}
@@ -107,6 +107,7 @@ char *swctl_help(void)
 		return NULL;
 	fprintf(f, "%s\nVerbs\n", options);
 	for (const struct swctl_verb *v = swctl_verbs; v->name; v++)
-		fprintf(f, "  %-10s %s%s\n", v->name, v->help, v->symbol ? " (not built in)" : "");
+		if (!v->symbol)
+			fprintf(f, "  %-10s %s\n", v->name, v->help);
 	return text_close(f, &text);
 }

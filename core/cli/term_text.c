@@ -154,7 +154,7 @@ static void numbers_text(const struct term_bar *b, char *out, size_t n)
 	if (b->total)
 		putf(&p, " %3" PRIu64 "%%", percent(b));
 	else
-		putf(&p, " %9s", size);
+		putf(&p, " %9s", b->bytes ? size : ""); /* a script has no bytes */
 	if (b->speed)
 		term_size(b->speed, size);
 	else

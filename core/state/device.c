@@ -69,6 +69,8 @@ static void look_at_slots(struct device *d, const struct settings *cfg)
 	int rc;
 
 	d->has_slots = cfg->slot_count > 0;
+	d->slots = cfg->slots;
+	d->slot_count = cfg->slot_count;
 	if (!d->has_slots)
 		return;
 	rc = marks_env(cfg, &env, &e);
@@ -85,6 +87,22 @@ static void look_at_slots(struct device *d, const struct settings *cfg)
 	bootenv_close(env);
 }
 
+/* an installation tells how far it is; run-dir may be shared with one of another state directory */
+static void look_at_live(struct device *d, const struct settings *cfg)
+{
+	if (d->now != NOW_RUNNING || status_read(cfg->run_dir, &d->live) < 0 ||
+	    strcmp(d->live.owner, cfg->state_dir) != 0)
+		d->live.state[0] = '\0';
+}
+
+const char *device_holds(const struct device *d, const char *slot)
+{
+	for (size_t i = 0; slot && i < STATUS_SLOTS; i++)
+		if (strcmp(d->last.slots[i].name, slot) == 0)
+			return d->last.slots[i].version;
+	return "";
+}
+
 int device_look(struct device *d, const struct settings *cfg, struct err *e)
 {
 	int rc;
@@ -95,6 +113,7 @@ int device_look(struct device *d, const struct settings *cfg, struct err *e)
 		return err_at(e, err_sys(e, E_STATE_DIR, -rc, "reading the status"), "%s/status",
 			      cfg->state_dir);
 	look_at_now(d, cfg);
+	look_at_live(d, cfg);
 	look_at_slots(d, cfg);
 	return 0;
 }

@@ -120,16 +120,19 @@ static int busy(int fd, uint64_t timeout, struct err *e)
 	char holder[HOLDER_MAX * 4];
 
 	read_holder(fd, holder, sizeof(holder));
+	if (timeout == 0)
+		return err_set(e, E_BUSY, EBUSY, "process %s holds the install lock", holder);
 	return err_set(e, E_BUSY, EBUSY, "process %s holds the install lock for more than %llu s",
 		       holder, (unsigned long long)timeout);
 }
 
 static void lock_tell(const struct session *s, int fd)
 {
-	char holder[HOLDER_MAX * 4];
+	char holder[HOLDER_MAX * 4], text[HOLDER_MAX * 4 + 64];
 
 	read_holder(fd, holder, sizeof(holder));
-	reporter_info(s->reporter, "waiting for another installation to end (%s)", holder);
+	text_print(text, sizeof(text), "waiting for another installation to end (%s)", holder);
+	reporter_output(s->reporter, LOG_LEVEL_INFO, text);
 }
 
 static int wait_lock(const struct session *s, struct held *h, uint64_t until, bool *told,

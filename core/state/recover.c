@@ -130,15 +130,23 @@ static int undo(struct recovery *r, const char *txn, struct err *e)
 
 /* ---- all ---- */
 
-/* told once: the journal is finished right after */
+/*
+ * Told once: the journal is finished right after. Whether the bundle wrote a slot is not in the
+ * journal: what the slot in question holds is not known then.
+ */
 static void keep_status(const struct recovery *r)
 {
 	struct status s = {.time = sys_now_real()};
+	const struct slot_setting *lost = NULL;
+	struct err ignored = {0};
+	struct slots slots;
 
 	text_copy(s.state, sizeof(s.state),
 		  r->did == RECOVERED_FINISHED ? "success" : "interrupted");
 	text_copy(s.version, sizeof(s.version), r->version);
-	status_write(r->session->cfg->state_dir, &s);
+	if (slots_observe(&slots, r->session->cfg, r->session->env, &ignored) == 0)
+		lost = r->did == RECOVERED_FINISHED ? slots.next : slots.target;
+	status_keep(r->session->cfg->state_dir, &s, lost ? lost->name : NULL);
 }
 
 static int settle(struct recovery *r, struct err *e)

@@ -50,7 +50,7 @@ _swctl_options() {
 }
 # end
 # table verbs
-_swctl_verbs='status recover help'
+_swctl_verbs='status history recover help'
 # end
 # table commands
 _swbundle_commands='init keygen build sign verify lint inspect extract'

@@ -75,6 +75,23 @@ need_jq() { command -v jq >/dev/null || skip 'SKIP: there is no jq'; }
 	is_old
 }
 
+# people who look on see what a script has to say, above the bar; its chatter stays in the log
+@test "a terminal shows the lines that scripts write to SWUPDATE_INFO_FD" {
+	need_terminal
+	mkdir said
+	printf '#!/bin/sh\necho "the battery is full" >&3\necho chatter\n' >said/act.sh
+	echo 'software = { version = "3.0"; scripts: ({ filename = "act.sh"; type = "preinstall"; }); };' >said/sw-description
+	swbundle build said/sw-description --key "$BATS_FILE_TMPDIR/keys/test.key.pem" --cert "$BATS_FILE_TMPDIR/keys/test.cert.pem" -o said.swu >/dev/null
+	run on_terminal swinstall -f device.cfg said.swu
+	[ "$status" -eq 0 ]
+	[ "$(printf '%s\n' "$output" | grep -c 'the battery is full')" -eq 1 ]
+	[[ "$output" != *chatter* && "$output" != *'signed by'* ]]
+	run on_terminal swinstall -f device.cfg -l 2 said.swu
+	[[ "$output" != *'the battery is full'* ]]
+	run on_terminal swinstall -f device.cfg -l 3 said.swu
+	[ "$(printf '%s\n' "$output" | grep -c 'the battery is full')" -eq 1 ]
+}
+
 # the document is what programs are written by: no member or word that it does not have, and all that it has is told
 @test "--json says what doc/json.md says, in every type of event" {
 	command -v python3 >/dev/null || skip 'SKIP: there is no python3'

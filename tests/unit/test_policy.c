@@ -516,6 +516,74 @@ static void the_status_can_be_read_back(void **state)
 	assert_string_equal(out.state, "");
 }
 
+static void history_add(const char *dir, const char *state, const char *version, const char *slot,
+			const char *lost)
+{
+	struct status s = {.time = 1};
+
+	strcpy(s.state, state);
+	strcpy(s.version, version);
+	strcpy(s.slot, slot);
+	if (strcmp(state, "failure") == 0)
+		err_set(&s.err, E_NO_SPACE, 28, "line\n\nstate=success");
+	status_keep(dir, &s, lost);
+}
+
+/* an empty line ends a result: no text may hold one (T118) */
+static void t118_the_history_has_the_newest_results_and_foreign_text_adds_none(void **state)
+{
+	char dir[] = "/tmp/swinstall-status-XXXXXX", version[16];
+	struct status *list;
+	size_t n;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(status_history(dir, &list, &n), 0);
+	assert_int_equal(n, 0);
+	free(list);
+	for (unsigned i = 1; i <= STATUS_HISTORY + 3; i++) {
+		snprintf(version, sizeof(version), "%u", i);
+		history_add(dir, i % 2 ? "failure" : "success", version, "", NULL);
+		assert_int_equal(status_history(dir, &list, &n), 0);
+		assert_int_equal(n, i < STATUS_HISTORY ? i : STATUS_HISTORY);
+		for (unsigned k = 0; k < n; k++)
+			assert_int_equal(atoi(list[k].version), i - k);
+		assert_int_equal(list[0].err.code, i % 2 ? E_NO_SPACE : E_NONE);
+		free(list);
+	}
+	envkit_remove_tree(dir);
+	history_add("/nonexistent", "success", "1", "", NULL);
+	history_add(NULL, "success", "1", "", NULL);
+}
+
+static void what_a_slot_holds_outlives_other_results_and_is_lost_with_its_content(void **state)
+{
+	char dir[] = "/tmp/swinstall-status-XXXXXX";
+	struct status s;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	history_add(dir, "success", "1", "a", NULL);
+	history_add(dir, "success", "2", "b", NULL);
+	history_add(dir, "failure", "3", "", NULL);
+	assert_int_equal(status_read(dir, &s), 0);
+	assert_string_equal(s.version, "3");
+	assert_string_equal(s.slots[0].name, "b");
+	assert_string_equal(s.slots[0].version, "2");
+	assert_string_equal(s.slots[1].name, "a");
+	assert_string_equal(s.slots[1].version, "1");
+	history_add(dir, "failure", "3", "b", "b");
+	assert_int_equal(status_read(dir, &s), 0);
+	assert_string_equal(s.slots[0].name, "a");
+	assert_string_equal(s.slots[1].name, "");
+	for (char name[2] = "c"; *name < 'z'; (*name)++)
+		history_add(dir, "success", "4", name, NULL);
+	assert_int_equal(status_read(dir, &s), 0);
+	assert_string_equal(s.slots[0].name, "y");
+	assert_string_equal(s.slots[STATUS_SLOTS - 1].name, "r");
+	envkit_remove_tree(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -538,6 +606,10 @@ int main(void)
 		cmocka_unit_test(what_is_installed_comes_from_the_file),
 		cmocka_unit_test(writing_the_list_again_changes_nothing),
 		cmocka_unit_test(the_status_can_be_read_back),
+		cmocka_unit_test(
+			t118_the_history_has_the_newest_results_and_foreign_text_adds_none),
+		cmocka_unit_test(
+			what_a_slot_holds_outlives_other_results_and_is_lost_with_its_content),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
