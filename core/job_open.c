@@ -214,6 +214,7 @@ static int read_description(struct run *r, struct err *e)
 {
 	struct remarks remarks = {.reporter = r->session.reporter};
 	struct manifest_options o = {
+		.revision = r->cfg.revision,
 		.strict = r->cfg.strict,
 		.hash_required = r->trust.vouched,
 		.note = remarks_note,

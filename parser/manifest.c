@@ -141,35 +141,6 @@ static int fill_draft(struct manifest_draft *d, const struct draft_context *c, s
 	return rc < 0 ? rc : manifest_check_whole(&d->m, e);
 }
 
-/* nothing is left of it: was it the wrong choice? Say what there is to choose */
-static int name_offers(const void *text, size_t n, const struct manifest_options *o, int rc,
-		       struct err *e)
-{
-	struct arena *a = arena_new(ARENA_MAX);
-	struct strings offers = {NULL, 0};
-	struct err ignored = {0};
-	char list[200] = "";
-	size_t at = 0;
-
-	if (a && manifest_selections(text, n, &offers, a, &ignored) < 0)
-		offers.count = 0;
-	for (size_t i = 0; i < offers.count && at < sizeof(list); i++) {
-		text_printable(offers.at[i], strlen(offers.at[i]), list + at, sizeof(list) - at);
-		at = strlen(list);
-		if (i + 1 < offers.count && at + 2 < sizeof(list))
-			at += (size_t)snprintf(list + at, sizeof(list) - at, "; ");
-	}
-	arena_free(a);
-	if (o->sel.set) {
-		err_clear(e);
-		rc = err_set(e, E_SELECT, ENOENT, "the bundle has no %.80s,%.80s%s%s", o->sel.set,
-			     o->sel.mode ? o->sel.mode : "", *list ? ", it has: " : "", list);
-	}
-	if (*list)
-		err_fix(e, "choose one with -e SET,MODE: %s", list);
-	return rc;
-}
-
 int manifest_parse(struct manifest **m, const void *text, size_t n,
 		   const struct manifest_options *o, struct err *e)
 {
@@ -192,8 +163,9 @@ int manifest_parse(struct manifest **m, const void *text, size_t n,
 		rc = select_open(&s, root, &o->sel, e);
 	if (rc == 0)
 		rc = fill_draft(d, &c, e);
-	if (rc < 0 && e->code == E_DESC_EMPTY && !s.levels[0] && !s.levels[1])
-		rc = name_offers(text, n, o, rc, e);
+	if (rc < 0 && (e->code == E_DESC_EMPTY || e->code == E_DESC_MISSING) && !s.levels[0] &&
+	    !s.levels[1])
+		rc = manifest_explain(text, n, o, rc, e);
 	if (rc < 0) {
 		arena_free(a);
 		return err_at(e, rc, "sw-description");

@@ -105,9 +105,10 @@ struct selection {
 
 struct manifest_options {
 	struct selection sel;
-	bool strict;	    /* unknown keys and loose habits are errors */
-	bool hash_required; /* every entry with a file name needs sha256 */
-	size_t max_bytes;   /* of the text, 0 = 1 MiB */
+	const char *revision; /* of the board, for messages */
+	bool strict;	      /* unknown keys and loose habits are errors */
+	bool hash_required;   /* every entry with a file name needs sha256 */
+	size_t max_bytes;     /* of the text, 0 = 1 MiB */
 	void (*note)(void *arg, const char *text);
 	void *arg;
 };
@@ -148,8 +149,16 @@ void entry_label(const struct entry *t, char *out, size_t n);
 /* the tables, for the manual and lint; 'where' of the rows of entry_schema is a set of sections */
 extern const struct schema manifest_schema, entry_schema, boot_var_schema;
 
-/* the sets and modes that a description offers, "set,mode" each: for inspect and messages */
-int manifest_selections(const void *text, size_t n, struct strings *out, struct arena *a,
+/* the sets and modes that a description offers, with their boards: for messages */
+struct selections {
+	struct selection *at;
+	size_t count;
+};
+int manifest_selections(const void *text, size_t n, struct selections *out, struct arena *a,
 			struct err *e);
+/* nothing is left of a description: says what is different from what was asked for; returns rc, or
+ * that of E_SELECT */
+int manifest_explain(const void *text, size_t n, const struct manifest_options *o, int rc,
+		     struct err *e);
 
 #endif

@@ -99,29 +99,44 @@ static void close_where(struct err *e, size_t used)
 	memcpy(e->where + cut, "...", 4);
 }
 
+/* among the places, between commas? */
+static bool is_told(const struct err *e, const char *place)
+{
+	size_t n = strlen(place);
+
+	for (const char *at = e->where; n && (at = strstr(at, place)); at += n) {
+		bool begins = at == e->where || (at - e->where >= 2 && !strncmp(at - 2, ", ", 2));
+
+		if (begins && (!at[n] || !strncmp(at + n, ", ", 2)))
+			return true;
+	}
+	return false;
+}
+
 int err_at(struct err *e, int rc, const char *place, ...)
 {
 	size_t used = strlen(e->where);
+	char text[sizeof(e->where)];
 	va_list ap;
 
 	if (rc >= 0)
+		return rc;
+	va_start(ap, place);
+	print_to(text, sizeof(text), place, ap);
+	va_end(ap);
+	if (is_told(e, text))
 		return rc;
 	if (used + sizeof(", ...") <= sizeof(e->where)) {
 		if (used > 0) {
 			memcpy(e->where + used, ", ", 3);
 			used += 2;
 		}
-		va_start(ap, place);
-		print_to(e->where + used, sizeof(e->where) - used, place, ap);
-		va_end(ap);
+		text_printable(text, strlen(text), e->where + used, sizeof(e->where) - used);
 	} else {
 		close_where(e, used);
 	}
-	if (e->object[0])
-		return rc;
-	va_start(ap, place);
-	print_to(e->object, sizeof(e->object), place, ap);
-	va_end(ap);
+	if (!e->object[0])
+		text_printable(text, strlen(text), e->object, sizeof(e->object));
 	return rc;
 }
 

@@ -53,8 +53,8 @@ int err_set(struct err *e, enum errcode code, int sys, const char *why, ...)
 int err_sys(struct err *e, enum errcode code, int sys, const char *what, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* add a place; returns rc unchanged so that a caller can `return err_at(e, rc, ...)`.
- * Does nothing when rc >= 0. */
+/* add a place; returns rc unchanged so that a caller can `return err_at(e, rc, ...)`. A place that
+ * is among them already is not told twice. Does nothing when rc >= 0. */
 int err_at(struct err *e, int rc, const char *place, ...) __attribute__((format(printf, 3, 4)));
 
 /* name what was going on; the innermost text stays. Does nothing when rc >= 0. */

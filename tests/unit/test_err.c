@@ -61,6 +61,23 @@ static void err_places_go_from_the_inside_out(void **state)
 	assert_string_equal(e.object, "/dev/mmcblk0p3");
 }
 
+/* two rooms may both name the place that they know */
+static void err_at_tells_a_place_once(void **state)
+{
+	int rc = err_set(&e, E_IO, EIO, "x");
+
+	(void)state;
+	err_at(&e, rc, "sw-description, line 3");
+	err_at(&e, rc, "sw-description");
+	err_at(&e, rc, "a");
+	err_at(&e, rc, "a");
+	err_at(&e, rc, "line 3");
+	assert_string_equal(e.where, "sw-description, line 3, a");
+	err_at(&e, rc, "line");
+	err_at(&e, rc, "description");
+	assert_string_equal(e.where, "sw-description, line 3, a, line, description");
+}
+
 static void err_innermost_activity_stays(void **state)
 {
 	(void)state;
@@ -108,7 +125,7 @@ static void err_long_texts_are_cut_visibly_and_never_overflow(void **state)
 	big[sizeof(big) - 1] = '\0';
 	int rc = err_sys(&e, E_IO, EIO, "%s", big);
 	for (int i = 0; i < 20; i++)
-		err_at(&e, rc, "%.*s", 100, big);
+		err_at(&e, rc, "%d%.*s", i, 100, big);
 	err_while(&e, rc, "%s", big);
 	assert_true(strlen(e.where) < sizeof(e.where));
 	assert_string_equal(e.where + strlen(e.where) - 3, "...");
@@ -142,6 +159,7 @@ int main(void)
 		T(err_without_errno_is_einval_and_negative_errno_is_taken),
 		T(err_sys_names_the_call_and_the_reason),
 		T(err_places_go_from_the_inside_out),
+		T(err_at_tells_a_place_once),
 		T(err_innermost_activity_stays),
 		T(err_fix_of_the_place_beats_the_catalogue),
 		T(t118_err_foreign_text_is_printable_everywhere),

@@ -278,11 +278,17 @@ static void a_selection_picks_its_part_of_the_description(void **state)
 	struct jobkit *k = *state;
 
 	jobkit_bundle(k, SOFTWARE("stable = { main = {\n" ROOTFS("") "}; };\n"), parts, 1);
-	refuses(k, E_DESC_EMPTY);
-	assert_non_null(strstr(k->e.fix, "stable,main"));
+	refuses(k, E_SELECT);
+	assert_non_null(strstr(k->e.why, "none was given"));
+	assert_non_null(
+		strstr(k->e.fix, "-e SET,MODE, or select in the configuration: stable,main"));
+	assert_string_equal(k->e.where, "sw-description");
 	k->cfg->select = "stable,mian";
 	refuses(k, E_SELECT);
-	assert_non_null(strstr(k->e.why, "no stable,mian, it has: stable,main"));
+	assert_non_null(strstr(k->e.why, "'stable' has no mode 'mian'; its modes: main"));
+	k->cfg->select = "stabel,main";
+	refuses(k, E_SELECT);
+	assert_non_null(strstr(k->e.why, "no set 'stabel'; its sets: stable"));
 	k->cfg->select = "stable,main";
 	installs(k);
 	k->cfg->select = "stable";

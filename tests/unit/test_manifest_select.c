@@ -371,7 +371,7 @@ static void select_lists_hold_groups_only(void **state)
 static void offers(const char *text, const char *want)
 {
 	struct arena *a = arena_new(1 << 20);
-	struct strings list;
+	struct selections list;
 	struct err e = {0};
 	char got[256] = "";
 
@@ -379,7 +379,9 @@ static void offers(const char *text, const char *want)
 	for (size_t i = 0; i < list.count; i++) {
 		size_t n = strlen(got);
 
-		(void)snprintf(got + n, sizeof(got) - n, "%s%s", n ? " " : "", list.at[i]);
+		(void)snprintf(got + n, sizeof(got) - n, "%s%s%s%s,%s", n ? " " : "",
+			       list.at[i].board ? list.at[i].board : "",
+			       list.at[i].board ? ":" : "", list.at[i].set, list.at[i].mode);
 	}
 	assert_string_equal(got, want);
 	arena_free(a);
@@ -388,16 +390,16 @@ static void offers(const char *text, const char *want)
 static void manifest_selections_are_the_sets_and_modes(void **state)
 {
 	struct arena *a = arena_new(1 << 20);
-	struct strings list;
+	struct selections list;
 	struct err e = {0};
 
 	(void)state;
 	offers("software = { version = \"1\"; images = (); };", "");
-	offers(tree, "s,m");
+	offers(tree, "b:s,m s,m");
 	offers("software = { stable = { a = { images = (); }; b = { ref = \"#./a\"; }; };"
 	       "board = { stable = { a = { files = (); }; c = { uboot = (); }; }; };"
 	       "common = ({ x = 1; }); properties = { x = { y = 1; }; }; };",
-	       "stable,a stable,b stable,c");
+	       "stable,a stable,b board:stable,a board:stable,c");
 	offers("{\"software\":{\"s\":{\"m\":{\"bootenv\":[]}}}}", "s,m");
 	assert_int_equal(manifest_selections("x = 1;", 6, &list, a, &e), -EINVAL);
 	assert_int_equal(e.code, E_DESC_MISSING);
@@ -405,6 +407,52 @@ static void manifest_selections_are_the_sets_and_modes(void **state)
 	assert_int_equal(manifest_selections("x = ", 4, &list, a, &e), -EINVAL);
 	assert_int_equal(e.code, E_DESC_SYNTAX);
 	arena_free(a);
+}
+
+static void explains(const char *board, const char *revision, const char *set, const char *mode,
+		     const char *why, const char *fix)
+{
+	static const char text[] =
+		"software = { version = \"1\"; b1 = { stable = { a = { files = (); }; b = { files = (); }; }; };"
+		"b2 = { stable = { a = { files = (); }; }; test = { a = { files = (); }; }; }; };";
+	const struct manifest_options o = {.sel = {board, set, mode}, .revision = revision};
+	struct manifest *m;
+	struct err e = {0};
+
+	assert_true(manifest_parse(&m, text, strlen(text), &o, &e) < 0);
+	assert_int_equal(e.code, E_SELECT);
+	assert_string_equal(e.why, why);
+	assert_string_equal(e.where, "sw-description");
+	if (!strstr(e.fix, fix))
+		fail_msg("'%s' is not in '%s'", fix, e.fix);
+}
+
+/* never 'it has no stable,a, it has: stable,a' */
+static void select_says_what_is_different(void **state)
+{
+	(void)state;
+	explains("b3", "1.2", "stable", "a",
+		 "'stable,a' is in the bundle for other boards only (b1; b2); this device is board "
+		 "'b3' revision '1.2'",
+		 "-H BOARD:REVISION");
+	explains("b1", NULL, "test", "a",
+		 "'test,a' is in the bundle for other boards only (b2); this device is board 'b1'",
+		 "/etc/hwrevision");
+	explains(NULL, NULL, "test", "a",
+		 "'test,a' is in the bundle for other boards only (b2); this device does not say "
+		 "which board it is",
+		 "/etc/hwrevision");
+	explains("b1", "1", "stable", "c", "'stable' has no mode 'c'; its modes: a; b",
+		 "stable,a; stable,b");
+	explains("b2", "1", "live", "a", "the bundle has no set 'live'; its sets: stable; test",
+		 "stable,a; test,a");
+	explains("b2", "1", NULL, NULL,
+		 "all that the bundle has is for a selection, and none was given",
+		 "-e SET,MODE, or select in the configuration: stable,a; test,a");
+	explains("b3", "1", NULL, NULL,
+		 "the bundle is for other boards only (b1; b2); this device is board 'b3' revision "
+		 "'1'",
+		 "-H BOARD:REVISION");
 }
 
 static void manifest_selections_fail_for_a_reason(void **state)
@@ -420,7 +468,7 @@ static void manifest_selections_fail_for_a_reason(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct arena *a = arena_new(1 << 20);
-		struct strings list;
+		struct selections list;
 		struct err e = {0};
 
 		assert_int_equal(manifest_selections(bad[i], strlen(bad[i]), &list, a, &e),
@@ -430,7 +478,7 @@ static void manifest_selections_fail_for_a_reason(void **state)
 	}
 	for (size_t cap = 0; !done; cap += 8) {
 		struct arena *a = arena_new(cap);
-		struct strings list;
+		struct selections list;
 		struct err e = {0};
 
 		done = manifest_selections(text, strlen(text), &list, a, &e) == 0;
@@ -462,6 +510,7 @@ int main(void)
 		cmocka_unit_test(select_works_alike_in_json),
 		cmocka_unit_test(select_lists_hold_groups_only),
 		cmocka_unit_test(manifest_selections_are_the_sets_and_modes),
+		cmocka_unit_test(select_says_what_is_different),
 		cmocka_unit_test(manifest_selections_fail_for_a_reason),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
