@@ -1,10 +1,13 @@
 # swinstall: `make` builds the default configuration into build/.
 #
+#   make help            print this
 #   make menuconfig | defconfig | full_defconfig | tiny_defconfig | savedefconfig | randconfig
 #   make unit            build and run the unit tests
 #   make O=DIR           build elsewhere        make V=1    show the commands
 #   make SAN=address     with ASan and UBSan    SAN=thread  with TSan   SAN=fuzz CC=clang
-#   make install DESTDIR=… PREFIX=/usr
+#   make install DESTDIR=… PREFIX=/usr       install-swupdate-names: the old name too
+#   make docs            fill the tables of the manual from those of the programs
+#   make lint | bench    and ./scripts/check runs every test
 #
 # Each folder's Makefile lists what is in it: obj-$(CONFIG_X) += x.o, handler-$(CONFIG_X) += x.
 O ?= build
@@ -30,7 +33,7 @@ KCONFIG_SRC := Kconfig handlers/Kconfig
 # kconfig-frontends reads and writes in its working directory; srctree leads 'source' back here
 kconf = $(Q)mkdir -p $(O)/include/config $(O)/include/generated && cd $(O) && \
 	srctree='$(CURDIR)' CONFIG_=CONFIG_ $(1) '$(CURDIR)/Kconfig'
-no_config_goals := %config clean distclean
+no_config_goals := %config help clean distclean
 ifneq ($(filter-out $(no_config_goals),$(or $(MAKECMDGOALS),all)),)
 -include $(AUTO)
 endif
@@ -102,6 +105,10 @@ $(AUTO): $(CONFIG) $(KCONFIG_SRC)
 	$(call kconf,kconfig-conf --olddefconfig) >/dev/null
 	$(call kconf,kconfig-conf --silentoldconfig) </dev/null >/dev/null
 	$(Q)touch $(AUTO) $(AUTOH)
+
+.PHONY: help
+help:
+	@sed -n '/^#/!q; s/^#$$//; s/^# //p' Makefile
 
 .PHONY: menuconfig defconfig olddefconfig savedefconfig randconfig tiny_defconfig full_defconfig
 menuconfig:
@@ -218,7 +225,8 @@ install: all
 	for s in 1 5 8; do install -d '$(DEST)'/share/man/man$$s && install -m 0644 doc/man/*.$$s '$(DEST)'/share/man/man$$s/ || exit 1; done
 	for p in $(filter-out $(helper-y),$(prog-y)); do install -m 0644 scripts/completion/swinstall.bash \
 		'$(DEST)'/share/bash-completion/completions/$$p || exit 1; done
-	install -d '$(DEST)/share/zsh/vendor-completions'
+	install -d '$(DEST)/share/zsh/vendor-completions' '$(DEST)/share/doc/swinstall'
+	install -m 0644 doc/swinstall.cfg doc/errors.md '$(DEST)/share/doc/swinstall/'
 	install -m 0644 scripts/completion/_swinstall '$(DEST)/share/zsh/vendor-completions/'
 
 # an existing unit file that calls swupdate finds this program

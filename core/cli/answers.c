@@ -1,10 +1,12 @@
-/* Answers to --version, --handlers, --get-root. */
+/* Answers to --version, --handlers, --get-root, --explain. */
 #include "core/cli/answers.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/cli/rootdev.h"
 #include "corelib/base/json.h"
@@ -28,6 +30,46 @@ char *answer_root(struct err *e)
 		return NULL;
 	if (asprintf(&text, "%s\n", name) < 0)
 		err_set(e, E_MEMORY, 0, "the name of the root device");
+	return text;
+}
+
+static bool is_meant(const struct errinfo *row, const char *word)
+{
+	char number[16];
+
+	text_print(number, sizeof(number), "SWI-%d", row->code);
+	return strcasecmp(word, row->name) == 0 || strcasecmp(word, number) == 0 ||
+	       strcmp(word, number + 4) == 0;
+}
+
+static void no_error(const char *word, struct err *e)
+{
+	const char *names[256], *near;
+	size_t n = 0;
+
+	for (; n < ARRAY_SIZE(names) && err_row(n); n++)
+		names[n] = err_row(n)->name;
+	near = text_nearest(word, names, n);
+	err_set(e, E_USAGE, EINVAL, "there is no error '%s'", word);
+	if (near)
+		err_fix(e, "did you mean %s?", near);
+	else
+		err_fix(e, "the last line of a report names it: SWI-210, or E_TARGET_SMALL");
+}
+
+char *answer_error(const char *word, struct err *e)
+{
+	const struct errinfo *row = NULL;
+	char *text = NULL;
+
+	for (size_t i = 0; !row && err_row(i); i++)
+		if (is_meant(err_row(i), word))
+			row = err_row(i);
+	if (!row)
+		no_error(word, e);
+	else if (asprintf(&text, "SWI-%d %s: %s\n\nWhat to do: %s.\n", row->code, row->name,
+			  row->title, row->fix) < 0)
+		return NULL;
 	return text;
 }
 

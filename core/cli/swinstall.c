@@ -37,6 +37,8 @@ static int answer(const struct swinstall_cli *c, struct err *e)
 		rc = print(answer_handlers(c->json), e);
 	else if (c->get_root)
 		rc = print(answer_root(e), e);
+	else if (c->explain)
+		rc = print(answer_error(c->explain, e), e);
 	else
 		return 0;
 	return rc < 0 ? rc : 1;

@@ -105,6 +105,8 @@ static const struct option rows[] = {
 	{0, "handlers", NULL, OPTION_FLAG, CLI(handlers), .group = DEVICE,
 	 .help = "list the handlers built in, with their properties; with --json one object, which swbundle takes by --for"},
 
+	{0, "explain", "CODE", OPTION_TEXT, CLI(explain), .group = OUTPUT,
+	 .help = "say what an error means and what to do: SWI-210 or E_TARGET_SMALL"},
 	{'v', "verbose", NULL, OPTION_FLAG, SET(verbose), .group = OUTPUT,
 	 .help = "say everything"},
 	{'l', "loglevel", "0..5", OPTION_NUMBER, SET(loglevel),
@@ -166,7 +168,7 @@ static int take_bundle(struct swinstall_cli *c, const struct options *o, struct 
 
 static bool is_question(const struct swinstall_cli *c)
 {
-	return c->help || c->version || c->handlers || c->get_root;
+	return c->help || c->version || c->handlers || c->get_root || c->explain;
 }
 
 /* existing units start a swupdate without a bundle, to listen on its sockets */

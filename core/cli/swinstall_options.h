@@ -8,6 +8,7 @@ struct swinstall_cli {
 	const char *file;  /* configuration */
 	const char *image; /* the bundle; "-" = standard input */
 	const char *board; /* "board:revision" */
+	const char *explain; /* "SWI-210", "210" or "E_TARGET_SMALL" */
 	bool check, json, handlers, get_root, version, help;
 };
 

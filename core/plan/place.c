@@ -386,8 +386,8 @@ static int name_for_code(struct places *all, struct span *s, const struct entry 
 	return in_slot ? name_device(all, s, path, e) : 0;
 }
 
-int place_name(struct places *all, struct span *s, const struct entry *t, enum holds holds,
-	       unsigned index, struct err *e)
+static int name_any(struct places *all, struct span *s, const struct entry *t, enum holds holds,
+		    unsigned index, struct err *e)
 {
 	const char *path;
 	int rc;
@@ -409,6 +409,25 @@ int place_name(struct places *all, struct span *s, const struct entry *t, enum h
 		s->off = 0;
 		return name_for_code(all, s, t, e);
 	}
+}
+
+int place_name(struct places *all, struct span *s, const struct entry *t, enum holds holds,
+	       unsigned index, struct err *e)
+{
+	const struct slot_setting *target = all->session->slots.target;
+	int rc = name_any(all, s, t, holds, index, e);
+
+	if (rc >= 0 || e->code != E_TARGET || e->sys != ENOENT)
+		return rc;
+	if (t->slot && target)
+		err_fix(e,
+			"slot '%s' of the configuration names it as %s: correct the path there, or "
+			"make the partition or file",
+			target->name, t->slot);
+	else
+		err_fix(e, "the description names it: correct device in the entry, or look why it "
+			   "is not there (lsblk, dmesg)");
+	return rc;
 }
 
 /* ---- verdicts ---- */

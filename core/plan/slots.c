@@ -285,12 +285,20 @@ bool slots_pending(const struct slots *s)
 
 static int no_target(const struct slots *s, struct err *e)
 {
-	if (!s->cfg->slot_count)
-		return err_set(e, E_SLOT, ENOENT, "the configuration has no list slots");
+	if (!s->cfg->slot_count) {
+		err_fix(e, "describe the slots of this device in the list slots of the "
+			   "configuration (doc/start.md shows one), or install a bundle whose "
+			   "entries name a device");
+		return err_set(e, E_SLOT, ENOENT,
+			       "the bundle installs into a slot, and the configuration (%s) has no "
+			       "list slots",
+			       s->cfg->file ? s->cfg->file : "none was read");
+	}
 	if (!s->running)
 		return err_set(e, E_SLOT, ENOENT,
 			       "which slot runs is not known: neither the root "
 			       "device nor the kernel command line belongs to one");
+	err_fix(e, "add the other copy of the system to the list slots of the configuration");
 	return err_set(e, E_SLOT, ENOENT, "there is no slot besides the running '%s'",
 		       s->running->name);
 }
@@ -311,8 +319,12 @@ int slots_place(const struct slots *s, const char *role, const char **path, stru
 			 s->target->places[i].role);
 	}
 	text_printable(role, strlen(role), shown, sizeof(shown));
-	return err_set(e, E_SLOT, ENOENT, "slot '%s' has no place '%s', only: %s", s->target->name,
-		       shown, roles);
+	err_fix(e,
+		"name the place in each slot of the configuration: %s = \"/dev/...\"; or correct "
+		"slot = \"%s\" of the entry and build the bundle again",
+		shown, shown);
+	return err_set(e, E_SLOT, ENOENT, "slot '%s' of the configuration has no place '%s'%s%s",
+		       s->target->name, shown, *roles ? ", only: " : "", roles);
 }
 
 int slots_selection(const struct slots *s, const char **set_mode, struct err *e)

@@ -36,9 +36,10 @@ _swinstall_options() {
 	-P|--preupdate) COMPREPLY=(); return ;;
 	-p|--postupdate) COMPREPLY=(); return ;;
 	-b|--blacklist) COMPREPLY=(); return ;;
+	--explain) COMPREPLY=(); return ;;
 	-l|--loglevel) COMPREPLY=(); return ;;
 	esac
-	_swinstall_dash '--image --check --dry-run --file --select --accepted-select --hwrevision --key --ca-path --crl-path --cert-purpose --forced-signer-name --digest-provider --hash-provider --decrypt-provider --key-aes --allow-unsigned --no-downgrading --max-version --no-reinstalling --gen-swversions --bootloader --no-transaction-marker --no-state-marker --preupdate --postupdate --blacklist --get-root --handlers --verbose --loglevel --syslog --json --version --help' && return
+	_swinstall_dash '--image --check --dry-run --file --select --accepted-select --hwrevision --key --ca-path --crl-path --cert-purpose --forced-signer-name --digest-provider --hash-provider --decrypt-provider --key-aes --allow-unsigned --no-downgrading --max-version --no-reinstalling --gen-swversions --bootloader --no-transaction-marker --no-state-marker --preupdate --postupdate --blacklist --get-root --handlers --explain --verbose --loglevel --syslog --json --version --help' && return
 	return 1
 }
 _swctl_options() {

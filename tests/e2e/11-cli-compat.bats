@@ -120,6 +120,23 @@ setup() { make_device; }
 	[ "$status" -eq 0 ] || [[ "$(last_line)" == '[ERROR] : E_SLOT' ]]
 }
 
+@test "--explain prints the section of doc/errors.md, by number or name" {
+	for word in SWI-210 swi-210 210 E_TARGET_SMALL e_target_small; do
+		[[ "$(swinstall --explain "$word")" == 'SWI-210 E_TARGET_SMALL: the target is too small'$'\n\n''What to do: enlarge the partition'* ]]
+	done
+	# each section of the page, word by word
+	while IFS= read -r code; do
+		swinstall --explain "$code" | tr '\n' ' ' | sed 's/  */ /g' >told
+		sed -n "/^### $code\$/,/^###* /p" "$BATS_TEST_DIRNAME/../../doc/errors.md" | sed '1d;/^#/d' | tr '\n' ' ' | sed 's/[*]//g; s/  */ /g' >section
+		[ "$code $(sed 's/\.  *What/ What/' section)" = "$(cat told)" ]
+	done < <(sed -n 's/^### \(SWI-1.*\)/\1/p' "$BATS_TEST_DIRNAME/../../doc/errors.md")
+	run swinstall --explain E_TARGET_SMAL
+	[ "$status" -eq 1 ]
+	[[ "$output" == *'did you mean E_TARGET_SMALL?'* ]]
+	run swinstall --explain
+	[ "$status" -eq 1 ]
+}
+
 @test "--help fits into 80 columns" {
 	for p in swinstall swctl; do
 		[ -z "$("$p" --help | awk 'length($0) > 80')" ]

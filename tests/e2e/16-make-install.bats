@@ -21,6 +21,11 @@ install_to() {
 	for page in man1/swbundle.1 man8/swinstall.8 man8/swctl.8 man5/swinstall.cfg.5 man5/sw-description.5; do [ -s share/man/$page ]; done
 	[ "$(ls share/bash-completion/completions)" = "$(printf 'swbundle\nswctl\nswinstall')" ]
 	[ -s share/zsh/vendor-completions/_swinstall ]
+	[ -s share/doc/swinstall/errors.md ]
+	# the example is read, and is the one of the manual
+	bin/swctl -f share/doc/swinstall/swinstall.cfg status >"$T/status" 2>&1
+	grep -q '^slots ' "$T/status"
+	diff <(grep -v '^[[:space:]]*#' share/doc/swinstall/swinstall.cfg | grep .) <(sed -n "/^cat >.etc.swinstall.cfg/,/^CONFIG/p" "$TOP/doc/start.md" | sed '1d;$d')
 	cd "$T"
 	PATH="$T/an image/usr/bin:$PATH"
 	keys; slots; payload rootfs.img 300017
@@ -30,6 +35,14 @@ install_to() {
 	swinstall -f device.cfg demo.swu # finds the installed swinstall-unpack
 	boots b
 	slot_holds b rootfs.img
+}
+
+@test "make help says what there is, without a configuration" {
+	need make
+	run make -C "$TOP" O="$T/none" help
+	[ "$status" -eq 0 ]
+	says 'make install DESTDIR'; says 'make unit'; says 'make help'
+	[ ! -e "$T/none" ]
 }
 
 @test "make install-swupdate-names: the old name is this program" {

@@ -37,6 +37,30 @@ refused() {
 	refused E_KEY_FILE 'did you mean public-key-file?' 'where typo.cfg' 'does not know by whom' "fix   copy the signer's certificate"
 }
 
+@test "slots: no list, a role that is not there, a file that is missing" {
+	printf 'globals : { public-key-file = "%s/demo.cert.pem"; bootloader = "none"; state-dir = "%s/state"; };\n' "$T" "$T" >bare.cfg
+	run swinstall -f bare.cfg demo.swu
+	refused E_SLOT '(bare.cfg) has no list slots' 'fix   describe the slots of this device in the list slots'
+	sed 's/rootfs = /root = /' device.cfg >role.cfg
+	run swinstall -f role.cfg demo.swu
+	refused E_SLOT "slot 'b' of the configuration has no place 'rootfs', only: root" 'fix   name the place in each slot'
+	mv slot-b away
+	run swinstall -f device.cfg demo.swu
+	mv away slot-b
+	refused E_TARGET "where $T/slot-b" 'No such file' "fix   slot 'b' of the configuration names it as rootfs"
+}
+
+@test "a selection: none was given, one that is not there, one of another board" {
+	echo 'software = { version = "2.0"; b1 = { stable = { main = { hardware-compatibility: [ "1" ]; images: ({ filename = "rootfs.img"; slot = "rootfs"; }); }; }; }; };' >sw-description
+	bundle >/dev/null
+	run swinstall -f device.cfg -H b1:1 demo.swu
+	refused E_SELECT 'where sw-description' 'none was given' 'fix   choose one with -e SET,MODE, or select in the configuration: stable,main'
+	run swinstall -f device.cfg -H b1:1 -e stable,man demo.swu
+	refused E_SELECT "'stable' has no mode 'man'; its modes: main" 'stable,main'
+	run swinstall -f device.cfg -H b2:7 -e stable,main demo.swu
+	refused E_SELECT "for other boards only (b1); this device is board 'b2' revision '7'" 'fix   use a bundle for this board'
+}
+
 @test "the wrong key names the signer" {
 	swbundle keygen --dir . --name other >/dev/null
 	run swinstall -f device.cfg -k other.cert.pem demo.swu
