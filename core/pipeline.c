@@ -7,6 +7,7 @@
 #include "core/readback.h"
 #include "core/plan/stages.h"
 #include "corelib/base/sys.h"
+#include "corelib/stream/records.h"
 
 enum { AHEAD_DEPTH = 4 };
 
@@ -154,12 +155,31 @@ static int check_end(struct stream *s, const struct step *st, struct err *e)
 		       st->handler->name);
 }
 
+/* all that an archive holds, without a place for it */
+static int drain_records(struct stream *s, struct err *e)
+{
+	AUTO_RECORDS struct records *r = records_new(s, e);
+	const struct record *rec;
+	struct record_piece piece;
+	int rc = r ? 0 : -e->sys;
+
+	if (rc < 0)
+		return rc;
+	while ((rc = records_next(r, &rec, e)) > 0) {
+		while (rec->kind == RECORD_FILE && (rc = records_data(r, &piece, e)) > 0)
+			;
+		if (rc < 0)
+			return rc;
+	}
+	return rc;
+}
+
 static int hand_over(struct plan_step *ps, struct stream *s, const struct feed *f, struct err *e)
 {
 	int rc;
 
 	if (!session_writes(f->session))
-		return stream_drain(s, e);
+		return ps->step.handler->records ? drain_records(s, e) : stream_drain(s, e);
 	rc = ps->step.handler->install(&ps->step, s, e);
 	return rc < 0 ? rc : check_end(s, &ps->step, e);
 }

@@ -5,9 +5,9 @@
 #include "core/cli/options.h"
 
 struct swinstall_cli {
-	const char *file;  /* configuration */
-	const char *image; /* the bundle; "-" = standard input */
-	const char *board; /* "board:revision" */
+	const char *file;    /* configuration */
+	const char *image;   /* the bundle; "-" = standard input */
+	const char *board;   /* "board:revision" */
 	const char *explain; /* "SWI-210", "210" or "E_TARGET_SMALL" */
 	bool check, json, handlers, get_root, version, help;
 };
