@@ -34,6 +34,10 @@ static void put_last(FILE *f, const struct device *d)
 	const struct status *s = &d->last;
 	char report[TERM_ERROR_MAX], *fields, when[32];
 
+	if (d->last_hidden) {
+		fprintf(f, "last    not known: run it as root\n");
+		return;
+	}
 	if (!*s->state) {
 		fprintf(f, "last    nothing was installed by swinstall yet\n");
 		return;

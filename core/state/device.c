@@ -109,6 +109,7 @@ int device_look(struct device *d, const struct settings *cfg, struct err *e)
 
 	memset(d, 0, sizeof(*d));
 	rc = status_read(cfg->state_dir, &d->last);
+	d->last_hidden = rc == -EACCES;
 	if (rc < 0 && rc != -EACCES)
 		return err_at(e, err_sys(e, E_STATE_DIR, -rc, "reading the status"), "%s/status",
 			      cfg->state_dir);

@@ -39,14 +39,6 @@ static int open_or_make(const char *path)
 	return rc < 0 ? rc : sys_openat(AT_FDCWD, path, flags, 0);
 }
 
-/* the usual reason, for whoever forgot sudo */
-static int not_ours(struct err *e, int rc)
-{
-	if (geteuid() != 0 && (rc == -EACCES || rc == -EPERM))
-		err_fix(e, "run it as root: only root installs updates");
-	return rc;
-}
-
 int statedir_open(const char *path, struct err *e)
 {
 	AUTO_CLOSE int fd = -1;
@@ -58,12 +50,14 @@ int statedir_open(const char *path, struct err *e)
 	fd = open_or_make(path);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		rc = err_sys(e, E_STATE_DIR, fd < 0 ? -fd : errno, "opening '%s'", path);
-		return err_at(e, not_ours(e, rc), "%s", path);
+		return err_at(e, rc, "%s", path);
 	}
 	if (st.st_uid != geteuid()) {
 		rc = err_set(e, E_STATE_DIR, EPERM, "'%s' belongs to user %u, not to user %u", path,
 			     (unsigned)st.st_uid, (unsigned)geteuid());
-		return not_ours(e, rc);
+		if (geteuid() != 0)
+			err_fix(e, "run it as root: only root installs updates");
+		return rc;
 	}
 	if (st.st_mode & 022)
 		return err_set(e, E_STATE_DIR, EPERM, "'%s' can be written by others (mode %04o)",

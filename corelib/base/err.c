@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "corelib/base/text.h"
 
@@ -74,6 +75,15 @@ int err_set(struct err *e, enum errcode code, int sys, const char *why, ...)
 	return -e->sys;
 }
 
+/* the usual reason, for whoever forgot sudo: places of a device belong to root */
+static bool is_for_root(enum errcode code, int sys)
+{
+	bool place = (code >= E_TARGET && code < E_PAYLOAD_HASH) ||
+		     (code >= E_ENV_READ && code < E_CONFIG);
+
+	return place && (sys == EACCES || sys == EPERM) && geteuid() != 0;
+}
+
 int err_sys(struct err *e, enum errcode code, int sys, const char *what, ...)
 {
 	char text[sizeof(e->why) - 96], name[64];
@@ -86,6 +96,8 @@ int err_sys(struct err *e, enum errcode code, int sys, const char *what, ...)
 	print_to(text, sizeof(text), what, ap);
 	va_end(ap);
 	snprintf(e->why, sizeof(e->why), "%s: %s", text, strerror_r(e->sys, name, sizeof(name)));
+	if (is_for_root(e->code, e->sys))
+		err_fix(e, "run it as root: only root installs updates");
 	return -e->sys;
 }
 

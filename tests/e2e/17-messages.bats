@@ -37,6 +37,27 @@ refused() {
 	refused E_KEY_FILE 'did you mean public-key-file?' 'where typo.cfg' 'does not know by whom' "fix   copy the signer's certificate"
 }
 
+@test "whoever is not root is told so, by every program and at every place" {
+	[ "$(id -u)" -eq 0 ] || skip 'SKIP: only root may become somebody else'
+	need setpriv
+	nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+	run nobody swinstall -f device.cfg demo.swu
+	refused E_STATE_DIR 'Permission denied' 'fix   run it as root'
+	chmod 755 .
+	run nobody swinstall -f device.cfg --check demo.swu
+	refused E_ENV_WRITE 'Permission denied' 'fix   run it as root'
+	run nobody swctl -f device.cfg history
+	refused E_STATE_DIR 'Permission denied' 'fix   run it as root'
+	run nobody swctl -f device.cfg recover
+	refused E_STATE_DIR 'Permission denied' 'fix   run it as root'
+	run nobody swctl -f device.cfg status
+	[ "$status" -eq 0 ]
+	says 'now     not known: '; says 'last    not known: run it as root'
+	chmod 600 slot-b
+	run nobody swinstall -f device.cfg --check demo.swu
+	refused E_TARGET 'Permission denied' 'fix   run it as root'
+}
+
 @test "slots: no list, a role that is not there, a file that is missing" {
 	printf 'globals : { public-key-file = "%s/demo.cert.pem"; bootloader = "none"; state-dir = "%s/state"; };\n' "$T" "$T" >bare.cfg
 	run swinstall -f bare.cfg demo.swu
