@@ -72,6 +72,29 @@ static int find_verb(const char *word, const struct swctl_verb **verb, struct er
 	return unknown_verb(word, e);
 }
 
+static int read_line(struct swctl_cli *c, const struct options *o, const struct swctl_verb **verb,
+		     struct err *e)
+{
+	bool question;
+	int rc = options_apply(o, INTO_PROGRAM, c, NULL, e);
+
+	if (rc < 0)
+		return rc;
+	question = c->help || c->version;
+	if (!question && o->word_count == 0)
+		return err_set(e, E_USAGE, EINVAL,
+			       "a verb is missing: status, history, recover or help");
+	rc = question ? 0 : find_verb(o->words[0], verb, e);
+	if (rc < 0)
+		return rc;
+	if (o->word_count > 1)
+		return err_set(e, E_USAGE, EINVAL, "'%s' takes no argument, but '%s' follows",
+			       o->words[0], o->words[1]);
+	if (c->forget && (!*verb || strcmp((*verb)->name, "recover") != 0))
+		return err_set(e, E_USAGE, EINVAL, "--forget belongs to the verb recover");
+	return 0;
+}
+
 int swctl_cli_parse(struct swctl_cli *c, struct options *o, const struct swctl_verb **verb,
 		    int argc, char **argv, struct err *e)
 {
@@ -79,21 +102,7 @@ int swctl_cli_parse(struct swctl_cli *c, struct options *o, const struct swctl_v
 
 	memset(c, 0, sizeof(*c));
 	*verb = NULL;
-	if (rc == 0)
-		rc = options_apply(o, INTO_PROGRAM, c, NULL, e);
-	if (rc == 0 && !c->help && !c->version) {
-		if (o->word_count == 0)
-			rc = err_set(e, E_USAGE, EINVAL,
-				     "a verb is missing: status, history, recover or help");
-		else
-			rc = find_verb(o->words[0], verb, e);
-	}
-	if (rc == 0 && o->word_count > 1)
-		rc = err_set(e, E_USAGE, EINVAL, "'%s' takes no argument, but '%s' follows",
-			     o->words[0], o->words[1]);
-	if (rc == 0 && c->forget && (!*verb || strcmp((*verb)->name, "recover") != 0))
-		rc = err_set(e, E_USAGE, EINVAL, "--forget belongs to the verb recover");
-	return err_while(e, rc, "reading the command line");
+	return err_while(e, rc < 0 ? rc : read_line(c, o, verb, e), "reading the command line");
 }
 
 char *swctl_help(void)

@@ -27,21 +27,21 @@ static int print(char *text, struct err *e)
 /* 1 when a question was answered, 0 when there was none */
 static int answer(const struct swinstall_cli *c, struct err *e)
 {
-	int rc;
+	char *text;
 
 	if (c->help)
-		rc = print(options_help(&swinstall_table), e);
+		text = options_help(&swinstall_table);
 	else if (c->version)
-		rc = print(answer_version("swinstall"), e);
+		text = answer_version("swinstall");
 	else if (c->handlers)
-		rc = print(answer_handlers(c->json), e);
+		text = answer_handlers(c->json);
 	else if (c->get_root)
-		rc = print(answer_root(e), e);
+		text = answer_root(e);
 	else if (c->explain)
-		rc = print(answer_error(c->explain, e), e);
+		text = answer_error(c->explain, e);
 	else
 		return 0;
-	return rc < 0 ? rc : 1;
+	return print(text, e) < 0 ? -e->sys : 1;
 }
 
 static int no_bundle(const char *image, int sys, struct err *e)
@@ -88,31 +88,36 @@ static int install(const struct swinstall_cli *c, struct door *d, const struct s
 	return rc;
 }
 
+static int read_settings(struct settings **s, const struct swinstall_cli *c,
+			 const struct options *o, bool compat, struct err *e)
+{
+	const struct configure in = {
+		.file = c->file,
+		.board = c->board,
+		.options = o,
+		.compat = compat,
+		.may_lack = options_given(o, "key") || options_given(o, "ca-path") ||
+			    options_given(o, "allow-unsigned"),
+	};
+
+	return configure(s, &in, e);
+}
+
 static int swinstall_run(int argc, char **argv, struct swinstall_cli *c, struct options *o)
 {
 	bool compat = configure_is_compat(argv[0]);
-	struct door d = {.program = "swinstall", .output = configure_output(false, compat)};
+	struct door d = {.program = "swinstall"};
 	struct settings *s = NULL;
 	struct err e = {0};
 	int rc = swinstall_cli_parse(c, o, argc, argv, &e);
 
+	d.output = configure_output(c->json || options_given(o, "json"), compat);
 	if (rc == 0)
 		rc = answer(c, &e);
 	if (rc > 0)
 		return 0;
-	d.output = configure_output(c->json || options_given(o, "json"), compat);
-	if (rc == 0) {
-		const struct configure in = {
-			.file = c->file,
-			.board = c->board,
-			.options = o,
-			.compat = compat,
-			.may_lack = options_given(o, "key") || options_given(o, "ca-path") ||
-				    options_given(o, "allow-unsigned"),
-		};
-
-		rc = configure(&s, &in, &e);
-	}
+	if (rc == 0)
+		rc = read_settings(&s, c, o, compat, &e);
 	if (rc < 0) {
 		door_refuse(&d, c->image, &e);
 		return rc;

@@ -193,14 +193,18 @@ static int read_line(struct swinstall_cli *c, struct options *o, bool as_swupdat
 {
 	int rc = options_apply(o, INTO_PROGRAM, c, NULL, e);
 
-	if (rc == 0)
-		rc = take_bundle(c, o, e);
-	if (rc == 0)
-		rc = check_together(o, c->image != NULL, e);
+	if (rc < 0)
+		return rc;
+	rc = take_bundle(c, o, e);
+	if (rc < 0)
+		return rc;
+	rc = check_together(o, c->image != NULL, e);
 	if (rc < 0 || is_question(c))
 		return rc;
 	rc = options_check_built(o, e);
-	return rc == 0 && !c->image ? no_bundle(c, as_swupdate, e) : rc;
+	if (rc < 0 || c->image)
+		return rc;
+	return no_bundle(c, as_swupdate, e);
 }
 
 int swinstall_cli_parse(struct swinstall_cli *c, struct options *o, int argc, char **argv,
@@ -209,7 +213,6 @@ int swinstall_cli_parse(struct swinstall_cli *c, struct options *o, int argc, ch
 	int rc = options_parse(o, &swinstall_table, argc, argv, e);
 
 	memset(c, 0, sizeof(*c));
-	if (rc == 0)
-		rc = read_line(c, o, configure_is_compat(argv[0]), e);
-	return err_while(e, rc, "reading the command line");
+	return err_while(e, rc < 0 ? rc : read_line(c, o, configure_is_compat(argv[0]), e),
+			 "reading the command line");
 }
