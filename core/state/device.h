@@ -9,7 +9,7 @@ enum device_now { NOW_UNKNOWN, NOW_IDLE, NOW_RUNNING, NOW_INTERRUPTED, NOW_BLOCK
 
 struct device {
 	struct status last;
-	bool last_hidden; /* it may not be read by this user */
+	bool last_hidden;   /* it may not be read by this user */
 	struct status live; /* NOW_RUNNING: how far it is; state "" = not known */
 	enum device_now now;
 	char why[256];	   /* NOW_UNKNOWN: what keeps us from knowing; NOW_RUNNING: who runs;

@@ -137,6 +137,8 @@ setup() { make_device; }
 	swctl -f device.cfg history || true
 	swinstall -f device.cfg "$good"
 	[[ "$(swctl -f device.cfg history)" == *success* ]]
+	sed 's|^globals : {|&\n\trun-dir = "/nonexistent/run";|' device.cfg >norun.cfg
+	swinstall -f norun.cfg "$good"
 }
 
 @test "recover with nothing to do says so" {
