@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/policy.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 #include "handlers/lua/lua_entry.h"
@@ -177,7 +178,9 @@ static int start(struct hooks *h, const struct manifest *m, struct err *e)
 
 	if (h->full && h->device)
 		h->own = h->device; /* the bundle may use what the file of the device has */
-	else
+	else if (!h->full)
+		rc = policy_walls(h->session, "Lua code of the bundle runs", e);
+	if (rc == 0 && !h->own)
 		rc = open_state(h, &h->own, "the Lua code of the description", h->full, e);
 	if (rc < 0)
 		return rc;

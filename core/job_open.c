@@ -10,7 +10,6 @@
 #include "core/policy.h"
 #include "core/remarks.h"
 #include "core/scripts.h"
-#include "corelib/process/sandbox.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 #include "parser/version.h"
@@ -298,23 +297,6 @@ static bool wants_process(const struct plan *p)
 	return false;
 }
 
-static int check_sandbox(const struct run *r, struct err *e)
-{
-	unsigned missing = wants_process(r->plan) ? sandbox_missing() : 0;
-	const char *what = missing == SANDBOX_LANDLOCK	? "Landlock"
-			   : missing == SANDBOX_SECCOMP ? "seccomp"
-							: "Landlock and seccomp";
-
-	if (missing && r->cfg.strict)
-		return err_set(e, E_SANDBOX, ENOTSUP, "it has no %s, and strict is on", what);
-	if (missing)
-		reporter_warn(r->session.reporter,
-			      "W_NO_SANDBOX: this kernel has no %s; payloads are "
-			      "unpacked in a process with fewer walls",
-			      what);
-	return 0;
-}
-
 static int make_plan(struct run *r, struct err *e)
 {
 	const struct plan_input in = run_plan_input(r);
@@ -333,7 +315,8 @@ static int make_plan(struct run *r, struct err *e)
 	if (rc == 0)
 		rc = check_undo(r, e);
 	if (rc == 0)
-		rc = check_sandbox(r, e);
+		rc = wants_process(r->plan) ? policy_walls(&r->session, "payloads are unpacked", e)
+					    : 0;
 	return rc;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "corelib/base/text.h"
+#include "corelib/process/sandbox.h"
 #include "parser/version.h"
 
 /* nothing is known to compare with */
@@ -122,4 +123,21 @@ int policy_check(const struct update_policy **type, const struct session *s,
 		return rc;
 	rc = check_versions(s, *type, m, e);
 	return rc < 0 ? rc : check_hardware(s, m, e);
+}
+
+int policy_walls(const struct session *s, const char *what, struct err *e)
+{
+	unsigned missing = sandbox_missing();
+	const char *walls = missing == SANDBOX_LANDLOCK	 ? "Landlock"
+			    : missing == SANDBOX_SECCOMP ? "seccomp"
+							 : "Landlock and seccomp";
+
+	if (missing && s->cfg->strict)
+		return err_set(e, E_SANDBOX, ENOTSUP, "it has no %s, and strict is on", walls);
+	if (missing)
+		reporter_warn(s->reporter,
+			      "W_NO_SANDBOX: this kernel has no %s; %s in a process with fewer "
+			      "walls",
+			      walls, what);
+	return 0;
 }

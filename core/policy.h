@@ -12,4 +12,8 @@
 int policy_check(const struct update_policy **type, const struct session *s,
 		 const struct manifest *m, struct err *e);
 
+/* a process without rights is about to be used: warned of where this kernel lacks some of its
+ * walls, E_SANDBOX under 'strict'. 'what' is done in it */
+int policy_walls(const struct session *s, const char *what, struct err *e);
+
 #endif

@@ -68,19 +68,22 @@ static void read_last(struct luaproc *p)
 
 /* ---- its end ---- */
 
-/* with all that it started, also what made a session of its own: it adopts them, we inherit them */
+/* with all that it started, also what made a session of its own: that has the word of our note;
+ * without a note, it is adopted by the process and we inherit it */
 static void kill_all(struct luaproc *p)
 {
+	const bool noted = p->note.dir > 0;
 	struct orphans o = {.watching = false};
 
 	if (p->pid <= 0)
 		return;
-	if (p->o.full)
+	if (p->o.full && !noted)
 		orphans_watch(&o);
-	if (spawn_end(p->pid) != -1) /* one that hangs in the kernel stays noted */
-		running_forget(&p->note);
+	spawn_end(p->pid);
 	orphans_end(&o);
 	orphans_release(&o);
+	if (noted)
+		running_sweep(&p->note, p->pid);
 	p->pid = 0;
 	read_last(p);
 }
@@ -123,8 +126,11 @@ static int reap(struct luaproc *p, struct err *e)
 		if (!read_output(p))
 			poll(NULL, 0, ms);
 	}
+	if (status == 0)
+		running_forget(&p->note);
+	else if (p->note.dir > 0)
+		running_sweep(&p->note, p->pid);
 	p->pid = 0;
-	running_forget(&p->note);
 	read_last(p);
 	if (status == 0)
 		return 0;

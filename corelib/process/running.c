@@ -197,6 +197,16 @@ static int end_all(struct hunt *h, struct err *e)
 	}
 }
 
+void running_sweep(const struct running *r, pid_t group)
+{
+	struct hunt h = {.word = r->word, .group = group};
+	struct err e = {0};
+
+	/* what does not end stays noted: the next start says so */
+	if (end_all(&h, &e) >= 0)
+		running_forget(r);
+}
+
 /* whoever wrote the note may be at work, under another lock */
 static bool lives(pid_t pid, uint64_t start)
 {

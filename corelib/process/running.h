@@ -32,6 +32,8 @@ int running_note(void *arg, pid_t group, struct err *e);
 int running_environment(const struct running *r, const char *const *own, const char ***env,
 			struct err *e);
 void running_forget(const struct running *r);
+/* ends what a program that failed has left running, in whatever session; it has a note */
+void running_sweep(const struct running *r, pid_t group);
 
 /*
  * Ends everything that notes in the folder name, waits until it has ended and removes the notes;

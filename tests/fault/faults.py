@@ -5,7 +5,7 @@
 
 After each run: status 0 means NEW; status 1 means OLD and the last line names the error (E_...); no hang; nothing left behind, no
 process left running; the same bundle installs when the fault is gone. A killed process may leave work for `swctl recover`, then old or
-new. Where an archive is unpacked, the calls of swinstall-unpack fail in the same way, and it is killed at each of them.
+new. Where an archive is unpacked or Lua runs, the calls of swinstall-unpack or swinstall-lua fail in the same way, and it is killed at each of them.
 --most bounds how many N of one kind are tried (0 = all); they are spread evenly. A kill at what changes files (write, rename, unlink …)
 is tried at every N in the scenarios of archives, whatever --most says. Last line: N passed, N failed, N skipped.
 """
@@ -37,7 +37,7 @@ FAULTS = {
     "mount": ("EINVAL", "EPERM"), "umount": ("EBUSY",), "ioctl": ("EIO",), "flock": ("EINTR", "ENOLCK"),
     "stat": ("EIO",), "poll": ("EINTR",), "close": ("EIO",), "malloc": ("ENOMEM",), "thread": ("EAGAIN",), "random": ("EIO",),
 }
-# of the process that unpacks: it writes no file, and what it says is in its ring and its verdict
+# of the process that unpacks or runs Lua: what it says is in its ring and its verdict, or on its socket
 CHILD_FAULTS = {"read": ("EIO", "EINTR"), "write": ("EIO", "EINTR"), "poll": ("EINTR",), "mmap": ("ENOMEM",), "malloc": ("ENOMEM",), "close": ("EIO",)}
 KILLS = ("write", "pwrite", "fsync", "fdatasync", "rename", "unlink", "mkdir", "fork", "open", "close")
 # what changes files, and the wake-ups between the two processes
@@ -233,7 +233,7 @@ class Orphans:
 class Faults:
     def __init__(self, tools, lib, most, calls=None):
         self.tools, self.lib, self.most, self.calls, self.orphans = tools, os.path.abspath(lib), most, calls, Orphans()
-        self.log, self.child_env, self.child_counts = (f"{tools.work}/{n}" for n in ("fault.log", "unpack.env", "unpack.counts"))
+        self.log, self.child_env, self.child_counts = (f"{tools.work}/{n}" for n in ("fault.log", "helper.env", "helper.counts"))
         self.runs, self.bad, self.excused, self.tidied, self.killed = 0, collections.Counter(), 0, 0, 0
 
     def fault_env(self, call, n, err, forever):
@@ -244,6 +244,10 @@ class Faults:
             env["FAULT_FOREVER"] = "1"
         return env
 
+    @staticmethod
+    def helped(sc):
+        return bool(sc.archive) or sc.script == "lua" or isinstance(sc, Hooked)
+
     def install(self, sc, root, who="job", call=None, n=0, err="", forever=False):
         env = {"PATH": os.environ["PATH"], "LD_PRELOAD": self.lib, "FAULT_LOG": self.log}
         child = {"LD_PRELOAD": self.lib, "FAULT_COUNTS": self.child_counts}
@@ -251,7 +255,7 @@ class Faults:
         for f in (self.log, self.child_env, self.child_counts):
             if os.path.exists(f):
                 os.unlink(f)
-        if sc.archive and (who == "child" or not call):
+        if self.helped(sc) and (who == "child" or not call):
             with open(self.child_env, "w") as f:
                 f.writelines(f"export {k}='{v}'\n" for k, v in child.items())
         try:
@@ -346,7 +350,7 @@ class Faults:
         if why:
             self.bad[why] += 1
             if self.bad[why] <= 2:
-                print(f"  {sc.name}: {'' if who == 'job' else 'swinstall-unpack: '}{call} number {n}: {err}{' from there on' if forever else ''}: {why}")
+                print(f"  {sc.name}: {'' if who == 'job' else 'the helper: '}{call} number {n}: {err}{' from there on' if forever else ''}: {why}")
         return not why
 
     def chosen(self, call, err, total, whole):
@@ -388,16 +392,18 @@ class Faults:
 
 
 class Programs(Tools):
-    """copies of the programs; swinstall-unpack is started through a script that may preload the fault library"""
+    """copies of the programs; helpers are started through a script that may preload the fault library"""
 
     def __init__(self, binaries, work):
         here = f"{work}/bin"
         os.mkdir(here)
         for name in ("swinstall", "swctl", "swbundle"):
             shutil.copy2(f"{binaries}/{name}", here)
-        with open(f"{here}/swinstall-unpack", "w") as f:
-            f.write(f"#!/bin/sh\n[ ! -e {work}/unpack.env ] || . {work}/unpack.env\nexec {os.path.abspath(binaries)}/swinstall-unpack \"$@\"\n")
-        os.chmod(f"{here}/swinstall-unpack", 0o755)
+        for name in ("swinstall-unpack", "swinstall-lua"):
+            if os.path.exists(f"{binaries}/{name}"):
+                with open(f"{here}/{name}", "w") as f:
+                    f.write(f"#!/bin/sh\n[ ! -e {work}/helper.env ] || . {work}/helper.env\nexec {os.path.abspath(binaries)}/{name} \"$@\"\n")
+                os.chmod(f"{here}/{name}", 0o755)
         super().__init__(here, work)
 
 

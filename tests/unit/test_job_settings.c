@@ -23,6 +23,7 @@
 #include "tests/unit/kit/envkit.h"
 #include "tests/unit/kit/fake_stream.h"
 #include "tests/unit/kit/hang.h"
+#include "handlers/handler.h"
 #include "tests/unit/kit/jobkit.h"
 
 enum { BLOCK = 65536, IMAGE = 2 * BLOCK + 333, BLOCKS = 3 };
@@ -447,6 +448,23 @@ static void a_kernel_that_cannot_confine_is_told_and_strict_refuses_it(void **st
 	assert_null(strstr(k->notes, "W_NO_SANDBOX"));
 }
 
+static void
+t43_confined_lua_that_the_kernel_cannot_confine_is_told_and_strict_refuses_it(void **state)
+{
+	struct jobkit *k = *state;
+	int status = -1;
+	pid_t pid;
+
+	if (!handler_find("lua"))
+		return;
+	jobkit_bundle(k, SOFTWARE(ROOTFS("") "embedded-script = \"x = 1\";"), parts, 1);
+	pid = fork();
+	if (pid == 0)
+		_exit(without_landlock(k));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void append(const struct jobkit *k, const void *bytes, size_t n)
 {
 	FILE *f = fopen(k->bundle, "a");
@@ -570,6 +588,7 @@ int main(void)
 		T(t22_a_silent_sender_holds_the_lock_no_longer_than_idle_timeout),
 		T(t31_odd_keys_of_a_description_cannot_fill_the_log),
 		T(a_kernel_that_cannot_confine_is_told_and_strict_refuses_it),
+		T(t43_confined_lua_that_the_kernel_cannot_confine_is_told_and_strict_refuses_it),
 		T(t27_bytes_behind_the_end_are_told_once_and_strict_refuses_them),
 		T(an_update_that_has_nothing_to_do_succeeds),
 		T(the_list_of_installed_versions_is_written),
