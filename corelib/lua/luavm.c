@@ -171,23 +171,45 @@ static void send_out(struct luavm *vm, enum lua_kind kind)
 	     sys_write(LUA_FD, vm->out.at, vm->out.n) == 0);
 }
 
-/* false: the job asks no more. The values are lent until the next message */
+/* a message and the values in it, on top of those that are not done with yet */
+struct message {
+	struct message *outer;
+	struct arena *arena;
+};
+
+/* false: the job asks no more. The values are lent until drop(): while they are read a finalizer or
+ * a metamethod of the script may run, and ask */
 static bool take(struct luavm *vm, enum lua_kind *kind, const struct luaval **values)
 {
 	struct err e = {0};
 	struct lua_head head;
 	ssize_t n = sys_read(LUA_FD, &head, sizeof(head));
+	struct arena *a;
+	struct message *m;
 	void *bytes;
 
 	if (n == 0)
 		return false;
-	arena_free(vm->message);
-	vm->message = arena_new(SIZE_MAX / 2);
-	bytes = vm->message ? arena_alloc(vm->message, head.n) : NULL;
+	a = arena_new(SIZE_MAX / 2);
+	m = a ? arena_alloc(a, sizeof(*m)) : NULL;
+	bytes = m ? arena_alloc(a, head.n) : NULL;
 	must(n == sizeof(head) && bytes && sys_read(LUA_FD, bytes, head.n) == (ssize_t)head.n &&
-	     luaval_read(bytes, head.n, vm->message, values, &e) == 0);
+	     luaval_read(bytes, head.n, a, values, &e) == 0);
+	*m = (struct message){vm->message, a};
+	vm->message = m;
 	*kind = head.kind;
 	return true;
+}
+
+/* also those above that an error has jumped over */
+static void drop(struct luavm *vm, struct message *until)
+{
+	while (vm->message != until) {
+		struct message *m = vm->message;
+
+		vm->message = m->outer;
+		arena_free(m->arena);
+	}
 }
 
 static void answer_job(lua_State *L, enum lua_kind kind, const struct luaval *values);
@@ -195,21 +217,22 @@ static void answer_job(lua_State *L, enum lua_kind kind, const struct luaval *va
 int luavm_ask(lua_State *L, enum lua_kind kind, int first)
 {
 	struct luavm *vm = luavm_of(L);
+	struct message *outer = vm->message;
 	const struct luaval *values;
+	int n;
 
 	if (vm->closed)
 		luaL_error(L, "the script has ended");
 	luavm_tell(L, kind, first);
-	for (;;) {
-		must(take(vm, &kind, &values));
-		if (kind == LUA_ANSWER)
-			return push_values(L, values);
-		if (kind == LUA_REFUSED) {
-			push_values(L, values);
-			return lua_error(L);
-		}
+	must(take(vm, &kind, &values));
+	while (kind != LUA_ANSWER && kind != LUA_REFUSED) {
 		answer_job(L, kind, values);
+		drop(vm, outer);
+		must(take(vm, &kind, &values));
 	}
+	n = push_values(L, values);
+	drop(vm, outer);
+	return kind == LUA_REFUSED ? lua_error(L) : n;
 }
 
 void luavm_tell(lua_State *L, enum lua_kind kind, int first)
@@ -336,8 +359,10 @@ void luavm_serve(struct luavm *vm)
 	const struct luaval *values;
 	enum lua_kind kind;
 
-	while (take(vm, &kind, &values))
+	while (take(vm, &kind, &values)) {
 		answer_job(vm->L, kind, values);
+		drop(vm, NULL);
+	}
 	vm->closed = true;
 }
 
@@ -437,7 +462,7 @@ void luavm_free(struct luavm *vm)
 {
 	if (vm->L)
 		lua_close(vm->L);
-	arena_free(vm->message);
+	drop(vm, NULL);
 	free(vm->out.at);
 	free(vm);
 }

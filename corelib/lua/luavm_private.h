@@ -13,9 +13,9 @@ struct luavm {
 	struct luavm_options o;
 	lua_State *L;
 	size_t used;
-	struct arena *message; /* the last one from the job */
-	struct luabuf out;     /* the next one to it */
-	bool closed;	       /* the job asks no more, and answers nothing */
+	struct message *message; /* the last one from the job */
+	struct luabuf out;	 /* the next one to it */
+	bool closed;		 /* the job asks no more, and answers nothing */
 };
 
 struct luavm *luavm_of(lua_State *L);
