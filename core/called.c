@@ -160,6 +160,8 @@ static int check_kind(const struct plan_step *ps, const struct load *l, struct e
 		why = "makes its bytes out of others and cannot be called";
 	else if (h->kind != HANDLER_TARGET)
 		why = "is for the list scripts and cannot be called";
+	else if (h->irreversible) /* a program, out of its turn, for code that may be confined */
+		why = "runs after all others, when nothing can fail any more, and cannot be called";
 	else if (!h->no_data && !h->data_optional && l->fd < 0 && !l->asked->in)
 		why = "needs a payload: name a file of tmpdirscripts() by its whole path";
 	return why ? err_set(e, E_HANDLER, EINVAL, "type '%s' %s", h->name, why) : 0;

@@ -110,6 +110,48 @@ loops=("string.rep('', math.maxinteger)"
 	goes_on
 }
 
+@test "T43: call_handler of executor is no way around the wall: no program runs for confined code" {
+	cat >src/embedded.lua <<-L
+	swupdate.register_handler("mine", function(i)
+		local rc, why = swupdate.call_handler("executor", { properties = { cmd = "/usr/bin/touch $PWD/out" } })
+		return rc, why
+	end, swupdate.HANDLER_MASK.IMAGE_HANDLER)
+	L
+	for trust in confined full; do
+		[ $trust = confined ] || full
+		bundle '' 'type = "mine";'
+		install
+		[ "$status" -eq 1 ]
+		[ ! -e out ]
+		says 'cannot be called'
+		goes_on
+	done
+}
+
+# a message of the job was freed by the next one while its values were still read: at first by finalizers, then by the
+# metamethods of the globals
+@test "T43: code that asks while a message is taken apart reads that message to its end" {
+	cat >src/embedded.lua <<-'L'
+	local function arm() setmetatable({}, { __gc = function() arm() swupdate.get_hw() end }) end
+	for i = 1, 4 do arm() end
+	collectgarbage("setpause", 0)
+	collectgarbage("setstepmul", 10000)
+	local first = swupdate.get_hw()
+	for i = 1, 200 do
+		local hw = swupdate.get_hw()
+		assert(hw.boardname == first.boardname and hw.revision == first.revision)
+	end
+	setmetatable(_G, { __index = function(_, name)
+		for i = 1, 20 do swupdate.get_hw() end
+		if name == "f" then return function(i) return i.filename == "rootfs.img" and i.version == "7", i end end
+	end })
+	L
+	bundle '' 'version = "7"; preinstall = "f"; hook = "f";'
+	install
+	good
+	is_new
+}
+
 @test "the job links no Lua; its process is where make install puts it" {
 	command -v readelf >/dev/null || skip 'SKIP: there is no readelf'
 	for p in swinstall swctl swbundle; do
