@@ -92,6 +92,12 @@ need_jq() { command -v jq >/dev/null || skip 'SKIP: there is no jq'; }
 	[ "$(printf '%s\n' "$output" | grep -c 'the battery is full')" -eq 1 ]
 }
 
+@test "--verbose says which stages the bytes of each entry pass" {
+	run swinstall -f device.cfg --verbose "$good"
+	[ "$status" -eq 0 ]
+	[[ "$output" =~ "images 'rootfs.img': raw to "[^$'\n']*": count, same"[^$'\n']*"cap " ]]
+}
+
 # the document is what programs are written by: no member or word that it does not have, and all that it has is told
 @test "--json says what doc/json.md says, in every type of event" {
 	command -v python3 >/dev/null || skip 'SKIP: there is no python3'
