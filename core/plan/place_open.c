@@ -123,6 +123,13 @@ static bool is_flash(dev_t dev)
 	return strcmp(name ? name + 1 : target, "ubi") == 0;
 }
 
+static int check_source(const struct stat *st, const char *path, struct err *e)
+{
+	if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
+		return 0;
+	return refuse(e, path, "is neither a file nor a block device");
+}
+
 static int check_kind(const struct stat *st, const char *path, struct err *e)
 {
 	if (S_ISCHR(st->st_mode) ? !is_flash(st->st_rdev)
@@ -142,9 +149,10 @@ static bool same_file(const struct stat *a, const struct stat *b)
 }
 
 /* looked at before it is opened: to open a tape or a tty is already an act */
-static int open_checked(const struct session *s, const char *path, int *fd, struct err *e)
+static int open_checked(const char *path, int how,
+			int (*check)(const struct stat *st, const char *path, struct err *e),
+			int *fd, struct err *e)
 {
-	const int how = session_writes(s) ? O_RDWR : O_RDONLY;
 	/* its path was resolved: a link that was put in meanwhile is not followed */
 	AUTO_CLOSE int root = sys_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0), real = -1;
 	AUTO_CLOSE int look = root < 0 ? root : beneath_open(root, path, O_PATH);
@@ -152,13 +160,13 @@ static int open_checked(const struct session *s, const char *path, int *fd, stru
 
 	if (look < 0 || fstat(look, &st) < 0)
 		return err_sys(e, E_TARGET, look < 0 ? -look : errno, "opening '%s'", path);
-	int rc = check_kind(&st, path, e);
+	int rc = check(&st, path, e);
 	if (rc < 0)
 		return rc;
 	real = beneath_open(root, path, how | O_NONBLOCK | O_NOCTTY);
 	if (real < 0)
 		return err_sys(e, E_TARGET, -real, "opening '%s' for %s", path,
-			       session_writes(s) ? "writing" : "reading");
+			       how == O_RDWR ? "writing" : "reading");
 	if (fstat(real, &again) < 0 || !same_file(&st, &again))
 		return refuse(e, path, "was exchanged while it was opened");
 	*fd = real;
@@ -195,19 +203,22 @@ static bool is_allowed(const struct settings *cfg, int fd)
 	return false;
 }
 
+static int find(struct walk *w, const char *path, struct err *e)
+{
+	if (*path != '/' || beneath_leads_up(path))
+		return refuse(e, path, "is not an absolute path without '..'");
+	if (sys_path(path, w->rest, sizeof(w->rest)) < 0)
+		return refuse(e, path, "is too long a path");
+	int rc = resolve(w, e);
+	return rc == 0 && !*w->done ? refuse(e, path, "is a folder") : rc;
+}
+
 static int open_target(const struct session *s, const char *path, int *fd, struct err *e)
 {
 	struct walk w = {.links = 0};
-
-	if (*path != '/' || beneath_leads_up(path))
-		return refuse(e, path, "is not an absolute path without '..'");
-	if (sys_path(path, w.rest, sizeof(w.rest)) < 0)
-		return refuse(e, path, "is too long a path");
-	int rc = resolve(&w, e);
-	if (rc == 0 && !*w.done)
-		rc = refuse(e, path, "is a folder");
+	int rc = find(&w, path, e);
 	if (rc == 0)
-		rc = open_checked(s, w.done, fd, e);
+		rc = open_checked(w.done, session_writes(s) ? O_RDWR : O_RDONLY, check_kind, fd, e);
 	if (rc < 0)
 		return rc;
 	if (is_allowed(s->cfg, *fd))
@@ -227,4 +238,13 @@ int slots_open_target(const struct session *s, const char *path, int *fd, struct
 		err_at(e, rc, "%s", shown);
 	}
 	return rc;
+}
+
+int slots_open_source(const char *path, int *fd, struct err *e)
+{
+	struct walk w = {.links = 0};
+
+	*fd = -1;
+	int rc = find(&w, path, e);
+	return rc < 0 ? rc : open_checked(w.done, O_RDONLY, check_source, fd, e);
 }

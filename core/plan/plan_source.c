@@ -1,14 +1,11 @@
 /* Steps whose bytes are made out of others by a source, and then go into the target of its chain.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/plan/own.h"
 #include "core/plan/plan_private.h"
-#include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 
 static int read_result(struct plan_step *ps, struct err *e)
@@ -33,7 +30,6 @@ int plan_source_reads(struct plan *p, struct plan_step *ps, struct err *e)
 {
 	const char *key = ps->source->reads;
 	const char *path = key ? entry_property(ps->step.entry, key) : NULL;
-	struct stat st;
 	off_t end;
 	int rc;
 
@@ -47,12 +43,9 @@ int plan_source_reads(struct plan *p, struct plan_step *ps, struct err *e)
 			       "property %s is '%s'; it names a file or a block device by its "
 			       "whole path",
 			       key, path);
-	ps->step.base = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
-	if (ps->step.base < 0)
-		return err_sys(e, E_TARGET, -ps->step.base, "opening %s", path);
-	if (fstat(ps->step.base, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
-		return err_set(e, E_TARGET, EINVAL, "%s is neither a file nor a block device",
-			       path);
+	rc = slots_open_source(path, &ps->step.base, e);
+	if (rc < 0)
+		return rc;
 	rc = own_check_file(judge_own(p->places->judge), ps->step.base, e);
 	if (rc < 0)
 		return rc;

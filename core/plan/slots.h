@@ -40,5 +40,7 @@ bool slots_pending(const struct slots *s);
 /* open what an entry names, once: links only where root owns them, the right kind of file (T40). A
  * check and a dry run open it for reading */
 int slots_open_target(const struct session *s, const char *path, int *fd, struct err *e);
+/* the same for what is only read: a file, whoever owns it, or a block device */
+int slots_open_source(const char *path, int *fd, struct err *e);
 
 #endif

@@ -78,10 +78,38 @@ install() { swinstall -f device.cfg "$@" demo.swu; }
 	says 'E_TARGET_PROTECTED'
 	patched "$T/nowhere"
 	fails 1 install --check
-	says "opening $T/nowhere"
+	says "looking for '$T/nowhere'"
 	patched relative
 	fails 1 install --check
 	says 'whole path'
+}
+
+@test "t40_what_a_source_reads_is_chosen_by_root: no link of others, and nothing is opened to see what it is" {
+	[ "$(id -u)" -eq 0 ] || skip 'SKIP: to own a link as another user needs root'
+	head -c 4096 /dev/urandom >secret
+	chmod 600 secret
+	mkdir -m 777 theirs
+	ln -s "$T/secret" theirs/link
+	chown -h 1000 theirs/link
+	ln -s "$T/secret" link
+	copies "copyfrom = \"$T/theirs/link\"; type = \"preinstall\";"
+	fails 1 install
+	says 'does not belong to root'
+	fails 1 cmp -s -n 4096 secret slot-b
+	ln -sf "$T/theirs/../secret" theirs/own
+	copies "copyfrom = \"$T/theirs/own\"; type = \"preinstall\";"
+	fails 1 install
+	says 'where others can change it'
+	fails 1 cmp -s -n 4096 secret slot-b
+	need strace
+	mknod dog c 10 130 || skip 'SKIP: no device nodes here'
+	copies "copyfrom = \"$T/dog\"; type = \"preinstall\";"
+	fails 1 strace -f -e trace=openat,openat2 -o trace swinstall -f device.cfg demo.swu
+	says 'neither a file nor a block device'
+	[ -z "$(grep 'dog"' trace | grep -v O_PATH)" ]
+	copies "copyfrom = \"$T/link\"; type = \"preinstall\";"
+	install
+	cmp -n 4096 secret slot-b
 }
 
 @test "a patch that is no patch, is cut, or has bytes behind it is refused" {
