@@ -45,6 +45,18 @@ const char *entry_property(const struct entry *t, const char *name)
 	return p ? p->values[p->count - 1] : NULL;
 }
 
+int entry_mode(const char *text, unsigned *bits)
+{
+	size_t n = strlen(text);
+
+	*bits = 0;
+	if (n < 3 || n > 4 || strspn(text, "01234567") != n)
+		return -EINVAL;
+	while (*text)
+		*bits = *bits * 8 + (unsigned)(*text++ - '0');
+	return 0;
+}
+
 void entry_label(const struct entry *t, char *out, size_t n)
 {
 	char shown[128];

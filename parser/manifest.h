@@ -49,6 +49,7 @@ struct entry {
 	const char *filename, *type, *name, *version, *slot;
 	const char *volume, *device, *mtdname, *path, *filesystem, *data;
 	const char *hook, *preinstall, *postinstall;
+	const char *mode, *owner, *group; /* of a file, as text; NULL: as it is */
 	uint64_t size, offset;
 	uint64_t decompressed_size;
 	uint64_t parts; /* 0: the member is called filename; else NAME.001 … */
@@ -73,6 +74,9 @@ struct cipher_row {
 };
 const struct cipher_row *entry_cipher(const struct entry *t);
 const struct cipher_row *cipher_find(const char *name); /* "aes-cbc-256" */
+
+/* the bits of a mode in octal digits; -EINVAL */
+int entry_mode(const char *text, unsigned *bits);
 
 /* a value of a property: the last one listed, or NULL; and all of them */
 const char *entry_property(const struct entry *t, const char *name);

@@ -165,6 +165,19 @@ static int default_type(struct entry *t, const struct node *n, struct err *e)
 		       : refuse(n, E_DESC_MISSING, "has neither type, device, slot nor volume", e);
 }
 
+static int check_rights(const struct entry *t, const struct node *n, struct err *e)
+{
+	unsigned bits;
+
+	if (t->mode && entry_mode(t->mode, &bits) < 0)
+		return refuse(node_find(n, "mode"), E_DESC_VALUE,
+			      "must be three or four octal digits in quotes, as \"0640\"", e);
+	if ((t->mode || t->owner || t->group) && strcmp(t->type, "rawfile") != 0)
+		return refuse(n, E_DESC_VALUE, "has mode, owner or group, which only rawfile sets",
+			      e);
+	return 0;
+}
+
 static int check_entry(const struct collect *k, struct entry *t, const struct node *n,
 		       struct err *e)
 {
@@ -178,6 +191,9 @@ static int check_entry(const struct collect *k, struct entry *t, const struct no
 		return refuse(n, E_DESC_MISSING, "has parts without filename", e);
 	if (t->slot && t->device)
 		return refuse(n, E_DESC_VALUE, "has both slot and device", e);
+	rc = check_rights(t, n, e);
+	if (rc < 0)
+		return rc;
 	if (t->filename)
 		rc = check_filename(t, n, e);
 	if (rc < 0)

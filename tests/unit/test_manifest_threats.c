@@ -105,7 +105,10 @@ static void t35_every_known_key_takes_only_its_type(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < entry_schema.count; i++)
-		t35_key(&entry_schema.rows[i], "scripts = ({", "});");
+		t35_key(&entry_schema.rows[i],
+			entry_schema.rows[i].where & SECTION_SCRIPTS ? "scripts = ({"
+								     : "files = ({",
+			"});");
 	for (size_t i = 0; i < manifest_schema.count; i++) {
 		const struct attr *a = manifest_schema.rows + i;
 
