@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/build/choices.h"
+#include "core/build/entries.h"
 #include "corelib/base/text.h"
 #include "parser/bundle.h"
 
-enum { HEAD = 1104, TAR_BLOCK = 512, WINDOW_MAX = 256 << 20 };
+enum { HEAD = 1104, TAR_BLOCK = 512, WINDOW_MAX = 256 << 20, ARENA_MAX = 16 << 20 };
 
 /* ---- what first bytes say ----------------------------------------------------------------- */
 
@@ -215,7 +215,6 @@ struct judged {
 
 struct judging {
 	const struct contents_options *o;
-	int fd;
 	struct arena *arena;
 	struct judged *all;
 };
@@ -231,8 +230,9 @@ static bool is_judged(const struct judging *j, const char *name, const struct co
 	return x;
 }
 
-static int judge_entry(struct judging *j, struct bundle *b, const struct entry *t, struct err *e)
+static int judge_entry(void *arg, struct bundle *b, const struct entry *t, struct err *e)
 {
+	struct judging *j = arg;
 	const struct payload *p = t->filename ? bundle_find(b, t->filename) : NULL;
 	AUTO_STREAM struct stream *s = NULL;
 	struct judged *x;
@@ -259,43 +259,13 @@ static int judge_entry(struct judging *j, struct bundle *b, const struct entry *
 	return rc;
 }
 
-static int judge_selection(struct judging *j, const struct selection *sel, struct err *e)
+int contents_judge_bundle(int fd, const struct contents_options *o, struct err *e)
 {
-	const struct stream_fd_options whole = {.size = UINT64_MAX};
-	const struct bundle_options how = {0};
-	const struct manifest_options wanted = {.sel = *sel};
-	AUTO_STREAM struct stream *s = NULL;
-	struct bundle *b = NULL;
-	struct manifest *m = NULL;
-	const void *text;
-	size_t n;
-	int rc = stream_fd_open(&s, j->fd, &whole, e);
+	struct judging j = {.o = o, .arena = arena_new(ARENA_MAX)};
+	const struct entry_walk w = {judge_entry, &j};
+	int rc = j.arena ? entries_walk(fd, &w, e)
+			 : err_set(e, E_MEMORY, ENOMEM, "no memory for the list of payloads");
 
-	if (rc == 0)
-		rc = bundle_open(&b, &s, &how, e); /* it is bound to one manifest */
-	if (rc < 0)
-		return rc;
-	text = bundle_description(b, &n);
-	rc = manifest_parse(&m, text, n, &wanted, e);
-	if (rc == 0)
-		rc = bundle_bind(b, m, e);
-	for (size_t i = 0; rc == 0 && i < m->entry_count; i++)
-		rc = judge_entry(j, b, &m->entries[i], e);
-	manifest_free(m);
-	bundle_close(b);
-	return rc;
-}
-
-int contents_judge_bundle(int fd, const void *text, size_t n, const struct contents_options *o,
-			  struct err *e)
-{
-	struct judging j = {.o = o, .fd = fd};
-	struct choices all = {0};
-	int rc = choices_find(&all, text, n, e);
-
-	j.arena = all.arena;
-	for (size_t i = 0; rc == 0 && i < all.count; i++)
-		rc = judge_selection(&j, &all.at[i], e);
-	choices_clear(&all);
+	arena_free(j.arena);
 	return rc;
 }

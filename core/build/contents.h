@@ -26,13 +26,11 @@ void contents_of_entry(struct contents *c, const struct entry *t);
 /* reads *s from its beginning, maybe to its end; stages may be put on it */
 int contents_judge(struct contents *c, struct stream **s, struct err *e);
 
-/* each entry of a bundle, in every selection, whose payload is not what is said of it; 'text' is
- * its description */
+/* each entry of a bundle, in every selection, whose payload is not what is said of it */
 struct contents_options {
 	void (*found)(void *arg, const struct entry *t, const struct contents *c);
 	void *arg;
 };
-int contents_judge_bundle(int fd, const void *text, size_t n, const struct contents_options *o,
-			  struct err *e);
+int contents_judge_bundle(int fd, const struct contents_options *o, struct err *e);
 
 #endif

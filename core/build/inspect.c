@@ -228,25 +228,94 @@ static void print_text(const struct inspect *x)
 
 /* ---- as JSON ---------------------------------------------------------------------------- */
 
-static void json_entry(const struct inspect *x, const struct entry *t)
+static void json_hex(const struct inspect *x, const char *key, const uint8_t *bytes, size_t n)
 {
 	char hex[2 * SHA256_LEN + 1];
 
-	fprintf(x->out, "{\"section\":\"%s\"", section_name(t->section));
-	json_member(x->out, "filename", t->filename);
-	json_member(x->out, "type", t->type);
-	json_member(x->out, "name", t->name);
-	json_member(x->out, "version", t->version);
-	json_member(x->out, "slot", t->slot);
-	json_member(x->out, "volume", t->volume);
-	json_member(x->out, "device", t->device);
-	json_member(x->out, "path", t->path);
-	json_member(x->out, "hash-list", t->hashes.name);
-	if (t->has_sha256) {
-		text_hex(t->sha256, SHA256_LEN, hex);
-		json_member(x->out, "sha256", hex);
+	text_hex(bytes, n, hex);
+	json_member(x->out, key, hex);
+}
+
+static bool is_there(const struct attr *row, const void *all)
+{
+	return !row->has || *(const bool *)((const char *)all + row->has);
+}
+
+/* what the description says, by the rows of its tables: 'all' is a struct entry or manifest */
+static void json_rows(const struct inspect *x, const struct schema *s, const void *all)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		const struct attr *row = &s->rows[i];
+		const void *at = (const char *)all + row->at;
+		int word;
+
+		switch (row->type) {
+		case ATTR_STRING:
+			json_member(x->out, row->name, *(const char *const *)at);
+			break;
+		case ATTR_BOOL:
+		case ATTR_SWITCH:
+			if (row->has ? is_there(row, all) : *(const bool *)at)
+				fprintf(x->out, ",\"%s\":%s", row->name,
+					*(const bool *)at ? "true" : "false");
+			break;
+		case ATTR_SIZE:
+			if (is_there(row, all) && *(const uint64_t *)at)
+				fprintf(x->out, ",\"%s\":%" PRIu64, row->name,
+					*(const uint64_t *)at);
+			break;
+		case ATTR_HEX:
+			if (row->has && is_there(row, all) && row->min == 0)
+				json_hex(x, row->name, at, (size_t)row->max);
+			break;
+		case ATTR_ENUM:
+		case ATTR_BOOL_OR_ENUM:
+			word = *(const int *)at;
+			if (word > 0)
+				json_member(x->out, row->name, row->values[word]);
+			break;
+		default: /* lists and groups have members of their own */
+			break;
+		}
 	}
-	fprintf(x->out, ",\"size\":%" PRIu64 "}", size_of(x, t));
+}
+
+static void json_properties(const struct inspect *x, const struct entry *t)
+{
+	if (!t->prop_count)
+		return;
+	fputs(",\"properties\":{", x->out);
+	for (size_t i = 0; i < t->prop_count; i++) {
+		const struct property *p = &t->props[i];
+
+		fputs(i ? "," : "", x->out);
+		json_print(x->out, p->name);
+		fputs(p->count > 1 ? ":[" : ":", x->out);
+		for (size_t k = 0; k < p->count; k++) {
+			fputs(k ? "," : "", x->out);
+			json_print(x->out, p->values[k]);
+		}
+		fputs(p->count > 1 ? "]" : "", x->out);
+	}
+	fputc('}', x->out);
+}
+
+/* the key of an entry is left out: it would end in logs */
+static void json_entry(const struct inspect *x, const struct entry *t)
+{
+	struct entry shown = *t;
+
+	if (!t->hashes.name)
+		shown.hashes.block = 0;
+	shown.size = t->filename ? 0 : t->size;
+	fprintf(x->out, "{\"section\":\"%s\",\"line\":%u", section_name(t->section), t->line);
+	json_rows(x, &entry_schema, &shown);
+	if (t->hashes.name)
+		json_hex(x, "hash-list-sha256", t->hashes.sha256, SHA256_LEN);
+	json_properties(x, t);
+	if (t->filename)
+		fprintf(x->out, ",\"size\":%" PRIu64, size_of(x, t));
+	fputc('}', x->out);
 }
 
 static void json_vars(const struct inspect *x, const char *list, const struct boot_var *v, size_t n)
@@ -268,13 +337,16 @@ static void json_choice(const struct inspect *x, size_t i)
 {
 	const struct manifest *m = x->manifests[i];
 	const struct selection *s = &x->choices.at[i];
+	struct schema elements = manifest_schema;
 
+	elements.rows++; /* the version stands first, there and here */
+	elements.count--;
 	fprintf(x->out, "{\"version\":");
 	json_print(x->out, m->version);
 	json_member(x->out, "board", s->board);
 	json_member(x->out, "set", s->set);
 	json_member(x->out, "mode", s->mode);
-	json_member(x->out, "description", m->description);
+	json_rows(x, &elements, m);
 	fprintf(x->out, ",\"hardware\":[");
 	for (size_t k = 0; k < m->hardware.count; k++) {
 		fputs(k ? "," : "", x->out);

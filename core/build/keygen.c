@@ -165,8 +165,9 @@ static int write_new(int dir, const char *file, const char *text, unsigned mode,
 	return err_sys(e, E_BUILD, -rc, "writing %s failed", file);
 }
 
-static int write_pair(int dir, const struct keygen_pair *p, const char *name, struct err *e)
+static int write_pair(int dir, const void *what, const char *name, struct err *e)
 {
+	const struct keygen_pair *p = what;
 	const char *open_text = p->cert_pem ? p->cert_pem : p->pub_pem;
 	char secret[NAME_MAX + 1], open_name[NAME_MAX + 1];
 	int rc;
@@ -184,7 +185,13 @@ static int write_pair(int dir, const struct keygen_pair *p, const char *name, st
 	return rc;
 }
 
-int keygen_write(const struct keygen_pair *p, const char *dir, const char *name, struct err *e)
+/* what is to be written into the folder, which is made when absent */
+struct writing {
+	int (*write)(int dir, const void *what, const char *name, struct err *e);
+	const void *what;
+};
+
+static int write_into(const char *dir, const char *name, const struct writing *w, struct err *e)
 {
 	AUTO_CLOSE int fd = -1;
 	int rc;
@@ -197,11 +204,46 @@ int keygen_write(const struct keygen_pair *p, const char *dir, const char *name,
 	fd = sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return err_at(e, err_sys(e, E_BUILD, -fd, "opening the folder failed"), "%s", dir);
-	rc = write_pair(fd, p, name, e);
+	rc = w->write(fd, w->what, name, e);
 	if (rc == 0) {
 		rc = sys_fsync(fd);
 		if (rc < 0)
 			err_sys(e, E_BUILD, -rc, "writing the folder failed");
 	}
 	return err_while(e, err_at(e, rc, "%s", dir), "the key cannot be stored");
+}
+
+int keygen_write(const struct keygen_pair *p, const char *dir, const char *name, struct err *e)
+{
+	const struct writing w = {write_pair, p};
+
+	return write_into(dir, name, &w, e);
+}
+
+static int write_aes(int dir, const void *what, const char *name, struct err *e)
+{
+	char file[NAME_MAX + 1];
+
+	if (text_print(file, sizeof(file), "%s.aes", name) < 0)
+		return err_set(e, E_USAGE, ENAMETOOLONG, "the name of the key is too long");
+	return write_new(dir, file, what, 0600, e);
+}
+
+int keygen_aes(const char *dir, const char *name, struct err *e)
+{
+	uint8_t bytes[32 + 16];
+	char text[2 * sizeof(bytes) + 3];
+	const struct writing w = {write_aes, text};
+	int rc = sys_random(bytes, sizeof(bytes));
+
+	if (rc < 0)
+		return err_sys(e, E_BUILD, -rc, "no random bytes for the key");
+	text_hex(bytes, 32, text);
+	text[64] = ' ';
+	text_hex(bytes + 32, 16, text + 65);
+	memcpy(text + 65 + 32, "\n", 2);
+	rc = write_into(dir, name, &w, e);
+	secure_zero(bytes, sizeof(bytes));
+	secure_zero(text, sizeof(text));
+	return rc;
 }

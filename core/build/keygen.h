@@ -20,6 +20,9 @@ struct keygen_pair {
 int keygen_make(struct keygen_pair *p, const char *type, const char *name, struct err *e);
 void keygen_clear(struct keygen_pair *p);
 
+/* NAME.aes (0600): KEY IV as devices have it, AES-256; an existing file is never touched */
+int keygen_aes(const char *dir, const char *name, struct err *e);
+
 /* NAME.key.pem (0600), NAME.cert.pem or NAME.pub.pem in dir, which is made when absent; an existing
  * file is never touched */
 int keygen_write(const struct keygen_pair *p, const char *dir, const char *name, struct err *e);

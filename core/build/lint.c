@@ -487,7 +487,7 @@ int lint_description(struct lint_result *r, const char *text, size_t n,
 	else
 		rc = check_tree(&l, e);
 	if (rc == 0 && o->bundle && !r->errors)
-		rc = contents_judge_bundle(*o->bundle, text, n, &payloads, e);
+		rc = contents_judge_bundle(*o->bundle, &payloads, e);
 	template_free(l.t);
 	arena_free(l.arena);
 	if (rc == 0 && l.no_memory)

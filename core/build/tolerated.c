@@ -124,7 +124,7 @@ static int read_tree(struct tolerated *t, const struct member *m, struct err *e)
 	rc = node_parse(&t->root, text, (size_t)m->size, t->arena, NULL, e);
 	if (rc == 0)
 		rc = lint_description(&r, text, (size_t)m->size, &keys, e);
-	return rc < 0 ? rc : contents_judge_bundle(t->fd, text, (size_t)m->size, &payloads, e);
+	return rc < 0 ? rc : contents_judge_bundle(t->fd, &payloads, e);
 }
 
 static int look_at(void *arg, const struct member *m, struct err *e)

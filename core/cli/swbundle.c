@@ -50,7 +50,18 @@ static int run_keygen(const struct swbundle_cli *c, struct err *e)
 	const char *name = c->name ? c->name : "swinstall", *dir = c->dir ? c->dir : ".";
 	bool bare = c->type && strcmp(c->type, "cms") != 0;
 	struct keygen_pair p;
-	int rc = keygen_make(&p, c->type, name, e);
+	int rc;
+
+	if (c->aes && c->type)
+		return swbundle_usage(e, "--aes and --type exclude each other");
+	if (c->aes) {
+		rc = keygen_aes(dir, name, e);
+		if (rc == 0)
+			printf("%s/%s.aes   for swbundle build -K and for devices (aes-key-file, -K)\n",
+			       dir, name);
+		return rc;
+	}
+	rc = keygen_make(&p, c->type, name, e);
 
 	if (rc < 0)
 		return rc;

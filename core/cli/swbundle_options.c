@@ -29,6 +29,8 @@ static const struct option keygen_rows[] = {
 	{0, "type", "TYPE", OPTION_TEXT, CLI(type), .values = types, .group = OUTPUT,
 	 .help = "cms: RSA-3072 and a certificate signed by itself, which installs everywhere (unless told "
 		 "otherwise); rsa, ecdsa, ed25519: a bare key"},
+	{0, "aes", NULL, OPTION_FLAG, CLI(aes), .group = OUTPUT,
+	 .help = "instead: a key for payloads (AES-256), the file that build -K and devices take"},
 	HELP,
 };
 
@@ -123,6 +125,11 @@ static const struct option init_rows[] = {
 static const struct option extract_rows[] = {
 	{0, "dir", "FOLDER", OPTION_TEXT, CLI(dir), .group = OUTPUT,
 	 .help = "where the files go, made when absent; else the working folder"},
+	{0, "decode", NULL, OPTION_FLAG, CLI(decode), .group = OUTPUT,
+	 .help = "payloads as they reach the device: parts joined, decrypted, decompressed, and compared with the "
+		 "hashes of the description (whose signature is not looked at)"},
+	{'K', "key-aes", "FILE", OPTION_TEXT, CLI(key_aes), .group = OUTPUT,
+	 .help = "the key of encrypted payloads, for --decode"},
 	HELP,
 };
 
@@ -140,12 +147,13 @@ static const struct option sign_rows[] = {
 	HELP,
 };
 
-static const char *const keygen_usage[] = {"[--dir FOLDER] [--name NAME] [--type TYPE]", NULL};
+static const char *const keygen_usage[] = {"[--dir FOLDER] [--name NAME] [--type TYPE | --aes]",
+					   NULL};
 static const char *const build_usage[] = {"TEMPLATE -o FILE --key KEY --cert CERT [options]", NULL};
 static const char *const verify_usage[] = {"-k KEY BUNDLE", NULL};
 static const char *const inspect_usage[] = {"[--json] BUNDLE", NULL};
 static const char *const init_usage[] = {"[--swupdate] FOLDER", NULL};
-static const char *const extract_usage[] = {"[--dir FOLDER] BUNDLE", NULL};
+static const char *const extract_usage[] = {"[--dir FOLDER] [--decode [-K FILE]] BUNDLE", NULL};
 static const char *const sign_usage[] = {"BUNDLE --key KEY --cert CERT [options]",
 					 "BUNDLE --signer COMMAND --cert CERT [options]", NULL};
 static const char *const lint_usage[] = {"DESCRIPTION | TEMPLATE | BUNDLE", NULL};

@@ -16,6 +16,7 @@ struct swbundle_cli {
 	const char *output, *key, *cert, *scheme, *vars, *part_size;
 	struct strings include;
 	const char *key_aes;
+	bool aes, decode; /* keygen, extract */
 	bool hash_list, unsigned_bundle, encrypt;
 	const char *command; /* an external signer */
 	/* verify; keys is also 'key' there */

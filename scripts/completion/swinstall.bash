@@ -67,7 +67,7 @@ _swbundle_keygen_options() {
 	--name) COMPREPLY=(); return ;;
 	--type) _swinstall_words 'cms rsa ecdsa ed25519'; return ;;
 	esac
-	_swinstall_dash '--dir --name --type --help' && return
+	_swinstall_dash '--dir --name --type --aes --help' && return
 	return 1
 }
 _swbundle_build_options() {
@@ -128,8 +128,9 @@ _swbundle_inspect_options() {
 _swbundle_extract_options() {
 	case $prev in
 	--dir) _swinstall_files; return ;;
+	-K|--key-aes) _swinstall_files; return ;;
 	esac
-	_swinstall_dash '--dir --help' && return
+	_swinstall_dash '--dir --decode --key-aes --help' && return
 	return 1
 }
 # end

@@ -152,3 +152,37 @@ tolerated() {
 	swbundle verify --json -k demo.cert.pem cut.swu >out.json 2>/dev/null || true
 	[ "$(jq -r '"\(.good) \(.code)"' out.json)" = "false E_TRUNCATED" ]
 }
+
+# Programs read it: whatever a description can say is in it, the key of an entry aside.
+@test "inspect --json has every attribute and element" {
+	keys; payload a.img 4096; payload rights 10
+	cat >sw-description <<-'D'
+		software = { version = "3"; description = "text"; update-type = "os"; hardware-compatibility: [ "1.0" ]; reboot = false;
+			bootloader_state_marker = false; embedded-script = "function f(i) return true, i end";
+			images: ({ filename = "a.img"; device = "/dev/a"; name = "n"; version = "1"; offset = "4K"; compressed = "zlib"; install-if-higher = true;
+				hash-list = true; hash-block = 65536; hook = "f"; data = "d"; properties = { one = "1"; two = ( "1", "2" ); }; });
+			files: ({ filename = "rights"; path = "/r"; mode = "0640"; owner = "root"; encrypted = "aes-cbc-128"; aes-key = "000102030405060708090a0b0c0d0e0f"; ivt = "000102030405060708090a0b0c0d0e0f"; encrypted-already = true; });
+			partitions: ({ type = "ubipartition"; device = "ubi0"; name = "v"; size = 4096; });
+			bootenv: ({ name = "b"; value = "1"; }); };
+	D
+	head -c 16 /dev/urandom >rights
+	bundle 2>/dev/null
+	swbundle inspect --json demo.swu >out.json
+	python3 - <<-'P'
+		import json
+		d = json.load(open("out.json"))
+		s = d["selections"][0]
+		assert d["v"] == 1 and s["version"] == "3" and s["update-type"] == "os" and s["reboot"] is False and s["bootloader_state_marker"] is False
+		assert s["embedded-script"].startswith("function") and s["hardware"] == ["1.0"] and s["bootenv"] == [{"name": "b", "value": "1"}]
+		e = {x.get("filename", x["section"]): x for x in s["entries"]}
+		a, r, p = e["a.img.gz"], e["rights"], e["partitions"]
+		assert a["section"] == "images" and a["type"] == "raw" and a["offset"] == 4096 and a["compressed"] == "zlib" and a["install-if-higher"] is True
+		assert a["hash-block"] == 65536 and a["hash-list"].endswith(".hl") and len(a["hash-list-sha256"]) == 64 and len(a["sha256"]) == 64
+		assert a["hook"] == "f" and a["data"] == "d" and a["properties"]["one"] == "1" and a["properties"]["two"] == ["1", "2"] and a["line"] > 0
+		assert r["mode"] == "0640" and r["owner"] == "root" and r["encrypted"] == "aes-cbc-128" and r["ivt"].startswith("0001") and r["size"] == 16
+		assert "aes-key" not in r and "hash-block" not in r and "offset" not in r
+		assert p["size"] == 4096 and p["device"] == "ubi0"
+	P
+	# each attribute of the manual that a description has is named in the page
+	for member in section line hardware entries bootenv vars members properties; do grep -q "\`$member\`" "${BATS_TEST_FILENAME%/*}/../../doc/json.md"; done
+}

@@ -275,3 +275,44 @@ device_key() { sed -i "s|^globals : {|& aes-key-file = \"$T/$1\";|" device.cfg; 
 	done
 	[ "$(device_sum)" = "$before" ]
 }
+
+@test "keygen --aes makes the file that build and devices take, and never touches one that is there" {
+	keys; slots; release 2.0 'encrypted = true;'
+	swbundle keygen --aes --dir k --name device >out
+	grep -q 'k/device.aes' out
+	[ "$(stat -c %a k/device.aes)" = 600 ]
+	grep -qxE '[0-9a-f]{64} [0-9a-f]{32}' k/device.aes
+	fails 1 swbundle keygen --aes --dir k --name device; says 'device.aes is there already'
+	swbundle keygen --aes --dir k --name other >/dev/null
+	if cmp -s k/device.aes k/other.aes; then return 1; fi
+	fails 2 swbundle keygen --aes --type rsa
+	bundle -K k/device.aes; device_key k/device.aes
+	swinstall -f device.cfg demo.swu
+	slot_holds b rootfs.img
+}
+
+@test "extract --decode gives payloads as they reach the device: joined, decrypted, decompressed" {
+	keys; key_file $KEY256; key_file $KEY128 other; payload a.img 300017; payload b.img 70001; payload c.img 5000
+	cat >sw-description <<-'D'
+		software = { version = "1"; hardware-compatibility: [ "1.0" ];
+			s = {
+				one = { images: ({ filename = "a.img"; device = "/dev/a"; compressed = "zstd"; encrypted = true; }); };
+				two = { images: ({ filename = "a.img"; device = "/dev/b"; compressed = "zstd"; encrypted = true; }); };
+			};
+			images: ({ filename = "b.img"; device = "/dev/b"; compressed = "zlib"; });
+			files: ({ filename = "c.img"; path = "/c"; }); };
+	D
+	bundle -K aes --part-size 64K
+	swbundle extract --decode -K aes --dir out demo.swu >told
+	for f in a b c; do cmp $f.img out/$f.img; grep -q "out/$f.img: " told; done
+	[ "$(ls out | tr '\n' ' ')" = 'a.img b.img c.img sw-description sw-description.sig ' ]
+	# as they are
+	swbundle extract --dir plain demo.swu >/dev/null
+	[ -e plain/a.img.zst.enc.001 ] && [ -e plain/b.img.gz.001 ]
+	fails 1 swbundle extract --decode --dir no demo.swu; says E_KEY_AES; says 'give the key with -K'
+	fails 1 swbundle extract --decode -K other --dir no2 demo.swu; says 'another key'
+	fails 2 swbundle extract -K aes --dir no3 demo.swu
+	printf X | dd of=demo.swu bs=1 seek=100000 conv=notrunc status=none
+	fails 1 swbundle extract --decode -K aes --dir no4 demo.swu
+	[ ! -e no4/a.img ]
+}
