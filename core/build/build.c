@@ -11,6 +11,7 @@
 #include "core/build/contents.h"
 #include "core/build/lint.h"
 #include "core/build/payload.h"
+#include "core/build/results.h"
 #include "core/build/sign.h"
 #include "core/build/template.h"
 #include "core/build/variables.h"
@@ -510,7 +511,8 @@ static int check_text(const struct build *b, struct err *e)
 
 static int make_text(struct build *b, struct err *e)
 {
-	int rc = 0;
+	const struct payload_dirs dirs = {.at = b->o->dirs, .count = b->o->dir_count};
+	int rc = err_at(e, results_fill(b->t, &dirs, &b->out, e), "%s", b->o->template_file);
 
 	for (size_t i = 0; rc == 0 && i < b->t->count; i++) {
 		const struct template_entry *t = &b->t->entries[i];

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/build/lint_private.h"
+#include "core/build/results.h"
 #include "corelib/base/text.h"
 #include "corelib/base/words.h"
 #include "handlers/handler.h"
@@ -56,7 +57,7 @@ static void check_property_value(struct lint *l, const struct node *n, const str
 static void unknown_property(struct lint *l, const struct node *n, const struct handler *h)
 {
 	static const char *const general[] = {"decompressed-size", "decrypted-size", KEY_CHECK,
-					      "result-sha256", "chain"};
+					      RESULT_SHA256, "chain"};
 	const char *names[64] = {0}, *near;
 	size_t count = 0;
 
@@ -70,6 +71,37 @@ static void unknown_property(struct lint *l, const struct node *n, const struct 
 	near = text_nearest(n->name, names, count);
 	lint_say(l, false, n, "is no property of the handler %s%s%s%s", h->name,
 		 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+/* these make their bytes on the device, out of what nobody signed */
+static bool is_source(const char *type, const struct handler *h)
+{
+	static const char *const names[] = {"copy", "rawcopy", "rdiff_image"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(names[i], type) == 0)
+			return true;
+	return h && h->kind == HANDLER_SOURCE;
+}
+
+static void check_result(struct lint *l, const struct lint_entry *x, const struct handler *h)
+{
+	const struct node *n = node_find(x->d.properties, RESULT_SHA256);
+	uint8_t sum[SHA256_LEN];
+
+	if (!n && is_source(x->d.t.type, h))
+		lint_say(l, false, x->node,
+			 "makes its bytes on the device, and no property " RESULT_SHA256
+			 " says what must come out: it may write only what is not in use");
+	if (!n || n->type != NODE_STRING)
+		return;
+	/* in a template it may name a file, or be answered when it is built */
+	if (!l->o->finished && (strchr("@<$", n->string[0]) || strstr(n->string, "@@")))
+		return;
+	if (strlen(n->string) != 2 * sizeof(sum) ||
+	    text_unhex(n->string, strlen(n->string), sum, sizeof(sum)) < 0)
+		lint_say(l, true, n, "must have %zu hexadecimal digits%s", 2 * sizeof(sum),
+			 l->o->finished ? "" : ", or name the file that must come out: \"@FILE\"");
 }
 
 static void check_properties(struct lint *l, const struct lint_entry *x, const struct handler *h)
@@ -130,6 +162,7 @@ static void check_handler(struct lint *l, const struct lint_entry *x)
 	const struct handler *h = handler_find(x->d.t.type);
 
 	check_properties(l, x, h);
+	check_result(l, x, h);
 	check_target(l, x);
 	if (!h) {
 		unknown_type(l, x);

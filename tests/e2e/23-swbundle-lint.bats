@@ -319,3 +319,27 @@ IMG='filename = "a.img"; device = "/dev/x"'
 	echo nonsense >no.json
 	fails 1 swbundle lint --for no.json sw-description; says 'swinstall --handlers --json'
 }
+
+# What a source makes on the device is vouched for by the digest of the result alone.
+@test "result-sha256: a digest, or in a template the file that must come out; without it a source is doubtful" {
+	keys; payload p.patch 100; payload rootfs.new 5000
+	patch() { around "images: ({ filename = \"p.patch\"; type = \"rdiff_image\"; device = \"/dev/x\"; properties = { rdiffbase = \"/dev/y\"; $1 }; });"; }
+	printf '{"handlers":[{"name":"rdiff_image"},{"name":"rawcopy"}]}' >device.json
+	patch ''
+	doubts 3 'no property result-sha256 says what must come out' --for device.json
+	patch 'result-sha256 = "12";'
+	finds 3 'must have 64 hexadecimal digits, or name the file that must come out: "@FILE"'
+	patch 'result-sha256 = "@rootfs.new";'
+	clean --for device.json
+	run bundle --for device.json
+	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
+	swbundle inspect --json demo.swu | grep -qF "\"result-sha256\":\"$(sha rootfs.new)\""
+	swbundle verify --strict --for device.json -k demo.cert.pem demo.swu
+	# a source without a payload is no entry with a file, and has it too
+	around 'scripts: ({ type = "rawcopy"; device = "/dev/x"; properties = { copyfrom = "/dev/y"; result-sha256 = "@rootfs.new"; }; }); images: ({ filename = "p.patch"; device = "/dev/z"; });'
+	bundle --for device.json
+	swbundle inspect --json demo.swu | grep -qF "\"result-sha256\":\"$(sha rootfs.new)\""
+	patch 'result-sha256 = "@nosuch";'
+	fails 1 bundle --for device.json
+	says 'nosuch'; says 'line 3'
+}
