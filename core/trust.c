@@ -7,7 +7,7 @@
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 #include "generated/build.h"
-#include "parser/sealed.h"
+#include "parser/encrypted_text.h"
 
 static void cleanup_keyring(struct keyring **k)
 {
@@ -112,7 +112,7 @@ int trust_verify(struct trust *t, const struct settings *cfg, const struct bundl
 	if (rc < 0)
 		return err_while(e, rc, "reading the keys that may sign bundles");
 	rc = sig_verify(keys, text, n, sig, sig_len, &t->info, e);
-	rc = sealed_explain(text, n, rc, e);
+	rc = encrypted_text_explain(text, n, rc, e);
 	if (rc < 0)
 		return err_at(e, rc, "sw-description.sig");
 	t->vouched = true;

@@ -7,7 +7,7 @@
 #include "corelib/base/arena.h"
 #include "corelib/base/text.h"
 #include "parser/manifest_draft.h"
-#include "parser/sealed.h"
+#include "parser/encrypted_text.h"
 
 enum { ARENA_MAX = 64 << 20 };
 
@@ -170,7 +170,7 @@ int manifest_parse(struct manifest **m, const void *text, size_t n,
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the description");
 	}
 	d->m.arena = a;
-	rc = sealed_explain(text, n, node_parse(&root, text, n, a, &limits, e), e);
+	rc = encrypted_text_explain(text, n, node_parse(&root, text, n, a, &limits, e), e);
 	if (rc == 0)
 		rc = select_open(&s, root, &o->sel, e);
 	if (rc == 0)

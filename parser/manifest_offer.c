@@ -6,7 +6,7 @@
 #include "corelib/base/arena.h"
 #include "corelib/base/text.h"
 #include "parser/manifest_draft.h"
-#include "parser/sealed.h"
+#include "parser/encrypted_text.h"
 
 enum { MOST_OFFERS = 256, ARENA_MAX = 64 * 1024 * 1024 };
 
@@ -95,7 +95,7 @@ int manifest_selections(const void *text, size_t n, struct selections *out, stru
 	const struct selection none = {NULL, NULL, NULL};
 	struct offers o = {.arena = a};
 	const struct node *root;
-	int rc = sealed_explain(text, n, node_parse(&root, text, n, a, NULL, e), e);
+	int rc = encrypted_text_explain(text, n, node_parse(&root, text, n, a, NULL, e), e);
 
 	if (rc == 0)
 		rc = select_open(&o.selector, root, &none, e);

@@ -5,7 +5,7 @@
 
 #include "corelib/base/arena.h"
 #include "corelib/base/text.h"
-#include "parser/sealed.h"
+#include "parser/encrypted_text.h"
 
 #define ARENA_MAX (64 * 1024 * 1024)
 #define DEPTH_MAX 3 /* board, set, mode */
@@ -98,8 +98,9 @@ int choices_find(struct choices *c, const void *text, size_t n, struct err *e)
 	const struct node *root;
 	int rc = make_room(c, e);
 
-	if (rc == 0)
-		rc = sealed_explain(text, n, node_parse(&root, text, n, c->arena, NULL, e), e);
+	if (rc < 0)
+		return rc;
+	rc = encrypted_text_explain(text, n, node_parse(&root, text, n, c->arena, NULL, e), e);
 	return rc < 0 ? rc : walk_root(c, root, e);
 }
 

@@ -47,8 +47,9 @@ static int put_head(struct cpio_writer *w, const struct cpio_member *m, uint32_t
 	if (rc < 0)
 		return err_set(e, E_INTERNAL, EINVAL, "a cpio header has the wrong length");
 	rc = put(w, head, CPIO_HEAD, e);
-	if (rc == 0)
-		rc = put(w, m->name, name, e);
+	if (rc < 0)
+		return rc;
+	rc = put(w, m->name, name, e);
 	return rc < 0 ? rc : pad(w, 4, e);
 }
 
@@ -96,8 +97,9 @@ int cpio_write_mem(struct cpio_writer *w, const char *name, const void *buf, siz
 	const struct cpio_member m = {.name = name, .size = n, .sum = bytesum(0, buf, n)};
 	int rc = cpio_write_begin(w, &m, e);
 
-	if (rc == 0)
-		rc = cpio_write_data(w, buf, n, e);
+	if (rc < 0)
+		return rc;
+	rc = cpio_write_data(w, buf, n, e);
 	return rc < 0 ? rc : cpio_write_end(w, e);
 }
 

@@ -120,7 +120,9 @@ static int run_all(struct run *r)
 		if (rc == 0)
 			rc = drain(r, n);
 	}
-	if (rc == 0 && EVP_EncryptFinal_ex(r->ctx, r->to, &n) != 1)
+	if (rc < 0)
+		return rc;
+	if (EVP_EncryptFinal_ex(r->ctx, r->to, &n) != 1)
 		rc = fail(r->e);
 	return rc < 0 ? rc : drain(r, n);
 }

@@ -118,8 +118,7 @@ static bool is_decoded(const struct extract *x, const char *member)
 /* without the endings by which a member says what was done to it */
 static void plain_name(const struct entry *t, char name[256])
 {
-	const char *const ends[] = {t->encrypted ? ".enc" : "",
-				    compress_suffix((enum codec)t->compressed)};
+	const char *const ends[] = {t->encrypted ? ".enc" : "", compress_suffix(t->compressed)};
 
 	(void)text_copy(name, 256, t->filename);
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
@@ -177,7 +176,7 @@ static int open_decoded(const struct extract *x, struct bundle *b, const struct 
 		secure_zero(&k, sizeof(k));
 	}
 	if (rc == 0 && t->compressed)
-		rc = stage_decompress_open(s, (enum codec)t->compressed, WINDOW_MAX, e);
+		rc = stage_decompress_open(s, t->compressed, WINDOW_MAX, e);
 	return rc;
 }
 

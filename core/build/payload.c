@@ -93,7 +93,9 @@ static int compress(struct payload_file *p, int out, struct err *e)
 	off_t end = lseek(p->fd, 0, SEEK_CUR);
 
 	p->was_compressed = true;
-	if (rc == 0 && (end < 0 || (uint64_t)end != p->plain_size))
+	if (rc < 0)
+		return rc;
+	if (end < 0 || (uint64_t)end != p->plain_size)
 		rc = err_set(e, E_BUILD, EBUSY, "it changed while it was read");
 	return rc;
 }
@@ -312,8 +314,9 @@ static int write_part(struct writing *x, size_t part)
 		m.size = least(part_size, p->size - from);
 	}
 	rc = cpio_write_begin(x->w, &m, x->e);
-	if (rc == 0)
-		rc = payload_copy(x, from, m.size);
+	if (rc < 0)
+		return rc;
+	rc = payload_copy(x, from, m.size);
 	return rc < 0 ? rc : cpio_write_end(x->w, x->e);
 }
 

@@ -81,8 +81,9 @@ static int sign_first(struct resign *r, const struct member *m, struct err *e)
 	if (got < 0 || (uint64_t)got != m->size)
 		return err_set(e, E_TRUNCATED, 0, "the description ends too early");
 	rc = sign_text(r->o, text, (size_t)m->size, &sig, &sig_n, e);
-	if (rc == 0)
-		rc = cpio_write_mem(&r->w, DESCRIPTION, text, (size_t)m->size, e);
+	if (rc < 0)
+		return rc;
+	rc = cpio_write_mem(&r->w, DESCRIPTION, text, (size_t)m->size, e);
 	return rc < 0 ? rc : cpio_write_mem(&r->w, DESCRIPTION ".sig", sig, sig_n, e);
 }
 

@@ -13,7 +13,7 @@
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 #include "parser/bundle.h"
-#include "parser/sealed.h"
+#include "parser/encrypted_text.h"
 
 /* the same file may stand in several selections; it is read once for each thing that is said of it
  */
@@ -48,8 +48,8 @@ static int check_signature(const struct verify *v, const struct bundle *b, struc
 
 	if (!v->o->keys)
 		return 0;
-	return sealed_explain(text, n,
-			      sig_verify(v->o->keys, text, n, sig, sig_n, &v->r->signature, e), e);
+	return encrypted_text_explain(
+		text, n, sig_verify(v->o->keys, text, n, sig, sig_n, &v->r->signature, e), e);
 }
 
 /* ---- one payload ------------------------------------------------------------------------ */
@@ -73,10 +73,12 @@ static int read_list(struct bundle *b, const struct hash_list *l, uint8_t **list
 	if (!*list)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for the list");
 	rc = bundle_payload(b, p, &s, e);
-	if (rc == 0)
-		rc = stage_verify_open(&s, l->sha256, e);
-	if (rc == 0)
-		rc = stream_read_all(s, *list, (size_t)p->size, e);
+	if (rc < 0)
+		return rc;
+	rc = stage_verify_open(&s, l->sha256, e);
+	if (rc < 0)
+		return rc;
+	rc = stream_read_all(s, *list, (size_t)p->size, e);
 	return rc < 0 ? rc : stream_drain(s, e);
 }
 
@@ -100,9 +102,13 @@ static int check_bytes(struct bundle *b, const struct entry *t, const struct pay
 	AUTO_STREAM struct stream *s = NULL;
 	int rc = bundle_payload(b, p, &s, e);
 
-	if (rc == 0 && t->hashes.name)
+	if (rc < 0)
+		return rc;
+	if (t->hashes.name)
 		rc = add_blocks(b, t, &s, &list, e);
-	if (rc == 0 && t->has_sha256)
+	if (rc < 0)
+		return rc;
+	if (t->has_sha256)
 		rc = stage_verify_open(&s, t->sha256, e);
 	return rc < 0 ? rc : stream_drain(s, e);
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/build/tolerated.h"
+#include "core/build/verify_strict.h"
 #include "corelib/base/json.h"
 #include "core/cli/swbundle_commands.h"
 #include "corelib/base/log.h"
@@ -144,7 +144,7 @@ static int look(struct verify_options *o, struct verify_result *r, struct err *e
 		print_text("bundle", a->c->word);
 		printf(",\"tolerated\":[");
 	}
-	rc = a->c->strict ? verify_tolerated(o, r, &found, e) : verify_bundle(o, r, e);
+	rc = a->c->strict ? verify_strict(o, r, &found, e) : verify_bundle(o, r, e);
 	if (a->c->json)
 		print_json(a, r, e);
 	return rc == 0 && found ? conclude(a, found, e) : rc;

@@ -20,7 +20,7 @@
 #include "core/build/keygen.h"
 #include "core/build/lint.h"
 #include "core/build/sign.h"
-#include "core/build/tolerated.h"
+#include "core/build/verify_strict.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
 #include "tests/unit/kit/fail_malloc.h"
@@ -98,7 +98,7 @@ static int run_tolerated(struct err *e)
 	struct verify_result r;
 	unsigned found;
 
-	return verify_tolerated(&o, &r, &found, e);
+	return verify_strict(&o, &r, &found, e);
 }
 
 /* ---- promises ----------------------------------------------------------------------------- */

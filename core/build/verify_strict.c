@@ -1,4 +1,4 @@
-#include "core/build/tolerated.h"
+#include "core/build/verify_strict.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@ struct said {
 	const char *text;
 };
 
-struct tolerated {
+struct strict_check {
 	const struct verify_options *o;
 	struct arena *arena;
 	struct said *said;
@@ -36,7 +36,7 @@ struct tolerated {
 /* the same thing is met in each selection: it is told once */
 static void tolerated_tell(void *arg, const char *text)
 {
-	struct tolerated *t = arg;
+	struct strict_check *t = arg;
 	struct said *s;
 
 	for (s = t->said; s; s = s->next)
@@ -103,7 +103,7 @@ static void take_contents(void *arg, const struct entry *x, const struct content
 	tolerated_tell(arg, line);
 }
 
-static int read_tree(struct tolerated *t, const struct member *m, struct err *e)
+static int read_tree(struct strict_check *t, const struct member *m, struct err *e)
 {
 	const struct contents_options payloads = {take_contents, t};
 	const struct lint_options keys = {
@@ -122,14 +122,15 @@ static int read_tree(struct tolerated *t, const struct member *m, struct err *e)
 	if (got < 0 || (uint64_t)got != m->size)
 		return err_set(e, E_TRUNCATED, 0, "the description ends too early");
 	rc = node_parse(&t->root, text, (size_t)m->size, t->arena, NULL, e);
-	if (rc == 0)
-		rc = lint_description(&r, text, (size_t)m->size, &keys, e);
+	if (rc < 0)
+		return rc;
+	rc = lint_description(&r, text, (size_t)m->size, &keys, e);
 	return rc < 0 ? rc : contents_judge_bundle(t->fd, &payloads, e);
 }
 
 static int look_at(void *arg, const struct member *m, struct err *e)
 {
-	struct tolerated *t = arg;
+	struct strict_check *t = arg;
 	char line[400], name[300];
 
 	if (m->index == 0)
@@ -146,7 +147,7 @@ static int look_at(void *arg, const struct member *m, struct err *e)
 /* ---- all of it ---------------------------------------------------------------------------- */
 
 /* what stops a strict reader and was not told yet */
-static void tell_refusal(struct tolerated *t, const struct err *e, unsigned before)
+static void tell_refusal(struct strict_check *t, const struct err *e, unsigned before)
 {
 	char line[sizeof(e->why) + 64];
 	bool listed = (e->code == E_MEMBER_UNLISTED && t->unlisted) ||
@@ -158,7 +159,7 @@ static void tell_refusal(struct tolerated *t, const struct err *e, unsigned befo
 	tolerated_tell(t, line);
 }
 
-static int look(struct tolerated *t, struct verify_result *r, struct err *e)
+static int look(struct strict_check *t, struct verify_result *r, struct err *e)
 {
 	struct verify_options o = *t->o;
 	const struct member_walk w = {look_at, t};
@@ -186,11 +187,11 @@ static int look(struct tolerated *t, struct verify_result *r, struct err *e)
 		       : 0;
 }
 
-int verify_tolerated(const struct verify_options *o, struct verify_result *r, unsigned *found,
-		     struct err *e)
+int verify_strict(const struct verify_options *o, struct verify_result *r, unsigned *found,
+		  struct err *e)
 {
 	AUTO_CLOSE int fd = build_open(o->bundle, E_IO, "the bundle", e);
-	struct tolerated t = {.o = o, .fd = fd, .arena = arena_new(ARENA_MAX)};
+	struct strict_check t = {.o = o, .fd = fd, .arena = arena_new(ARENA_MAX)};
 	int rc;
 
 	if (fd < 0)

@@ -10,7 +10,7 @@
 #include "corelib/base/digest.h"
 #include "corelib/base/text.h"
 #include "parser/manifest.h"
-#include "parser/sealed.h"
+#include "parser/encrypted_text.h"
 
 static int explain(const void *text, size_t n, enum errcode before, struct err *e)
 {
@@ -18,10 +18,10 @@ static int explain(const void *text, size_t n, enum errcode before, struct err *
 
 	err_clear(e);
 	rc = err_set(e, before, 0, "before");
-	return sealed_explain(text, n, rc, e);
+	return encrypted_text_explain(text, n, rc, e);
 }
 
-static void random_bytes_of_each_length_are_sealed(void **state)
+static void random_bytes_of_each_length_are_taken_for_encrypted(void **state)
 {
 	uint8_t bytes[512];
 	struct err e;
@@ -63,7 +63,7 @@ static void success_and_lack_of_memory_stay_what_they_are(void **state)
 	(void)state;
 	memset(bytes, 0x01, sizeof(bytes));
 	err_clear(&e);
-	assert_int_equal(sealed_explain(bytes, sizeof(bytes), 0, &e), 0);
+	assert_int_equal(encrypted_text_explain(bytes, sizeof(bytes), 0, &e), 0);
 	assert_false(err_is_set(&e));
 	assert_true(explain(bytes, sizeof(bytes), E_MEMORY, &e) < 0);
 	assert_int_equal(e.code, E_MEMORY);
@@ -86,7 +86,7 @@ static void the_reader_of_descriptions_names_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_bytes_of_each_length_are_sealed),
+		cmocka_unit_test(random_bytes_of_each_length_are_taken_for_encrypted),
 		cmocka_unit_test(texts_in_any_language_damaged_or_not_keep_their_own_error),
 		cmocka_unit_test(success_and_lack_of_memory_stay_what_they_are),
 		cmocka_unit_test(the_reader_of_descriptions_names_it),

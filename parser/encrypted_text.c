@@ -1,4 +1,4 @@
-#include "parser/sealed.h"
+#include "parser/encrypted_text.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 #define AT_LEAST 16u /* a block of AES */
 
 /* of random bytes more than half are no text; a damaged or foreign text has a few of them */
-static bool is_sealed(const char *s, size_t n)
+static bool is_encrypted_text(const char *s, size_t n)
 {
 	size_t odd = 0, look = n < LOOK_AT ? n : LOOK_AT;
 
@@ -27,9 +27,9 @@ static bool is_sealed(const char *s, size_t n)
 	return odd > look / 4;
 }
 
-int sealed_explain(const void *text, size_t n, int rc, struct err *e)
+int encrypted_text_explain(const void *text, size_t n, int rc, struct err *e)
 {
-	if (rc >= 0 || e->code == E_MEMORY || !is_sealed(text, n))
+	if (rc >= 0 || e->code == E_MEMORY || !is_encrypted_text(text, n))
 		return rc;
 	err_clear(e);
 	return err_set(e, E_DESC_SEALED, ENOTSUP,
