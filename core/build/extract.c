@@ -83,7 +83,8 @@ static int write_file(const struct extract *x, const struct source *from, struct
 		return err_at(e,
 			      err_sys(e, E_BUILD, -out, "creating it in %s failed", x->o->folder),
 			      "%s", from->name);
-	rc = from->member ? extract_copy(x, from->member, out, e) : pour(from->decoded, out, &size, e);
+	rc = from->member ? extract_copy(x, from->member, out, e)
+			  : pour(from->decoded, out, &size, e);
 	closed = sys_close(&out);
 	if (rc == 0 && closed < 0)
 		rc = err_sys(e, E_BUILD, -closed, "writing it failed");

@@ -12,6 +12,6 @@
 
 /* o->note hears each line; o->strict is not looked at */
 int verify_strict(const struct verify_options *o, struct verify_result *r, unsigned *found,
-		     struct err *e);
+		  struct err *e);
 
 #endif
