@@ -29,7 +29,7 @@ trace() { strace -f -y -s 4096 -e trace=open,openat,openat2,creat,rename,renamea
 	is_new
 	grep -E 'O_WRONLY|O_RDWR|O_CREAT|rename|unlink|mkdir|creat\(' trace |
 		grep -v -e "$PWD/state" -e "<$PWD>, \"\.bootenv\.new\"" -e "\"${PWD#/}/slot-b\.img\"" \
-			-e '/run/swinstall>, "lock-[0-9a-f]*"' \
+			-e '/run/swinstall[>/]' \
 			-e '"/dev/null"' -e '"/proc/self/fd/2"' >elsewhere || true
 	[ ! -s elsewhere ] || { cat elsewhere; false; }
 }
