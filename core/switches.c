@@ -87,7 +87,7 @@ static int note_one(const struct steps *all, struct run_step *rs, struct err *e)
 	rc = st->handler->record->record(st, text, SWITCH_TEXT, e);
 	if (rc < 0)
 		return step_at(all, rs, rc, e);
-	if (asprintf(&line, "%s %s\n%s", st->handler->name, st->entry->device, text) < 0)
+	if (asprintf(&line, "%s %s\n%s", st->handler->name, st->dev->name, text) < 0)
 		return err_set(e, E_MEMORY, ENOMEM, "no memory for a record of the journal");
 	return journal_add(all->session->journal, JOURNAL_SWITCH, line, e);
 }

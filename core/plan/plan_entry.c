@@ -236,7 +236,7 @@ static int check_place(const struct plan *plan, struct plan_step *ps, struct err
 							     : 0,
 				       e),
 			    "%s", st->entry->path);
-	if (st->dev && st->handler->no_data) {
+	if (st->dev && st->handler->holds == HOLDS_DEVICE && st->handler->no_data) {
 		ps->span.off = st->off;
 		ps->span.len = st->len;
 	}

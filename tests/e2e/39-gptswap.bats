@@ -173,6 +173,25 @@ config() {
 	! grep -q recovery_status env/bootenv
 }
 
+@test "the disk may be that of a slot: the next start finds it again" {
+	keys; disk; mkdir env
+	read -r word _ </proc/cmdline
+	touch running
+	config "bootloader = \"file\"; bootenv-path = \"$T/env/bootenv\"; slots = ({ name = \"a\"; rootfs = \"$T/running\"; cmdline = \"$word\"; }, { name = \"b\"; rootfs = \"$L\"; });"
+	echo app=old >env/bootenv
+	printf '#!/bin/sh\nmv %s/env %s/away\n' "$T" "$T" >away.sh
+	printf 'software = { version = "2.0"; scripts: ({ filename = "away.sh"; type = "postinstall"; },
+		{ type = "gptswap"; slot = "rootfs"; properties: { swap-0 = [ "one", "two" ]; }; }); };\n' >sw-description
+	bundle
+	fails 0 swinstall -f device.cfg demo.swu
+	says 'its marks could not be written'
+	mv away env
+	fails 0 swctl -f device.cfg recover
+	says finished
+	[ "$(names)" = 'two one data ' ]
+	grep -qx ustate=1 env/bootenv
+}
+
 @test "lint and the list of handlers know it" {
 	keys
 	printf 'software = { version = "2.0"; scripts: ({ type = "gptswap"; properties: { swop-0 = [ "one", "two" ]; }; }); };\n' >sw-description
