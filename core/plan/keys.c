@@ -33,7 +33,9 @@ static int check_owner(int fd, const char *path, bool *readable, struct err *e)
 
 static int read_key(struct aes_key *k, const char *path, bool *readable, struct err *e)
 {
-	AUTO_CLOSE int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+	/* a FIFO must not make the job wait (L4) */
+	AUTO_CLOSE int fd =
+		sys_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 	ssize_t n;
 	int rc;
 

@@ -60,6 +60,9 @@ device_key() { sed -i "s|^globals : {|& aes-key-file = \"$T/$1\";|" device.cfg; 
 		fails 1 swinstall -f device.cfg $how demo.swu
 		says E_KEY_AES; says 'another key'
 	done
+	rm other && mkfifo -m 600 other # L4: nobody waits for its writer
+	fails 1 timeout -k 1 20 swinstall -f device.cfg demo.swu
+	says E_KEY_AES
 	boots a
 }
 
