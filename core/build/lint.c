@@ -51,8 +51,8 @@ static void lint_tell(struct lint *l, const struct lint_finding *f)
 		l->o->found(l->o->arg, f);
 }
 
-static void say(struct lint *l, struct lint_finding *f, const struct node *n, const char *text,
-		va_list ap)
+static void __attribute__((format(printf, 4, 0)))
+say(struct lint *l, struct lint_finding *f, const struct node *n, const char *text, va_list ap)
 {
 	char path[192] = "", said[512], line[768], shown[768];
 

@@ -392,21 +392,18 @@ static int name_any(struct places *all, struct span *s, const struct entry *t, e
 	const char *path;
 	int rc;
 
-	s->off = t->offset;
-	switch (holds) {
-	case HOLDS_TABLE: /* the partitions behind it may be in use */
-		s->off = 0;
+	s->off = holds == HOLDS_DEVICE ? t->offset : 0;
+	if (holds == HOLDS_TABLE) /* the partitions behind it may be in use */
 		s->len = TABLE_BYTES;
-		/* fallthrough */
+	switch (holds) {
+	case HOLDS_TABLE:
 	case HOLDS_DEVICE:
 		rc = device_path(all, t, &path, e);
 		return rc < 0 ? rc : name_device(all, s, path, e);
 	case HOLDS_FILE:
 	case HOLDS_FOLDER:
-		s->off = 0;
 		return name_file(all, s, t, holds == HOLDS_FOLDER, index, e);
 	default:
-		s->off = 0;
 		return name_for_code(all, s, t, e);
 	}
 }
