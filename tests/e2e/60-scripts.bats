@@ -284,11 +284,12 @@ failing() {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
 	mv state real && ln -s real state && mkdir -m 700 run
 	sed -i "s|^globals : {|& run-dir = \"$PWD/run\";|" device.cfg
-	mkdir -p -m 700 real/scripts/left run/scripts/left
+	mkdir -p real/scripts/left run/scripts/left
+	chmod 700 real real/scripts run run/scripts
 	mount -t tmpfs tmpfs real/scripts/left 2>/dev/null || skip "mounting is not possible here"
 	mount -t tmpfs tmpfs run/scripts/left
 	swctl -f device.cfg recover
-	! grep -F "$PWD" /proc/self/mountinfo
+	fails 1 grep -F "$PWD" /proc/self/mountinfo
 	[ ! -e real/scripts ]
 	[ ! -e run/scripts ]
 }
