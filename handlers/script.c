@@ -166,7 +166,7 @@ static void take_line(void *arg, const struct process_line *l)
 
 /* ---- running ---- */
 
-static uint64_t deadline_of(const struct entry *t)
+uint64_t script_deadline(const struct entry *t)
 {
 	const char *v = entry_property(t, "timeout");
 	uint64_t seconds = SCRIPT_TIMEOUT;
@@ -262,7 +262,7 @@ int script_follow(struct step *st, struct process *p, int (*run)(struct process 
 	p->env = env;
 	p->exec_fd = p->stdin_fd = -1;
 	p->extra = 2;
-	p->deadline_ms = deadline_of(st->entry);
+	p->deadline_ms = script_deadline(st->entry);
 	p->noted_in = st->host->noted_in;
 	p->whole = true;
 	p->line = take_line;

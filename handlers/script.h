@@ -24,6 +24,9 @@ struct process;
 int script_follow(struct step *st, struct process *p, int (*run)(struct process *p, struct err *e),
 		  struct err *e);
 
+/* milliseconds that a program of this entry may run: its property timeout, or the usual */
+uint64_t script_deadline(const struct entry *t);
+
 int script_check(struct step *st, struct err *e);
 int script_install(struct step *st, struct stream *in, struct err *e);
 int script_run(struct step *st, enum phase phase, struct err *e); /* the word comes first */

@@ -8,14 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <libuboot.h>
@@ -23,6 +21,7 @@
 #include "corelib/bootenv/bootenv_private.h"
 #include "corelib/base/sys.h"
 #include "corelib/base/text.h"
+#include "corelib/process/spawn.h"
 
 #define CONFIG_PATH    "/etc/fw_env.config"
 #define DEFAULTS_PATH  "/etc/u-boot-initial-env"
@@ -197,8 +196,17 @@ static void send_end(int out, struct uboot_ctx *ctx, enum op op, struct message 
 	}
 }
 
-static void child(const struct bootenv *b, const struct envset *changes, enum op op, int out)
+struct task {
+	const struct bootenv *b;
+	const struct envset *changes;
+	enum op op;
+};
+
+/* whoever waits for a lock must not act on it after its parent is gone: it dies with it until then
+ */
+static void child(void *arg, int out)
 {
+	const struct task *t = arg;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct message m = {.kind = MESSAGE_END};
 	struct uboot_ctx *ctx = NULL;
@@ -208,12 +216,11 @@ static void child(const struct bootenv *b, const struct envset *changes, enum op
 		dup2(null, STDOUT_FILENO);
 		dup2(null, STDERR_FILENO);
 	}
-	m.rc = child_open(b, &ctx, out, &m.err);
-	if (m.rc >= 0 && op != OP_LOAD && (m.rc > 0 || !unchanged(ctx, changes)))
-		m.rc = child_change(b, ctx, changes, op, &m.err);
-	send_end(out, ctx, op, &m);
+	m.rc = child_open(t->b, &ctx, out, &m.err);
+	if (m.rc >= 0 && t->op != OP_LOAD && (m.rc > 0 || !unchanged(ctx, t->changes)))
+		m.rc = child_change(t->b, ctx, t->changes, t->op, &m.err);
+	send_end(out, ctx, t->op, &m);
 	libuboot_close(ctx);
-	_exit(0);
 }
 
 /* ---- in the parent ---- */
@@ -352,61 +359,21 @@ static int take_answer(struct bootenv *b, int fd, enum op op, struct envset *all
 }
 
 /* it has answered or is late; one that hangs in the kernel is left behind (nobody waits, L4) */
-static void end_child(pid_t pid)
-{
-	uint64_t until = sys_now_ms() + 2000;
-
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, WNOHANG) == 0 && sys_now_ms() < until)
-		poll(NULL, 0, 2);
-}
-
-static void run_child(const struct bootenv *b, const struct envset *changes, enum op op,
-		      const int pipe_fds[2], pid_t parent)
-{
-	/* nothing of the job's goes along, above all not the descriptor of the install lock */
-	if (dup2(pipe_fds[1], 3) < 0)
-		_exit(1);
-	sys_close_from(4);
-	/* whoever waits for a lock must not act on it after its parent is gone */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent)
-		child(b, changes, op, 3);
-	_exit(1);
-}
-
-/* signals stay blocked in the child: what asks the job to stop must not cut a write */
-static pid_t fork_child(const struct bootenv *b, const struct envset *changes, enum op op,
-			const int pipe_fds[2])
-{
-	pid_t parent = getpid();
-	sigset_t all, old;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pid_t pid = fork();
-	if (pid == 0)
-		run_child(b, changes, op, pipe_fds, parent);
-	int saved = errno;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	errno = saved;
-	return pid;
-}
-
 static int run(struct bootenv *b, const struct envset *changes, enum op op, struct envset *all,
 	       struct err *e)
 {
+	struct task t = {b, changes, op};
 	int fds[2];
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return err_sys(e, E_SYS, errno, "making a pipe");
 	AUTO_CLOSE int in = fds[0], out = fds[1];
-	pid_t pid = fork_child(b, changes, op, fds);
+	pid_t pid = spawn_function(child, &t, out, e);
 	if (pid < 0)
-		return err_sys(e, E_SYS, errno, "starting a process for the boot environment");
+		return err_while(e, pid, "starting a process for the boot environment");
 	sys_close(&out);
 	int rc = take_answer(b, in, op, all, e);
-	end_child(pid);
+	spawn_end(pid);
 	return rc;
 }
 

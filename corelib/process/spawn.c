@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -216,6 +217,28 @@ pid_t spawn_start(const struct spawn *sp, struct err *e)
 		return err_set(e, E_SYS, EIO, "%s could not be started", sp->argv[0]);
 	f.step[sizeof(f.step) - 1] = '\0';
 	return err_sys(e, E_NONE, f.sys, "%s: %s", sp->argv[0], f.step);
+}
+
+pid_t spawn_function(void (*child)(void *arg, int fd), void *arg, int fd, struct err *e)
+{
+	pid_t parent = getpid(), pid;
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid = fork();
+	if (pid == 0) {
+		if (dup2(fd, 3) < 0)
+			_exit(127);
+		sys_close_from(4);
+		child_dies_with(parent, 3);
+		child(arg, 3);
+		_exit(0);
+	}
+	if (pid < 0)
+		err_sys(e, E_NONE, errno, "fork");
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return pid < 0 ? -e->sys : pid;
 }
 
 int spawn_poll(pid_t pid, int *status)

@@ -35,6 +35,14 @@ struct spawn {
 /* returns when the program runs: > 0 = its id, -errno when it could not be started */
 pid_t spawn_start(const struct spawn *sp, struct err *e);
 
+/*
+ * A function instead of a program, in a copy of this process: for a library that may hang or end
+ * its process. fd becomes descriptor 3, no other above 2 goes along; it dies with us as a program
+ * does; signals stay blocked in it: what asks us to stop does not cut what it is doing. > 0 = its
+ * id, -errno.
+ */
+pid_t spawn_function(void (*child)(void *arg, int fd), void *arg, int fd, struct err *e);
+
 /* kill the whole group and reap its leader; waits a few seconds at most. The status of waitpid, -1
  * = unknown */
 int spawn_end(pid_t pid);

@@ -100,16 +100,6 @@ static int commit(struct step *st, struct err *e)
 
 /* ---- one phase ---- */
 
-static uint64_t deadline_of(const struct entry *t)
-{
-	const char *v = entry_property(t, "timeout");
-	uint64_t seconds;
-
-	if (!v || text_size(v, &seconds) < 0 || seconds > SCRIPT_TIMEOUT_MOST)
-		seconds = SCRIPT_TIMEOUT;
-	return seconds * 1000;
-}
-
 /* the property that names the function, and its name without one */
 static const char *const names_of_phases[][2] = {
 	{"preinstall", "preinst"}, {"postinstall", "postinst"}, {"postfailure", "postfailure"}};
@@ -193,7 +183,7 @@ static int run(struct step *st, enum phase phase, struct err *e)
 {
 	const bool named = entry_property(st->entry, names_of_phases[phase][0]);
 	const char *function = function_of(st->entry, phase), *folder;
-	uint64_t until = sys_now_ms() + deadline_of(st->entry);
+	uint64_t until = sys_now_ms() + script_deadline(st->entry);
 	struct host *h = st->host;
 	struct err unmounted = {0};
 	struct arena *a;
