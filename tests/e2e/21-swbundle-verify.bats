@@ -186,3 +186,18 @@ tolerated() {
 	# each attribute of the manual that a description has is named in the page
 	for member in section line hardware entries bootenv vars members properties; do grep -q "\`$member\`" "${BATS_TEST_FILENAME%/*}/../../doc/json.md"; done
 }
+
+@test "a payload whose compressed data are cut is refused by build and verify --strict, whatever the codec" {
+	keys; payload rootfs.img 300000
+	local word tool
+	for word in 'zlib gzip' 'xz xz' 'zstd zstd' 'lz4 lz4'; do
+		tool=${word#* } word=${word% *}
+		need "$tool"
+		$tool -c rootfs.img 2>/dev/null | head -c 200000 >cut
+		printf 'software = { version = "2.0"; hardware-compatibility: ["1"]; images: ({ filename = "cut"; slot = "rootfs"; compressed = "%s"; sha256 = "%s"; }); };\n' \
+			"$word" "$(sha cut)" >sw-description
+		fails 1 bundle; says 'cannot be decompressed'
+		by_hand cut
+		run swbundle verify --strict -k demo.cert.pem demo.swu; [ "$status" -ne 0 ]; says 'cannot be decompressed'
+	done
+}
