@@ -77,6 +77,13 @@ hook() {
 	both; agree 1
 }
 
+# two vendors ship hooks that say so
+@test "a hook that returns true and a text: the text is ignored" {
+	hook "return true, 'a text'"; both; agree 0
+	holds theirs disk && holds ours disk
+	grep -q '^\[WARN \]' ours.out
+}
+
 raw() { echo "filename = \"$1\"; device = \"$D/$2\"; type = \"raw\"; sha256 = \"$(sha "$1")\"; ${3-}"; }
 
 @test "missing files: an entry without filename, a file that is not there, one that a version rule skips" {
