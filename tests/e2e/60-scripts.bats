@@ -289,7 +289,8 @@ failing() {
 	mount -t tmpfs tmpfs real/scripts/left 2>/dev/null || skip "mounting is not possible here"
 	mount -t tmpfs tmpfs run/scripts/left
 	swctl -f device.cfg recover
-	fails 1 grep -F "$PWD" /proc/self/mountinfo
+	run grep -F "$PWD" /proc/self/mountinfo
+	[ "$status" -eq 1 ]
 	[ ! -e real/scripts ]
 	[ ! -e run/scripts ]
 }
