@@ -84,6 +84,21 @@ install() { swinstall -f device.cfg "$@" demo.swu; }
 	says 'whole path'
 }
 
+@test "a source that reads a device which the update mounts to put a file there is refused" {
+	need losetup mkfs.ext4
+	truncate -s 4M fs
+	mkfs.ext4 -q fs
+	dev=$(losetup -f --show fs 2>/dev/null) || skip 'SKIP: no loop device here'
+	payload more 1000
+	copies "copyfrom = \"$dev\"; type = \"postinstall\"; size = \"100K\";" 'slot = "rootfs";' \
+		"files: ({ filename = \"more\"; device = \"$dev\"; filesystem = \"ext4\"; path = \"/more\"; });"
+	run swinstall -f device.cfg demo.swu
+	losetup -d "$dev"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *'reads what line'* ]]
+	boots a
+}
+
 @test "t40_what_a_source_reads_is_chosen_by_root: no link of others, and nothing is opened to see what it is" {
 	[ "$(id -u)" -eq 0 ] || skip 'SKIP: to own a link as another user needs root'
 	head -c 4096 /dev/urandom >secret
