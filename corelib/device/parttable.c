@@ -215,6 +215,7 @@ static int take_table(struct parttable *t, struct err *e)
 		return 0;
 	t->usable = fdisk_get_first_lba(c) * t->sector;
 	t->usable_end = (fdisk_get_last_lba(c) + 1) * t->sector;
+	t->room = (uint32_t)fdisk_get_npartitions(c);
 	if (fdisk_get_disklabel_id(c, &id) == 0)
 		take_text(t->id, sizeof(t->id), id);
 	rc = fdisk_get_partitions(c, &table);
@@ -464,6 +465,9 @@ static int fill_shadow(struct parttable *t, const struct parttable *wanted,
 	rc = fdisk_create_disklabel(c, wanted->kind == PARTTABLE_GPT ? "gpt" : "dos");
 	if (rc == 0 && old->kind == wanted->kind && *old->id)
 		rc = fdisk_set_disklabel_id_from_string(c, old->id);
+	/* a short table makes room for a boot loader: some processors start it from 8 KiB on */
+	if (rc == 0 && old->kind == wanted->kind && wanted->kind == PARTTABLE_GPT)
+		rc = fdisk_gpt_set_npartitions(c, old->room);
 	if (rc < 0)
 		return err_sys(e, E_TARGET, -rc, "making a new partition table");
 	for (size_t i = 0; rc == 0 && i < wanted->count; i++)
@@ -492,6 +496,23 @@ static int copy_edges(struct parttable *t, const struct parttable *old, struct e
 			return err_set(e, E_SYS, EIO, "copying a partition table");
 	}
 	return 0;
+}
+
+/* Other programs can move the entries (sgdisk -j) out of the way of a boot loader; libfdisk puts
+ * them right behind the header, where that lies */
+static int check_moved(const struct parttable *t, const struct parttable *old, struct err *e)
+{
+	uint8_t head[SECTOR_MAX];
+
+	if (old->kind != PARTTABLE_GPT || t->kind != PARTTABLE_GPT || parttable_same(t, old))
+		return 0;
+	if (shadow_read(old->shadow, head, t->sector, t->sector) < 0)
+		return err_set(e, E_SYS, EIO, "reading the head of a table");
+	if (memcmp(head, "EFI PART", 8) != 0 || (le32(head + 72) == 2 && le32(head + 76) == 0))
+		return 0;
+	return err_set(e, E_TARGET, ENOTSUP,
+		       "the entries of its partition table do not lie behind the header, and a new "
+		       "table would write over what does");
 }
 
 /* libfdisk takes less where there is not enough */
@@ -527,6 +548,8 @@ int parttable_make(struct parttable **out, const struct parttable *wanted,
 		rc = take_table(t, e);
 	if (rc == 0)
 		rc = check_made(t, wanted, e);
+	if (rc == 0)
+		rc = check_moved(t, old, e);
 	if (rc < 0)
 		return rc;
 	*out = t;

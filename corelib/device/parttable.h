@@ -40,6 +40,7 @@ struct parttable {
 	int shadow;
 	uint32_t sector;
 	uint64_t size, usable, usable_end;
+	uint32_t room; /* GPT: entries, used or not */
 };
 
 /* the kernel's sector size of 'd', for devices that have one, else 512 */

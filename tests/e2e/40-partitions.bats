@@ -150,6 +150,39 @@ two='partition-1 = [ "size=8M", "start=2048", "name=rootfs" ]; partition-2 = [ "
 	sfdisk --verify "$L"
 }
 
+# boards whose processor starts a loader from 8 KiB on have 56 entries, or entries that lie elsewhere
+@test "a boot loader behind a short table, or before one that was moved, is never written over" {
+	printf 'label: gpt\ntable-length: 56\nstart=2048, size=16384, name="rootfs"\n' | sfdisk -q --no-reread --no-tell-kernel "$L"
+	printf loader | dd of="$L" bs=512 seek=16 conv=notrunc,fsync status=none
+	disk "$two"
+	install
+	[ "$(table | wc -l)" -eq 2 ]
+	[ "$(dd if="$L" bs=512 skip=16 count=1 status=none | head -c 6)" = loader ]
+	sfdisk --dump "$L" | grep -qx 'table-length: 56'
+	[ -z "$(sfdisk -q -V "$L" 2>&1 | grep -v 'No errors')" ]
+	# the entries at sector 64
+	partx -d "$L" || true
+	printf 'label: gpt\nstart=2048, size=16384, name="rootfs"\n' | sfdisk -q --no-reread --no-tell-kernel "$L"
+	python3 - "$L" <<-'P'
+	import struct, sys, zlib
+	with open(sys.argv[1], "r+b") as d:
+	    d.seek(512); h = bytearray(d.read(92))
+	    d.seek(1024); table = d.read(128 * 128)
+	    d.seek(64 * 512); d.write(table)
+	    d.seek(1024); d.write(b"loader".ljust(16384, b"."))
+	    h[72:80] = struct.pack("<Q", 64); h[16:20] = bytes(4)
+	    h[16:20] = struct.pack("<I", zlib.crc32(h))
+	    d.seek(512); d.write(h)
+	P
+	blockdev --flushbufs "$L"
+	[ "$(table | wc -l)" -eq 1 ]
+	disk "$two"
+	fails 1 install --check
+	says 'do not lie behind the header'
+	fails 1 install
+	[ "$(dd if="$L" bs=512 skip=2 count=1 status=none | head -c 6)" = loader ]
+}
+
 @test "the peer makes the same table of the same description" {
 	need swupdate
 	disk 'labeltype = "gpt"; partition-1 = [ "size=8M", "start=2048", "name=rootfs", "type=0FC63DAF-8483-4772-8E79-3D69D8477DE4" ]; partition-2 = [ "start=32768", "name=data", "type=0FC63DAF-8483-4772-8E79-3D69D8477DE4", "partuuid=3A2F0C64-55C6-43AF-8F4A-36D2F5D8E1A1" ];'
