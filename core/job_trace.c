@@ -25,25 +25,33 @@ static void trace(const char *fmt, ...)
 	log_line(LOG_LEVEL_TRACE, "%s", shown);
 }
 
-static const char *place_of(const struct step *st)
+/* what is not there yet, or is mounted first, is told as the entry names it */
+static const char *place_text(const struct step *st, char *out, size_t n)
 {
-	if (st->dev)
-		return st->dev->name;
-	return st->entry->path ? st->entry->path : "no place of its own";
+	const struct entry *t = st->entry;
+	bool file = !st->dev && t->path;
+
+	(void)text_print(out, n, " to %s%s%s%s", !st->dev && t->slot ? "slot " : "",
+			 st->dev     ? st->dev->name
+			 : t->slot   ? t->slot
+			 : t->device ? t->device
+				     : "",
+			 file && (t->slot || t->device) ? ":" : "", file ? t->path : "");
+	return st->dev || t->slot || t->device || file ? out : "";
 }
 
 static void trace_step(const struct plan_step *ps)
 {
 	const struct entry *t = ps->step.entry;
-	char stages[200];
+	char stages[200], place[256];
 
 	stages_text(&ps->stages, stages, sizeof(stages));
 	if (ps->left_out)
 		trace("%s '%s': left out, the version that is installed will do",
 		      section_name(t->section), plan_step_name(ps));
 	else
-		trace("%s '%s': %s to %s, %s; %s: %s", section_name(t->section), plan_step_name(ps),
-		      plan_step_handler(ps), place_of(&ps->step),
+		trace("%s '%s': %s%s, %s; %s: %s", section_name(t->section), plan_step_name(ps),
+		      plan_step_handler(ps), place_text(&ps->step, place, sizeof(place)),
 		      ps->step.live ? "in use until the switch" : "idle", route_name(ps->route),
 		      stages);
 }

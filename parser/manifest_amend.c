@@ -121,8 +121,14 @@ int manifest_amend(struct manifest **m, const struct amendments *a,
 		rc = amend_entries(&x, a->entries, e);
 	if (rc == 0 && a->bootenv)
 		rc = amend_variables(&x, a->bootenv, e);
-	if (rc == 0)
-		rc = manifest_check_whole(&x.d->m, e);
+	if (rc < 0)
+		return rc;
+	if (!x.d->m.entry_count && !x.d->m.bootenv_count) {
+		err_fix(e, "if that is not meant, correct the hooks of the description");
+		return err_set(e, E_DESC_EMPTY, 0,
+			       "its hooks left out everything that it describes");
+	}
+	rc = manifest_check_whole(&x.d->m, e);
 	if (rc == 0)
 		*m = &x.d->m;
 	return rc;

@@ -94,10 +94,22 @@ int build_check_contents(const struct build *b, const struct template_entry *t,
 	return 0;
 }
 
+/* lines are those of what was made of the template */
+static void note_finished(void *arg, const char *text)
+{
+	const struct build *b = arg;
+	char line[512];
+
+	if (!b->o->note)
+		return;
+	(void)text_print(line, sizeof(line), "in the finished description, %.400s", text);
+	b->o->note(b->o->arg, line);
+}
+
 static int check_selection(const struct build *b, const struct selection *sel, struct err *e)
 {
 	const struct manifest_options o = {
-		.sel = *sel, .hash_required = true, .note = b->o->note, .arg = b->o->arg};
+		.sel = *sel, .hash_required = true, .note = note_finished, .arg = (void *)b};
 	struct manifest *m = NULL;
 	char label[256];
 	int rc = manifest_parse(&m, b->text, b->text_n, &o, e);

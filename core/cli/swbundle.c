@@ -264,9 +264,9 @@ static void swbundle_tell(const struct command *cmd, const struct err *e)
 	struct report r = {.program = "swbundle", .headline = cmd->undone, .err = e};
 
 	/* these two judge: a file that cannot be read is not judged */
-	if (cmd->run == swbundle_verify && exit_code(cmd, e) == FAILED)
+	if (cmd->run == swbundle_verify && exit_code(cmd, e) != REFUSED)
 		r.headline = "the bundle was not checked";
-	if (cmd->run == swbundle_lint && exit_code(cmd, e) == FAILED)
+	if (cmd->run == swbundle_lint && exit_code(cmd, e) != REFUSED)
 		r.headline = "the description was not checked";
 	report_to(&r, STDERR_FILENO);
 }

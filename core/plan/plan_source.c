@@ -64,6 +64,7 @@ int plan_source_overlaps(const struct plan *p, struct err *e)
 			struct extent a, b;
 
 			if (r->left_out || w->left_out || r->step.base < 0 ||
+			    w->step.handler->record || /* switches when all is read */
 			    extent_of(r->step.base, 0, r->step.base_size, &a) < 0 ||
 			    place_extent(&w->span, &b) < 0 || !extent_overlaps(&a, &b))
 				continue;

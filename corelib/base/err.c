@@ -78,7 +78,7 @@ int err_set(struct err *e, enum errcode code, int sys, const char *why, ...)
 /* the usual reason, for whoever forgot sudo: places of a device belong to root */
 static bool is_for_root(enum errcode code, int sys)
 {
-	bool place = (code >= E_TARGET && code < E_PAYLOAD_HASH) ||
+	bool place = (code >= E_TARGET && code < E_PAYLOAD_HASH) || code == E_KEY_FILE ||
 		     (code >= E_ENV_READ && code < E_CONFIG);
 
 	return place && (sys == EACCES || sys == EPERM) && geteuid() != 0;

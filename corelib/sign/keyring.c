@@ -382,6 +382,8 @@ static int resolve(const char *file, char real[PATH_MAX], struct err *e)
 	if (lstat(file, &st) < 0) {
 		int rc = err_sys(e, E_KEY_FILE, errno, "opening it failed");
 
+		if (rc == -EACCES) /* err_sys() has said what to do */
+			return rc;
 		err_fix(e, "check the name (-k, or public-key-file in the configuration), and that "
 			   "the file was copied to this device");
 		return rc;

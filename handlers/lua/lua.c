@@ -136,9 +136,12 @@ static int run_function(struct lua_state *s, struct step *st, const char *functi
 	if (rc < 0 || !results)
 		return rc;
 	why = luaval_at(results, 1);
-	if (results->type == LUAVAL_NIL || (results->type == LUAVAL_BOOL && !results->integer))
+	if (results->type == LUAVAL_NIL || (results->type == LUAVAL_BOOL && !results->integer)) {
+		if (why->n)
+			err_fix(e, "the script itself refuses the update: do what it says");
 		return err_set(e, E_LUA, EINVAL, "%s: %s", function,
 			       why->n ? why->text : "the function did not return true");
+	}
 	if (why->n)
 		lua_state_say(s, LOG_LEVEL_INFO, why->text, why->n);
 	return 0;

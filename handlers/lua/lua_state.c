@@ -21,6 +21,8 @@ void lua_state_say(struct lua_state *s, enum log_level level, const char *text, 
 	char shown[LINES_BYTES + 1];
 	const char *line;
 
+	while (n > 0 && text[n - 1] == '\n') /* as of a command's output */
+		n--;
 	text_printable(text, n, shown, sizeof(shown));
 	line = lines_bounded(&s->told, shown);
 	if (line)

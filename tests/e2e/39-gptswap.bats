@@ -46,6 +46,23 @@ config() {
 		"${1-bootloader = \"file\"; bootenv-path = \"$T/bootenv\";}" >device.cfg
 }
 
+@test "what a partition holds is copied into another one of the disk that the same update switches" {
+	[ "$(id -u)" -eq 0 ] || skip 'SKIP: not root'
+	keys
+	disk
+	config
+	[ "$L" != "$T/table" ] && partx -a "$L" 2>/dev/null
+	[ -b "${L}p2" ] || skip 'SKIP: no partitions of loop devices here'
+	printf 'held by one' | dd of="${L}p1" conv=notrunc status=none
+	swap 'swap-0 = [ "one", "two" ];'
+	sed -i "s|scripts: (|&{ type = \"copy\"; device = \"${L}p2\"; properties: { copyfrom = \"${L}p1\"; type = \"postinstall\"; }; }, |" sw-description
+	bundle
+	fails 0 swinstall -f device.cfg -v demo.swu
+	says "copy to ${L}p2, idle"
+	[ "$(names)" = 'two one data ' ]
+	cmp "${L}p1" "${L}p2"
+}
+
 @test "names are exchanged as the last thing, with sectors of 512 and 4096 bytes, on a disk that is in use" {
 	keys
 	for sector in 512 4096; do

@@ -164,6 +164,8 @@ static void nil_and_skip_leave_the_entry_out(void **state)
 	}
 	apply(&r, codes[0], ENTRY, &confined);
 	assert_int_equal(r.e.code, E_DESC_EMPTY);
+	assert_non_null(strstr(r.e.why, "hooks left out"));
+	assert_non_null(strstr(err_fix_text(&r.e), "hooks"));
 	done(&r);
 }
 
