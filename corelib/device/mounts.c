@@ -17,7 +17,7 @@ enum { LIST_MAX = 16 * 1024 * 1024 }; /* modules.alias has one or two */
 
 #define PREFIX "mnt-"
 #define DIGITS 16
-#define TRIES  5
+#define TRIES  64 /* each is cheap, and each installer that starts may sweep once */
 
 struct mount {
 	struct mount *before;
