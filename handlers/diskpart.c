@@ -327,13 +327,8 @@ static bool has_file_system(const struct step *st, const struct tables *t, const
 
 /* from the first to the last partition that comes, goes, moves or gets a file system; the table
  * alone where none does */
-static int diskpart_check(struct step *st, struct err *e)
+static void find_range(struct step *st, const struct tables *t)
 {
-	AUTO_TABLES struct tables *t = NULL;
-	int rc = make_tables(st, &t, e);
-
-	if (rc < 0)
-		return rc;
 	st->off = st->len = 0;
 	for (size_t i = 0; i < t->old->count; i++)
 		if (!is_kept(&t->old->parts[i], t->new))
@@ -350,7 +345,28 @@ static int diskpart_check(struct step *st, struct err *e)
 	st->nothing = !st->len && parttable_same(t->new, t->old);
 	if (!st->len)
 		st->len = t->new->sector;
-	return 0;
+}
+
+static int diskpart_check(struct step *st, struct err *e)
+{
+	AUTO_TABLES struct tables *t = NULL;
+	int rc = make_tables(st, &t, e);
+
+	if (rc == 0)
+		find_range(st, t);
+	return rc;
+}
+
+/* a script may have changed the table since: only the range of the check was judged */
+static int check_again(struct step *st, const struct tables *t, struct err *e)
+{
+	const uint64_t off = st->off, end = st->off + st->len;
+
+	find_range(st, t);
+	if (st->off >= off && st->off + st->len <= end)
+		return 0;
+	return err_set(e, E_TARGET, EBUSY,
+		       "the partition table of %s was changed while the update ran", st->dev->name);
 }
 
 /* ---- to the disk ---- */
@@ -384,6 +400,11 @@ static int diskpart_install(struct step *st, struct stream *in, struct err *e)
 	(void)in;
 	if (rc < 0)
 		return rc;
+	rc = check_again(st, t, e);
+	if (rc < 0) {
+		cleanup_tables(&t);
+		return rc;
+	}
 	st->state = t; /* from here on there is something to undo */
 	if (!parttable_same(t->new, t->old)) {
 		rc = parttable_write(st->dev, t->new, t->old, e);
@@ -426,8 +447,9 @@ const struct handler handler_diskpart = {
 	.sections = SECTION_PARTITIONS,
 	.holds = HOLDS_DEVICE,
 	.no_data = true,
-	.forever = "a failure later brings the table back, but not what was in a partition that "
-		   "got a new file system",
+	.forever =
+		"a failure later brings the table back, the recovery after a power cut does not, and "
+		"neither what was in a partition that got a new file system",
 	.props = props,
 	.prop_count = ARRAY_SIZE(props),
 	.check = diskpart_check,

@@ -150,6 +150,16 @@ two='partition-1 = [ "size=8M", "start=2048", "name=rootfs" ]; partition-2 = [ "
 	sfdisk --verify "$L"
 }
 
+@test "t2_a_table that a script changes while the update runs is not written: what came is not judged" {
+	printf 'label: gpt\nstart=2048, size=16384, name="rootfs"\n' | sfdisk -q --no-reread --no-tell-kernel "$L"
+	printf '#!/bin/sh\n[ "$1" = preinst ] || exit 0\nprintf "label: gpt\\nstart=2048, size=4096, name=rootfs\\nstart=6144, size=8192, name=mine\\n" | sfdisk -q --no-reread --no-tell-kernel %s\n' "$L" >other.sh
+	disk 'partition-1 = [ "size=8M", "start=2048", "name=rootfs" ]; partition-2 = [ "start=32768", "size=1M" ];' 'scripts: ({ filename = "other.sh"; type = "shellscript"; });'
+	fails 1 install
+	says 'was changed while the update ran'
+	[ "$(table | cut -d' ' -f 1-3,5)" = "1 2048 4096 rootfs
+2 6144 8192 mine" ]
+}
+
 # boards whose processor starts a loader from 8 KiB on have 56 entries, or entries that lie elsewhere
 @test "a boot loader behind a short table, or before one that was moved, is never written over" {
 	printf 'label: gpt\ntable-length: 56\nstart=2048, size=16384, name="rootfs"\n' | sfdisk -q --no-reread --no-tell-kernel "$L"
