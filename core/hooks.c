@@ -268,6 +268,7 @@ static int check_answer(const struct luaval *results, const char *name, struct e
 	if (results->integer)
 		return 0;
 	text_printable(why->text ? why->text : "", why->n, text, sizeof(text));
+	err_fix(e, "the bundle itself refuses to be installed here: do what its messages say");
 	return err_set(e, E_LUA, EINVAL, "function '%s' returned false%s%s", name,
 		       *text ? ": " : "", text);
 }

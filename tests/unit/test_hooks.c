@@ -325,6 +325,7 @@ static void a_text_behind_true_is_ignored_and_the_entry_stays_as_it_is(void **st
 	/* it is no excuse for false */
 	apply(&r, "function f(i) return false, 'not today' end", ENTRY, &confined);
 	assert_non_null(strstr(r.e.why, "not today"));
+	assert_non_null(strstr(err_fix_text(&r.e), "refuses"));
 	done(&r);
 }
 
