@@ -301,6 +301,7 @@ static int tidy_up(struct run *r, tidying how, char *did, size_t n, struct err *
 	if (rc < 0)
 		return rc;
 	scripts_tidy(&r->cfg);
+	status_remove_stale(r->cfg.run_dir, r->cfg.state_dir);
 	return how(r, did, n, e);
 }
 

@@ -115,6 +115,15 @@ void status_remove(const char *dir)
 	remove_file(dir, "status");
 }
 
+void status_remove_stale(const char *run_dir, const char *state_dir)
+{
+	struct status s;
+
+	if (run_dir && state_dir && status_read(run_dir, &s) == 0 && *s.state &&
+	    strcmp(s.owner, state_dir) == 0)
+		status_remove(run_dir);
+}
+
 void status_tidy(const char *state_dir)
 {
 	remove_file(state_dir, ".status.new");

@@ -42,6 +42,8 @@ void status_update(int fd, const struct status *s);
 int status_write(const char *dir, const struct status *s);
 int status_read(const char *dir, struct status *s); /* 0 with state "" when there is none */
 void status_remove(const char *dir);
+/* what a killed job of this state directory has left in run-dir; under the install lock */
+void status_remove_stale(const char *run_dir, const char *state_dir);
 /* a result becomes the last one and the newest of the history; its slot holds the release after a
  * success. 'lost' is a slot of which nobody knows what it holds now; NULL: none */
 void status_keep(const char *state_dir, struct status *s, const char *lost);
