@@ -22,6 +22,7 @@
 #define NOTE_MAX    160
 #define ENVIRON_MAX (4u * 1024 * 1024)
 #define END_MS	    5000
+#define UNSURE_MS   300
 #define QUIET	    3
 
 static int note_name(char *name, size_t n, const char *word)
@@ -125,12 +126,13 @@ struct hunt {
 	pid_t group;
 	uint64_t start;
 	bool group_is_ours; /* one of its members is: the kernel gives the id to nobody else then */
-	unsigned found;
+	unsigned found, unsure;
 	bool ending;
 	pid_t last;
 };
 
-static bool has_word(pid_t pid, const char *word)
+/* 1, 0, or -1 for one that shows no environment, as while it becomes another program */
+static int has_word(pid_t pid, const char *word)
 {
 	AUTO_FREE char *text = NULL;
 	char path[32], want[40];
@@ -139,11 +141,11 @@ static bool has_word(pid_t pid, const char *word)
 	text_print(path, sizeof(path), "/proc/%d/environ", (int)pid);
 	text_print(want, sizeof(want), RUNNING_VARIABLE "=%s", word);
 	if (sys_read_file(AT_FDCWD, path, ENVIRON_MAX, &text, &len) < 0)
-		return false;
+		return 0;
 	for (const char *at = text; at < text + len; at += strlen(at) + 1)
 		if (strcmp(at, want) == 0)
-			return true;
-	return false;
+			return 1;
+	return len ? 0 : -1;
 }
 
 static void look_at(void *arg, const struct proc *p)
@@ -151,10 +153,14 @@ static void look_at(void *arg, const struct proc *p)
 	struct hunt *h = arg;
 	bool member = p->group == h->group || p->session == h->group;
 	bool ours;
+	int word;
 
 	if (p->ended || p->pid == getpid() || p->pid == 1)
 		return;
-	ours = (p->pid == h->group && p->start == h->start) || has_word(p->pid, h->word);
+	word = has_word(p->pid, h->word);
+	ours = (p->pid == h->group && p->start == h->start) || word > 0;
+	/* threads of the kernel, which never have one, are children of number 2 */
+	h->unsure += word < 0 && p->pid != 2 && p->parent != 2;
 	h->group_is_ours |= ours && member;
 	if (!h->ending || !(ours || (member && h->group_is_ours)))
 		return;
@@ -165,13 +171,13 @@ static void look_at(void *arg, const struct proc *p)
 
 /*
  * How many it were. What forks meanwhile is found by the next look. One that is just becoming
- * another program shows no environment for a moment: so nobody is left only when several looks say
- * so.
+ * another program shows no environment for a moment: nobody is left only when several looks say so,
+ * and while there are such, looking goes on for a while; some have none for good.
  */
 static int end_all(struct hunt *h, struct err *e)
 {
 	const struct timespec pause = {.tv_nsec = 2000000};
-	uint64_t until = sys_now_ms() + END_MS;
+	uint64_t until = sys_now_ms() + END_MS, sure = sys_now_ms() + UNSURE_MS;
 	unsigned most = 0, quiet = 0;
 
 	for (;;) {
@@ -182,9 +188,9 @@ static int end_all(struct hunt *h, struct err *e)
 				       "whether a program of a killed "
 				       "installation still runs");
 		h->ending = true;
-		h->found = 0;
+		h->found = h->unsure = 0;
 		procs_each(look_at, h);
-		quiet = h->found ? 0 : quiet + 1;
+		quiet = h->found || (h->unsure && sys_now_ms() < sure) ? 0 : quiet + 1;
 		if (quiet == QUIET)
 			return (int)most;
 		most = h->found > most ? h->found : most;

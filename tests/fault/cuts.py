@@ -361,8 +361,7 @@ class Scenario:
         if self.image:
             with open(f"{src}/rootfs.img", "wb") as f:
                 f.write(head + pattern(b"N" + version.encode(), SLOT - 1000 - len(head)))
-            images.append(self.image_entry(src))
-            images.append(self.patched(src) if self.patch else '{ filename = "rootfs.img"; slot = "rootfs"; }')
+            images.append(self.patched(src) if self.patch else self.image_entry(src))
         if self.archive:
             self.archive.tar(f"{src}/app.tar")
             if self.archive.compressed:
@@ -413,6 +412,7 @@ class Scenario:
             return ""
         return (' embedded-script = "swupdate.register_handler(\'mine\', function(image) '
                 "local f = assert(io.open(image.slot_device, 'r+b')) image:read(function(data) f:write(data) end) f:close() return 0 end)\";")
+
     def patched(self, src):
         """the entry of rootfs.img as a patch against a file that the device keeps"""
         with open(f"{src}/rootfs.img", "rb") as f:
