@@ -18,6 +18,11 @@ enum { NODE_WAIT_MS = 5000, NODE_TICK_MS = 20 };
 
 static const char *const labels[] = {"gpt", "dos", NULL};
 
+static const char *const words[] = {"size=",	   "start=",	  "name=",	 "type=",
+				    "partuuid=",   "dostype=",	  "flag=boot",	 "fstype=ext4",
+				    "fstype=ext3", "fstype=ext2", "fstype=vfat", "fstype=btrfs",
+				    "fslabel=",	   "force=true",  "force=false", NULL};
+
 static const struct attr props[] = {
 	{.name = "labeltype",
 	 .type = ATTR_ENUM,
@@ -26,6 +31,7 @@ static const struct attr props[] = {
 	 .help = "the kind of table"},
 	{.name = "partition-N",
 	 .type = ATTR_STRINGS,
+	 .values = words,
 	 .help = "a list of words: size=BYTES (K, M, G), start=SECTOR, name=, type= (GUID or "
 		 "hexadecimal), partuuid=, dostype= (also in a hybrid record, three at most), "
 		 "flag=boot (DOS), fstype= and fslabel= (a file system where there is none), "

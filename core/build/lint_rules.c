@@ -41,10 +41,35 @@ static void unknown_type(struct lint *l, const struct lint_entry *x)
 		 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
+/* of a list of words: each begins as one of the row's values does */
+static void check_word(struct lint *l, const struct node *n, const struct attr *row)
+{
+	const char *names[32], *near;
+	char head[64];
+	size_t count = 0;
+
+	if (n->type != NODE_STRING)
+		return;
+	for (; count < ARRAY_SIZE(names) && row->values[count]; count++) {
+		names[count] = row->values[count];
+		if (strncmp(n->string, names[count], strlen(names[count])) == 0)
+			return;
+	}
+	(void)text_print(head, sizeof(head), "%.*s=", (int)strcspn(n->string, "="), n->string);
+	near = text_nearest(head, names, count);
+	lint_say(l, true, n, "'%s' is nothing that a %s can have%s%s%s", n->string, row->name,
+		 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 static void check_property_value(struct lint *l, const struct node *n, const struct attr *row)
 {
 	uint64_t v;
 
+	if (row->type == ATTR_STRINGS && row->values && n->type == NODE_LIST)
+		node_for_each(word, n)
+			check_word(l, word, row);
+	else if (row->type == ATTR_STRINGS && row->values)
+		check_word(l, n, row);
 	if (n->type != NODE_STRING)
 		return;
 	if ((row->type == ATTR_BOOL || row->type == ATTR_SWITCH) &&

@@ -206,3 +206,12 @@ two='partition-1 = [ "size=8M", "start=2048", "name=rootfs" ]; partition-2 = [ "
 	swinstall -f device.cfg -H board1:1.0 demo.swu
 	table | diff theirs -
 }
+
+@test "lint knows the words of a partition" {
+	disk "$two"
+	fails 0 swbundle lint sw-description
+	sed -i 's/size=8M/siez=8M/; s/fstype=ext4/fstype=fat32/' sw-description
+	fails 3 swbundle lint sw-description
+	says "'siez=8M' is nothing that a partition-N can have; did you mean size=?"
+	says "'fstype=fat32' is nothing"
+}
