@@ -45,6 +45,7 @@ ROWS='
 -h; --help                                              | answers --no-transaction-marker
 --version                                               | answers swinstall
 --handlers                                              | answers rawfile
+--explain SWI-210                                       | answers E_TARGET_SMALL
 -g; --get-root                                          | answers_or E_SLOT
 -i a -o b; -o b --image a                               | refuses E_USAGE
 -i a -u x; -c -u x; -c                                  | refuses E_USAGE

@@ -268,7 +268,7 @@ ways() { cat demo.swu | swinstall -f device.cfg --json "$@" 2>log | jq -r 'selec
 	jq -es 'length > 3' events
 	jq -es 'all(.[]; .v == 1 and (.seq | type) == "number" and .t > 1e12)' events
 	jq -es 'all(.[]; (keys - {state: ["v","seq","t","type","state"],
-		step: ["v","seq","t","type","step","steps","action","name","handler","total"],
+		step: ["v","seq","t","type","step","steps","action","name","handler","total","stages"],
 		progress: ["v","seq","t","type","step","steps","name","handler","percent","bytes","total"],
 		log: ["v","seq","t","type","level","text"],
 		result: ["v","seq","t","type","result","bundle","version","reboot","error"]}[.type]) == [])' events

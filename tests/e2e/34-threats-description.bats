@@ -166,13 +166,14 @@ image_with() { printf 'software = { version = "2"; images: ({ filename = "rootfs
 		image_with "$line"
 		by_hand rootfs.img
 		strace -f -qq -e trace=execve -o trace swinstall -f device.cfg demo.swu >log 2>&1 || true
-		[ "$(grep -c execve trace)" -eq 1 ] || { cat trace; return 1; }
+		# a function that nobody defined is looked for in our own process, which has no rights
+		[ "$(grep execve trace | grep -vc '/swinstall-lua", .* "confined"')" -eq 1 ] || { cat trace; return 1; }
 		[ ! -e PWN ]
 	done
 	printf 'software = { version = "2"; embedded-script = "os.execute(\\"touch PWN\\")"; images: ({ filename = "rootfs.img"; slot = "rootfs"; sha256 = "%s"; hook = "f"; }); };\n' "$(sha rootfs.img)" >sw-description
 	by_hand rootfs.img
 	strace -f -qq -e trace=execve -o trace swinstall -f device.cfg demo.swu >log 2>&1 || true
-	[ "$(grep -c execve trace)" -eq 1 ]
+	[ "$(grep execve trace | grep -vc '/swinstall-lua", .* "confined"')" -eq 1 ]
 	[ ! -e PWN ]
 }
 
