@@ -119,8 +119,9 @@ void status_remove_stale(const char *run_dir, const char *state_dir)
 {
 	struct status s;
 
-	if (run_dir && state_dir && status_read(run_dir, &s) == 0 && *s.state &&
-	    strcmp(s.owner, state_dir) == 0)
+	/* one that was killed before its first word has left an empty one */
+	if (run_dir && state_dir && status_read(run_dir, &s) == 0 &&
+	    (!*s.state || strcmp(s.owner, state_dir) == 0))
 		status_remove(run_dir);
 }
 
