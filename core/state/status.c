@@ -96,9 +96,10 @@ void status_update(int fd, const struct status *s)
 
 	if (!text || strlen(text) >= sizeof(page))
 		return;
-	memset(page, '\n',
-	       sizeof(page)); /* covers what a longer text has left; nothing follows it */
-	memcpy(page, text, strlen(text));
+	/* line ends cover what a longer text has left; nothing follows it */
+	memset(page, '\n', sizeof(page));
+	for (size_t i = 0; text[i]; i++)
+		page[i] = text[i];
 	sys_pwrite(fd, page, sizeof(page), 0);
 }
 

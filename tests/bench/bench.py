@@ -291,7 +291,7 @@ class Bench:
         with open(f"{self.src}/aes", "w") as f:
             f.write(f"{key} {iv}\n")
         os.chmod(f"{self.src}/aes", 0o600)
-        b = self.pack("f5", out, dev, 'installed-directly = true; encrypted = true; size = %dL;' % os.path.getsize(out))
+        b = self.pack("f5", out, dev, 'installed-directly = true; encrypted = true; encrypted-already = true; size = %dL;' % os.path.getsize(out))
         self.pair("F5", "raw AES-256-CBC, streamed", "≤ 0.15", self.ours(b, "-K", f"{self.src}/aes"), self.peer(b, "-K", f"{self.src}/aes"),
                   reset=self.fresh(dev, back))
         os.unlink(out)
