@@ -18,9 +18,9 @@
 struct mount; /* one device; shared by all that name it */
 struct mounts;
 
-/* 'folder' belongs to this user and nobody else may write there; nothing is made or mounted yet */
 /* has the kernel this file system, or a module for it? True where nothing can be asked */
 bool mounts_knows(const char *filesystem);
+/* 'folder' belongs to this user and nobody else may write there; nothing is made or mounted yet */
 int mounts_new(struct mounts **m, const char *folder, struct err *e);
 /* *fd, an open device, is taken also on failure; 'path' is for messages; E_MOUNT when the device is
  * known already with another type */
